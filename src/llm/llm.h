@@ -1,0 +1,97 @@
+/* Model dialects: what a request and a streamed answer look like on the wire, one descriptor per dialect.
+ *
+ * A conversation is kept in our own neutral shape; a dialect writes it as a request body and reads the answer's server-sent events back into it. Two
+ * dialects: OpenAI Chat Completions and Anthropic Messages. Sources: the providers' API references; facts about usage in docs/adding/dialect.md.
+ * Nothing here does I/O. Threads: one conversation, one parser, one thread. */
+#pragma once
+#include "base/json.h"
+#include "money/money.h"
+
+enum llm_role { LLM_USER, LLM_ASSISTANT };
+enum llm_part_kind { LLM_TEXT, LLM_TOOL_CALL, LLM_TOOL_RESULT, LLM_REASONING };
+struct llm_part {
+    enum llm_part_kind kind;
+    struct str text;       /* text, reasoning, or a result's text */
+    const char *id;        /* call id of a call or a result */
+    const char *name;      /* tool name of a call */
+    struct str arguments;  /* call: JSON text as the model sent it (may be malformed: then bad_arguments) */
+    bool bad_arguments;
+    bool is_error;         /* result */
+    struct str opaque;     /* provider bytes to hand back as they are (reasoning signatures); empty: none */
+    struct llm_part *next;
+};
+struct llm_message {
+    enum llm_role role;
+    struct llm_part *first, *last;
+    struct llm_message *next;
+};
+struct llm_tool {
+    const char *name, *description;
+    const char *schema; /* JSON Schema text of the arguments object */
+};
+struct llm_conversation {
+    mem *ctx; /* owner of all below */
+    const char *system;
+    struct llm_message *first, *last;
+    const struct llm_tool *tools;
+    size_t tool_count;
+};
+struct llm_conversation *llm_conversation_new(mem *ctx, const char *system);
+struct llm_message *llm_add_message(struct llm_conversation *c, enum llm_role role);
+struct llm_part *llm_add_part(struct llm_conversation *c, struct llm_message *m, enum llm_part_kind kind, struct str text);
+
+enum llm_stop { LLM_STOP_NONE, LLM_STOP_END, LLM_STOP_TOOLS, LLM_STOP_LENGTH, LLM_STOP_REFUSED, LLM_STOP_OTHER };
+/* What a streamed (or whole) answer came to. Texts belong to the parser. */
+struct llm_answer {
+    struct llm_message *message; /* parts in order; NULL when nothing came */
+    enum llm_stop stop;
+    struct usage usage;
+    bool usage_known;
+    const char *model;      /* as the provider named it, may differ from the one asked for */
+    const char *request_id; /* response id in the body, or NULL */
+    bool complete;          /* the dialect's end of stream was seen */
+    bool failed;            /* an error event inside a stream of status 200 */
+    const char *error_type, *error_message;
+};
+
+struct llm_parser; /* state of one answer */
+struct llm_dialect {
+    const char *name;      /* "chat", "messages" */
+    const char *path;      /* "/v1/chat/completions" */
+    /* Request body. max_output > 0. Streaming is asked for, with usage. Cache marks are set where the dialect has them. */
+    void (*write_request)(const struct llm_conversation *c, const char *model, int64_t max_output, struct buf *ret_body);
+    /* Header lines that carry the key, NULL-terminated, in ctx; key NULL: without one. */
+    const char *const *(*headers)(mem *ctx, const char *key);
+};
+const struct llm_dialect *llm_dialect_find(const char *name); /* NULL when unknown */
+const struct llm_dialect *const *llm_dialects(size_t *ret_n);
+
+/* Reads an answer of the dialect. Feed raw body bytes as they come, in any pieces; events are split by the SSE rules (CRLF, comments, several data lines,
+ * missing final blank line). `on_delta` (may be NULL) is called with each piece of visible text. Caps: event 16 MiB, answer 64 MiB. */
+struct llm_parser *llm_parser_new(mem *ctx, const struct llm_dialect *d, void (*on_delta)(void *arg, struct str text), void *arg);
+MUST_USE enum rc llm_parser_feed(struct llm_parser *p, const void *bytes, size_t n, struct err *err);
+/* Ends the input; fills the answer. is_stream false: the bytes fed were one JSON document. RC_UPSTREAM when it makes no sense. */
+MUST_USE enum rc llm_parser_end(struct llm_parser *p, bool is_stream, const struct llm_answer **ret, struct err *err);
+/* The answer so far (usage and model while streaming); valid as long as the parser. */
+const struct llm_answer *llm_parser_answer(const struct llm_parser *p);
+
+/* What an HTTP answer other than 200 means: rc RC_UPSTREAM (retry), RC_LIMIT (quota: retry after a wait), RC_INVALID (over-long context or bad request), RC_DENIED
+ * (key), RC_NOT_FOUND (model); words with the provider's own message (escaped, without keys). retry_after_s: -1 unknown; from the headers (Retry-After in seconds or
+ * HTTP date, retry-after-ms, x-ratelimit-reset-*, anthropic-ratelimit-*-reset) or the body. */
+struct llm_failure {
+    enum rc rc;
+    bool retryable, context_too_long, quota;
+    int64_t retry_after_s;
+    struct err err;
+};
+void llm_failure_read(int status, struct str headers, struct str body, int64_t now_wall_ns, struct llm_failure *ret);
+
+/* What the gateway must know of a request body: model, output cap (0: not set), whether it streams, where to splice. RC_INVALID. */
+struct llm_request_facts {
+    const char *model;
+    int64_t max_output;
+    bool stream;
+};
+MUST_USE enum rc llm_request_read(mem *ctx, const struct llm_dialect *d, struct str body, struct llm_request_facts *ret, struct err *err);
+/* The same bytes with only the output cap changed or added, and usage asked for on a stream; everything else is untouched. In ctx. */
+MUST_USE enum rc llm_request_splice(mem *ctx, const struct llm_dialect *d, struct str body, int64_t max_output, struct str *ret, struct err *err);
