@@ -1,0 +1,20 @@
+/* From a folder and wishes to a task spec: inspects the repository, reads nightmill.yaml at the base commit, finds checks, chooses limits and model. What it chose and why is in the spec, so that
+ * it can be shown before the run. Starts git; small processes only. The spec is one JSON object, described in src/api/api.md. */
+#pragma once
+#include "base/json.h"
+#include "conf/setting.h"
+
+struct prepare_wish { /* flags; NULL, 0 or false: not given */
+    const char *dir;         /* where the command was called; "." */
+    const char *text;
+    const char *const *checks; /* --check commands, NULL-terminated */
+    const char *budget;      /* "2.00" */
+    int64_t iterations, time_s, tokens;
+    const char *model;
+    const char *approve;     /* "plan,commit" */
+    const char *const *allow_check_changes;
+    bool apply, require_proof, no_sandbox;
+};
+struct settings;
+/* RC_INVALID and friends with one sentence and what to do. *ret_spec is JSON text in ctx. */
+MUST_USE enum rc prepare_task(mem *ctx, const struct settings *set, const struct prepare_wish *wish, struct str *ret_spec, struct err *err);
