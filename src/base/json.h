@@ -1,10 +1,10 @@
 /* JSON (RFC 8259): a strict one-pass tape reader, a streaming writer, tables that fill structs.
  *
- * Reader: json_parse checks the whole text (grammar, numbers, escapes, surrogates, UTF-8, depth, duplicate keys are kept and the
- * first one is found) and builds a tape of nodes that point into the text; nothing is copied and numbers stay text. The
- * text must outlive the document. Values are small and passed by value; a missing value has type JSON_NONE and every
- * getter accepts it, so that chains need no checks between them.
- * Judge: the JSONTestSuite cases in tests/data. Threads: a parsed document is read-only. */
+ * Reader: json_parse checks the whole text (grammar, numbers, escapes, surrogates, UTF-8, depth, duplicate keys are
+ * kept and the first one is found) and builds a tape of nodes that point into the text; nothing is copied and numbers
+ * stay text. The text must outlive the document. Values are small and passed by value; a missing value has type
+ * JSON_NONE and every getter accepts it, so that chains need no checks between them. Judge: the JSONTestSuite cases in
+ * tests/data. Threads: a parsed document is read-only. */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
@@ -21,17 +21,19 @@ struct json {
 MUST_USE enum rc json_parse(mem *ctx, struct str text, struct json *ret_root, struct err *err);
 
 enum json_type json_type(struct json v);
-bool json_is(struct json v); /* anything but JSON_NONE and JSON_NULL */
+bool json_is(struct json v);                            /* anything but JSON_NONE and JSON_NULL */
 struct json json_get(struct json obj, const char *key); /* member, or JSON_NONE */
 struct json json_path(struct json v, const char *path); /* "a.b.0.c" */
 struct json json_at(struct json arr, size_t i);
-size_t json_len(struct json v); /* members or elements */
+size_t json_len(struct json v);     /* members or elements */
 struct str json_raw(struct json v); /* the value's text as it stands in the document */
-/* String contents with escapes resolved, in ctx (NUL bytes kept: use the view). NULL or empty view when not a string. */
+/* String contents with escapes resolved, in ctx (NUL bytes kept: use the view). NULL or empty view when not a string.
+ */
 struct str json_str(mem *ctx, struct json v);
 const char *json_z(mem *ctx, struct json v, const char *otherwise); /* a string without NUL bytes, else `otherwise` */
-bool json_eqz(struct json v, const char *z); /* a string equal to z */
-int64_t json_int(struct json v, int64_t otherwise); /* whole numbers only ("1e2" and "1.0" count), saturating never: otherwise */
+bool json_eqz(struct json v, const char *z);                        /* a string equal to z */
+int64_t json_int(struct json v,
+                 int64_t otherwise); /* whole numbers only ("1e2" and "1.0" count), saturating never: otherwise */
 double json_double(struct json v, double otherwise);
 bool json_bool(struct json v, bool otherwise);
 
@@ -45,7 +47,8 @@ struct json_iter json_iter(struct json v);
 bool json_next(struct json_iter *it);
 struct str json_iter_key(mem *ctx, const struct json_iter *it); /* key with escapes resolved */
 
-/* Writer: appends to a buffer; places commas and colons itself. Depth at most 64. Malformed UTF-8 is replaced by U+FFFD. */
+/* Writer: appends to a buffer; places commas and colons itself. Depth at most 64. Malformed UTF-8 is replaced by
+ * U+FFFD. */
 struct json_out {
     struct buf *b;
     uint64_t comma; /* bit per depth: an element was written */
@@ -81,6 +84,10 @@ struct json_bind {
     bool required;
     int64_t min, max; /* numbers: range; strings: 0 or largest length in max */
 };
-#define BIND(st, field, kind, req, lo, hi) {#field, kind, offsetof(struct st, field), req, lo, hi}
+#define BIND(st, field, kind, req, lo, hi)                                                                             \
+    {                                                                                                                  \
+#field, kind, offsetof(struct st, field), req, lo, hi                                                          \
+    }
 /* Unknown members are refused when `strict`. Strings belong to ctx. Fields without a member stay as they are. */
-MUST_USE enum rc json_bind(mem *ctx, struct json obj, const struct json_bind *table, size_t n, bool strict, void *ret, struct err *err);
+MUST_USE enum rc json_bind(mem *ctx, struct json obj, const struct json_bind *table, size_t n, bool strict, void *ret,
+                           struct err *err);

@@ -12,16 +12,17 @@
 
 typedef TALLOC_CTX mem; /* any talloc pointer serves as a context */
 
-mem *mem_root(void);                        /* a fresh tree of its own, free it with mem_free */
-void *mem_zalloc(mem *ctx, size_t n);       /* n zero bytes */
-void *mem_grow(mem *ctx, void *p, size_t n); /* realloc; contents beyond the old size are undefined */
-char *mem_str(mem *ctx, const char *s);     /* copy; NULL gives NULL */
-char *mem_strn(mem *ctx, const char *s, size_t n); /* copy of n bytes plus NUL */
+mem *mem_root(void);                  /* a fresh tree of its own, free it with mem_free */
+void *mem_zalloc(mem *ctx, size_t n); /* n zero bytes; one block is smaller than 256 MiB (talloc's cap) */
+void *mem_zalloc_array(mem *ctx, size_t size, size_t n); /* n times size zero bytes; a product that overflows aborts */
+void *mem_grow(mem *ctx, void *p, size_t n);             /* realloc; contents beyond the old size are undefined */
+char *mem_str(mem *ctx, const char *s);                  /* copy; NULL gives NULL */
+char *mem_strn(mem *ctx, const char *s, size_t n);       /* copy of n bytes plus NUL */
 char *mem_printf(mem *ctx, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 char *mem_vprintf(mem *ctx, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 void *mem_free(void *p); /* NULL is fine; returns NULL */
-#define mem_new(ctx, type) ((type *)mem_zalloc((ctx), sizeof(type)))
-#define mem_array(ctx, type, n) ((type *)mem_zalloc((ctx), sizeof(type) * (size_t)(n)))
+#define mem_new(ctx, type)      ((type *)mem_zalloc((ctx), sizeof(type)))
+#define mem_array(ctx, type, n) ((type *)mem_zalloc_array((ctx), sizeof(type), (size_t)(n)))
 /* Moves p below ctx; returns p. */
 #define mem_move(ctx, p) talloc_steal((ctx), (p))
 

@@ -8,7 +8,7 @@ struct str {
     const char *p;
     size_t n;
 };
-#define STR(lit) ((struct str){"" lit, sizeof(lit) - 1})
+#define STR(lit)   ((struct str){"" lit, sizeof(lit) - 1})
 #define STR_FMT(s) (int)(s).n, (s).p /* for "%.*s" */
 
 static inline struct str str_of(const char *z)
@@ -27,9 +27,10 @@ bool str_ends(struct str s, struct str suffix);
 /* Offset of the first occurrence, or -1. */
 long str_find(struct str s, struct str needle);
 long str_ifind(struct str s, struct str needle);
-struct str str_trim(struct str s); /* ASCII white space off both ends */
+struct str str_trim(struct str s);                       /* ASCII white space off both ends */
 struct str str_sub(struct str s, size_t from, size_t n); /* clamped */
-/* Takes the next piece before `sep` off *rest; false when *rest is exhausted. An empty input has no piece; "a," has two. */
+/* Takes the next piece before `sep` off *rest; false when *rest is exhausted. An empty input has no piece; "a," has
+ * two. */
 bool str_next(struct str *rest, char sep, struct str *ret_piece);
 /* Takes the next line off *rest, without its LF or CRLF; false at the end. */
 bool str_line(struct str *rest, struct str *ret_line);
@@ -37,6 +38,9 @@ bool str_line(struct str *rest, struct str *ret_line);
 bool str_int(struct str s, int64_t min, int64_t max, int64_t *ret);
 char *str_dup(mem *ctx, struct str s); /* NUL-terminated copy */
 bool str_utf8(struct str s);           /* well-formed UTF-8 (RFC 3629) */
+/* Bytes of the well-formed UTF-8 sequence that s starts with (1-4) and its code point (NULL: not wanted); 0 when s is
+ * empty or malformed there. */
+size_t str_utf8_next(struct str s, uint32_t *ret_char);
 /* Length of the longest prefix of at most `max` bytes that does not cut a UTF-8 sequence. */
 size_t str_utf8_cut(struct str s, size_t max);
 /* Copy with every malformed byte replaced by U+FFFD and NUL by U+2400. */

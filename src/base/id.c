@@ -1,0 +1,38 @@
+/* Random names. */
+#include "base/id.h"
+#include "base/err.h"
+#include <errno.h>
+#include <sys/random.h>
+
+static const char id_alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
+
+static void random_fill(unsigned char *p, size_t n)
+{
+    while (n) {
+        ssize_t got = getrandom(p, n, 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        BUG_ON(got <= 0); /* a guessable name would be worse than no process */
+        p += got;
+        n -= (size_t)got;
+    }
+}
+
+char *id_new(mem *ctx, size_t chars)
+{
+    char *id = mem_zalloc(ctx, chars + 1);
+    random_fill((unsigned char *)id, chars);
+    for (size_t i = 0; i < chars; i++)
+        id[i] = id_alphabet[(unsigned char)id[i] & 31]; /* 32 divides 256: no character is likelier */
+    return id;
+}
+
+bool id_valid(struct str s, size_t chars)
+{
+    if (s.n != chars)
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if (!s.p[i] || !strchr(id_alphabet, s.p[i]))
+            return false;
+    return true;
+}
