@@ -85,6 +85,12 @@ void *mem_free(void *p)
     return NULL;
 }
 
+void *mem_move(mem *ctx, void *p)
+{
+    BUG_ON(!ctx);
+    return __extension__ talloc_steal(ctx, p);
+}
+
 void mem_cleanup(void *pp)
 {
     void **p = pp;

@@ -24,7 +24,7 @@ void *mem_free(void *p); /* NULL is fine; returns NULL */
 #define mem_new(ctx, type)      ((type *)mem_zalloc((ctx), sizeof(type)))
 #define mem_array(ctx, type, n) ((type *)mem_zalloc_array((ctx), sizeof(type), (size_t)(n)))
 /* Moves p below ctx; returns p. */
-#define mem_move(ctx, p) talloc_steal((ctx), (p))
+void *mem_move(mem *ctx, void *p);
 
 /* A local context that is freed when the scope is left: `CLEANUP_MEM mem *tmp = mem_root();` */
 void mem_cleanup(void *pp);
