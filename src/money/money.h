@@ -1,6 +1,8 @@
-/* Money in integers. One unit is a pico-unit (10^-12) of a named currency (ISO 4217, three upper-case letters); a price per million
- * tokens of 3.00 USD is 3,000,000 pico-USD a token. Range of int64_t: about 9.2 million units of a currency. Additions and products saturate
- * at INT64_MAX, so that an overflow refuses instead of admitting. Estimates and settlements are rounded up. No floats. */
+/* Money in integers. One unit is a pico-unit (10^-12) of a named currency (ISO 4217, three upper-case letters); a price
+ * per million tokens of 3.00 USD is 3,000,000 pico-USD a token. Range of int64_t: about 9.2 million units of a
+ * currency. Additions and products saturate at INT64_MAX, so that an overflow refuses instead of admitting: INT64_MAX
+ * never fits a limit. Everything here is exact (no division of amounts), so there is nothing to round but what is shown
+ * to people, which is rounded up. No floats. Threads: no state. */
 #pragma once
 #include "base/err.h"
 #include "base/str.h"
@@ -8,27 +10,30 @@
 typedef int64_t pico;
 #define PICO_PER_UNIT INT64_C(1000000000000)
 
-/* "2", "2.00", "0.000000000001", with at most 12 decimals, no sign. RC_INVALID. */
+/* "2", "2.00", "0.000000000001", with at most 12 decimals, digits on both sides of a point, no sign, no blanks.
+ * RC_INVALID; RC_LIMIT when it is beyond the range. */
 MUST_USE enum rc money_parse(struct str s, pico *ret, struct err *err);
-/* Exact decimal, at least `decimals` places, no trailing zeros beyond them: "2.00", "0.0031". */
+/* Exact decimal, at least `decimals` (0-12) places, no trailing zeros beyond them: "2.00", "0.0031". */
 char *money_exact(mem *ctx, pico v, int decimals);
-/* For people: "$0.42", "$0.0031", "0.42 EUR": two decimals from 0.01 up (rounded up), four significant digits below. */
+/* For people: "$0.42", "$0.0031", "0.42 EUR": two decimals from 0.01 up, four significant digits below (without
+ * trailing zeros); rounded up, away from zero. */
 char *money_show(mem *ctx, pico v, const char *currency);
 pico money_add(pico a, pico b);
-pico money_mul(pico price, int64_t count); /* count >= 0 */
+pico money_mul(pico price, int64_t count); /* both >= 0; a negative one gives INT64_MAX */
 
-/* Tokens of one model request, in disjoint buckets (gateways: OpenAI counts include cached tokens, Anthropic's do not; reasoning is a
- * part of output). -1 in `output`: usage unknown. */
+/* Tokens of one model request, in disjoint buckets (gateways: OpenAI counts include cached tokens, Anthropic's do not;
+ * reasoning is a part of output). -1 in `output`: usage unknown. */
 struct usage {
-    int64_t input;          /* uncached input */
+    int64_t input; /* uncached input */
     int64_t cache_read;
-    int64_t cache_write;    /* 5-minute cache writes */
+    int64_t cache_write; /* 5-minute cache writes */
     int64_t cache_write_1h;
-    int64_t output;         /* with reasoning */
-    int64_t reasoning;      /* part of output */
+    int64_t output;    /* with reasoning */
+    int64_t reasoning; /* part of output */
 };
-/* A dated price row, pico-units a token. `above` rates hold for the whole request when its prompt (all input buckets) exceeds above_tokens
- * (0: no such tier). */
+/* A dated price row, pico-units a token. `above` rates hold for the whole request when its prompt (all input buckets)
+ * exceeds above_tokens (0: no such tier). A provider that does not bill cache writes has the input rate there: it never
+ * reports any, and the bound is not raised. */
 struct rates {
     pico input, cache_read, cache_write, cache_write_1h, output;
 };
@@ -39,10 +44,16 @@ struct price {
     struct rates base, above;
     int64_t above_tokens;
 };
+/* Tokens that a provider or a chat template may add to what the request's bytes hold (system text for tool use, role
+ * marks, default instructions). Anthropic adds about 350 for tools; templates of open models stay below 300. */
+#define PRICE_ADDED_TOKENS 1024
+
+/* Cost of known usage. INT64_MAX when a count is negative (unknown): an unknown cost is never zero. */
 pico price_cost(const struct price *p, const struct usage *u);
-/* True upper bound of a request: every input byte a token at the dearest input rate of any tier, max_output tokens at the dearest output rate. */
+/* True upper bound of a request: every input byte a token (byte-level vocabularies never make more) and
+ * PRICE_ADDED_TOKENS at the dearest input rate of any tier, max_output tokens at the dearest output rate. */
 pico price_bound(const struct price *p, int64_t request_bytes, int64_t max_output);
-/* Largest output cap that fits `room`, or -1 when the input alone does not. */
+/* Largest output cap whose bound fits `room`, or -1 when the input alone does not. INT64_MAX where output is free. */
 int64_t price_affordable_output(const struct price *p, int64_t request_bytes, pico room);
 /* Prices that ship with the program, each with its source and date; n in *ret_n. Static memory. */
 const struct price *price_builtin(size_t *ret_n);
