@@ -32,7 +32,8 @@ enum {
 
 static int open_beneath(int root, const char *path, int flags, uint64_t resolve)
 {
-    struct open_how how = {.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC | O_NOCTTY),
+    flags |= O_CLOEXEC | (flags & O_PATH ? 0 : O_NOCTTY); /* openat2 refuses flags that mean nothing */
+    struct open_how how = {.flags = (uint64_t)(unsigned)flags,
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | resolve};
     for (int i = 0;; i++) {
         int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
@@ -501,10 +502,11 @@ static void entry_remove(struct removal *r, int parent, const char *name, unsign
     bool top = r->top < 0;
     if (top)
         r->top = fd;
-    do {
+    folder_empty(r, fd, depth + 1);
+    while (top && r->moved) {
         r->moved = false;
         folder_empty(r, fd, depth + 1);
-    } while (top && r->moved);
+    }
     if (top)
         r->top = -1;
     if (unlinkat(parent, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
