@@ -1,8 +1,12 @@
 /* Model dialects: what a request and a streamed answer look like on the wire, one descriptor per dialect.
  *
- * A conversation is kept in our own neutral shape; a dialect writes it as a request body and reads the answer's server-sent events back into it. Two
- * dialects: OpenAI Chat Completions and Anthropic Messages. Sources: the providers' API references; facts about usage in docs/adding/dialect.md.
- * Nothing here does I/O. Threads: one conversation, one parser, one thread. */
+ * A conversation is kept in our own neutral shape; a dialect writes it as a request body and reads the answer's
+ * server-sent events back into it. Three dialects:
+ *   "chat"      OpenAI Chat Completions as compatible servers speak it (llama-server, vLLM, Ollama and others): the
+ * output cap is written as max_tokens, which all of them know "openai"    the same, with the cap as
+ * max_completion_tokens: OpenAI itself, whose reasoning models (o-series, gpt-5) refuse max_tokens "messages" Anthropic
+ * Messages Sources: the providers' API references. Nothing here does I/O, reads a clock or draws random numbers: the
+ * same conversation gives the same bytes. Threads: one conversation, one parser, one thread. */
 #pragma once
 #include "base/json.h"
 #include "money/money.h"
@@ -11,13 +15,14 @@ enum llm_role { LLM_USER, LLM_ASSISTANT };
 enum llm_part_kind { LLM_TEXT, LLM_TOOL_CALL, LLM_TOOL_RESULT, LLM_REASONING };
 struct llm_part {
     enum llm_part_kind kind;
-    struct str text;       /* text, reasoning, or a result's text */
-    const char *id;        /* call id of a call or a result */
-    const char *name;      /* tool name of a call */
-    struct str arguments;  /* call: JSON text as the model sent it (may be malformed: then bad_arguments) */
-    bool bad_arguments;
-    bool is_error;         /* result */
-    struct str opaque;     /* provider bytes to hand back as they are (reasoning signatures); empty: none */
+    struct str text;      /* text, reasoning, or a result's text */
+    const char *id;       /* call id of a call or a result */
+    const char *name;     /* tool name of a call; a block type of the provider for reasoning that is sealed */
+    struct str arguments; /* call: JSON text as the model sent it (may be malformed: then bad_arguments); "{}" when the
+                             model sent none */
+    bool bad_arguments;   /* not a JSON object */
+    bool is_error;        /* result */
+    struct str opaque;    /* provider bytes to hand back as they are (reasoning signatures); empty: none */
     struct llm_part *next;
 };
 struct llm_message {
@@ -38,15 +43,20 @@ struct llm_conversation {
 };
 struct llm_conversation *llm_conversation_new(mem *ctx, const char *system);
 struct llm_message *llm_add_message(struct llm_conversation *c, enum llm_role role);
-struct llm_part *llm_add_part(struct llm_conversation *c, struct llm_message *m, enum llm_part_kind kind, struct str text);
+/* The text is copied. */
+struct llm_part *llm_add_part(struct llm_conversation *c, struct llm_message *m, enum llm_part_kind kind,
+                              struct str text);
+/* Appends a copy of a message (an answer's, which belongs to its parser). */
+struct llm_message *llm_add_copy(struct llm_conversation *c, const struct llm_message *m);
 
 enum llm_stop { LLM_STOP_NONE, LLM_STOP_END, LLM_STOP_TOOLS, LLM_STOP_LENGTH, LLM_STOP_REFUSED, LLM_STOP_OTHER };
+const char *llm_stop_name(enum llm_stop s); /* "end", "tools", ... */
 /* What a streamed (or whole) answer came to. Texts belong to the parser. */
 struct llm_answer {
     struct llm_message *message; /* parts in order; NULL when nothing came */
     enum llm_stop stop;
-    struct usage usage;
-    bool usage_known;
+    struct usage usage;     /* what was reported so far; output -1 when nothing was */
+    bool usage_known;       /* final figures, by which the provider bills; false: keep the hold */
     const char *model;      /* as the provider named it, may differ from the one asked for */
     const char *request_id; /* response id in the body, or NULL */
     bool complete;          /* the dialect's end of stream was seen */
@@ -55,43 +65,63 @@ struct llm_answer {
 };
 
 struct llm_parser; /* state of one answer */
+struct llm_wire;   /* how a dialect is read; private to this room */
 struct llm_dialect {
-    const char *name;      /* "chat", "messages" */
-    const char *path;      /* "/v1/chat/completions" */
-    /* Request body. max_output > 0. Streaming is asked for, with usage. Cache marks are set where the dialect has them. */
-    void (*write_request)(const struct llm_conversation *c, const char *model, int64_t max_output, struct buf *ret_body);
-    /* Header lines that carry the key, NULL-terminated, in ctx; key NULL: without one. */
+    const char *name; /* "chat", "openai", "messages" */
+    const char *path; /* "/v1/chat/completions" */
+    /* Request body. max_output > 0. Streaming is asked for, with usage. Cache marks are set where the dialect has them.
+     * A body beyond the buffer's cap shows as its overflow. */
+    void (*write_request)(const struct llm_conversation *c, const char *model, int64_t max_output,
+                          struct buf *ret_body);
+    /* Header lines that carry the key (and the API version where the dialect has one), NULL-terminated, in ctx; key
+     * NULL: without one. Content-Type is the caller's. A key with control bytes counts as none. */
     const char *const *(*headers)(mem *ctx, const char *key);
+    const struct llm_wire *wire;
 };
 const struct llm_dialect *llm_dialect_find(const char *name); /* NULL when unknown */
 const struct llm_dialect *const *llm_dialects(size_t *ret_n);
 
-/* Reads an answer of the dialect. Feed raw body bytes as they come, in any pieces; events are split by the SSE rules (CRLF, comments, several data lines,
- * missing final blank line). `on_delta` (may be NULL) is called with each piece of visible text. Caps: event 16 MiB, answer 64 MiB. */
-struct llm_parser *llm_parser_new(mem *ctx, const struct llm_dialect *d, void (*on_delta)(void *arg, struct str text), void *arg);
+/* Reads an answer of the dialect. Feed raw body bytes as they come, in any pieces; events are split by the SSE rules of
+ * the WHATWG (CRLF, comments, several data lines), except that a missing final blank line is forgiven. `on_delta` (may
+ * be NULL) is called with each piece of visible text. Caps: event 16 MiB, answer 64 MiB. */
+struct llm_parser *llm_parser_new(mem *ctx, const struct llm_dialect *d, void (*on_delta)(void *arg, struct str text),
+                                  void *arg);
+/* RC_UPSTREAM when an event makes no sense or a cap is passed; the parser then stays in that state. */
 MUST_USE enum rc llm_parser_feed(struct llm_parser *p, const void *bytes, size_t n, struct err *err);
-/* Ends the input; fills the answer. is_stream false: the bytes fed were one JSON document. RC_UPSTREAM when it makes no sense. */
+/* Ends the input; fills the answer. is_stream false: the bytes fed were one JSON document. (A server that was asked for
+ * the one may send the other: what begins like an object is read as one.) RC_UPSTREAM when it makes no sense. A stream
+ * that was cut is no error: the answer is then not `complete`. */
 MUST_USE enum rc llm_parser_end(struct llm_parser *p, bool is_stream, const struct llm_answer **ret, struct err *err);
 /* The answer so far (usage and model while streaming); valid as long as the parser. */
 const struct llm_answer *llm_parser_answer(const struct llm_parser *p);
 
-/* What an HTTP answer other than 200 means: rc RC_UPSTREAM (retry), RC_LIMIT (quota: retry after a wait), RC_INVALID (over-long context or bad request), RC_DENIED
- * (key), RC_NOT_FOUND (model); words with the provider's own message (escaped, without keys). retry_after_s: -1 unknown; from the headers (Retry-After in seconds or
- * HTTP date, retry-after-ms, x-ratelimit-reset-*, anthropic-ratelimit-*-reset) or the body. */
+/* What an HTTP answer other than 200 means: rc RC_UPSTREAM (retry), RC_LIMIT (rate or quota: retry after a wait),
+ * RC_INVALID (over-long context or bad request), RC_DENIED (key), RC_NOT_FOUND (model); words with the provider's own
+ * message (escaped, without keys). retry_after_s: -1 unknown; from the headers (Retry-After in seconds or HTTP date,
+ * retry-after-ms, x-ratelimit-reset-*, anthropic-ratelimit-*-reset) or the body. */
 struct llm_failure {
     enum rc rc;
-    bool retryable, context_too_long, quota;
+    bool retryable;        /* the same request may succeed later, without anybody doing anything */
+    bool context_too_long; /* a shorter request may succeed */
+    bool quota;            /* an allowance (credit, spending cap), not a rate, is used up */
     int64_t retry_after_s;
     struct err err;
 };
 void llm_failure_read(int status, struct str headers, struct str body, int64_t now_wall_ns, struct llm_failure *ret);
+/* The same for an answer of status 200 that failed inside (answer->failed). */
+void llm_answer_failure(const struct llm_answer *a, struct llm_failure *ret);
 
-/* What the gateway must know of a request body: model, output cap (0: not set), whether it streams, where to splice. RC_INVALID. */
+/* What the gateway must know of a request body: model, output cap (0: not set), whether it streams. RC_INVALID also for
+ * a member that counts and appears twice: readers differ in which of the two they take. */
 struct llm_request_facts {
     const char *model;
     int64_t max_output;
     bool stream;
+    const char *unpriced; /* why prices a token do not bound this request ("n", "service_tier", ...), or NULL */
 };
-MUST_USE enum rc llm_request_read(mem *ctx, const struct llm_dialect *d, struct str body, struct llm_request_facts *ret, struct err *err);
-/* The same bytes with only the output cap changed or added, and usage asked for on a stream; everything else is untouched. In ctx. */
-MUST_USE enum rc llm_request_splice(mem *ctx, const struct llm_dialect *d, struct str body, int64_t max_output, struct str *ret, struct err *err);
+MUST_USE enum rc llm_request_read(mem *ctx, const struct llm_dialect *d, struct str body, struct llm_request_facts *ret,
+                                  struct err *err);
+/* The same bytes with only the output cap changed or added, and usage asked for on a stream; everything else is
+ * untouched. In ctx. */
+MUST_USE enum rc llm_request_splice(mem *ctx, const struct llm_dialect *d, struct str body, int64_t max_output,
+                                    struct str *ret, struct err *err);
