@@ -3,8 +3,8 @@
  * Reader: json_parse checks the whole text (grammar, numbers, escapes, surrogates, UTF-8, depth, duplicate keys are
  * kept and the first one is found) and builds a tape of nodes that point into the text; nothing is copied and numbers
  * stay text. The text must outlive the document. Values are small and passed by value; a missing value has type
- * JSON_NONE and every getter accepts it, so that chains need no checks between them. Judge: the JSONTestSuite cases in
- * tests/data. Threads: a parsed document is read-only. */
+ * JSON_NONE and every getter accepts it, so that chains need no checks between them. Judge: the accept and reject
+ * tables of tests/unit/base/test_json.c, after JSONTestSuite. Threads: a parsed document is read-only. */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
@@ -17,7 +17,8 @@ struct json {
     uint32_t at; /* index on the tape */
 };
 
-/* Limits: depth 64, text 256 MiB. The document belongs to ctx; err says the byte offset. RC_INVALID, RC_LIMIT. */
+/* Limits: depth 64, text 256 MiB, 16.7 million values. The document belongs to ctx; err says the byte offset.
+ * RC_INVALID, RC_LIMIT. */
 MUST_USE enum rc json_parse(mem *ctx, struct str text, struct json *ret_root, struct err *err);
 
 enum json_type json_type(struct json v);
@@ -82,12 +83,13 @@ struct json_bind {
     enum json_bind_type type; /* const char *, int64_t, bool, struct json, const char ** (NULL-terminated) */
     size_t offset;
     bool required;
-    int64_t min, max; /* numbers: range; strings: 0 or largest length in max */
+    int64_t min, max; /* numbers: range, both 0 for any; strings: 0 or largest length in max */
 };
 #define BIND(st, field, kind, req, lo, hi)                                                                             \
     {                                                                                                                  \
 #field, kind, offsetof(struct st, field), req, lo, hi                                                          \
     }
-/* Unknown members are refused when `strict`. Strings belong to ctx. Fields without a member stay as they are. */
+/* Unknown members are refused when `strict`. Strings belong to ctx. Fields without a member, or with
+ * null there (BIND_JSON takes null as a value), stay as they are. */
 MUST_USE enum rc json_bind(mem *ctx, struct json obj, const struct json_bind *table, size_t n, bool strict, void *ret,
                            struct err *err);

@@ -148,13 +148,13 @@ char *text_url(mem *ctx, struct str s)
     return buf_take(&b, ctx);
 }
 
-/* First byte at or behind `from` that starts a character. */
+/* First byte at or behind `from` that starts a character; the end of s when the last character covers the rest. */
 static size_t char_start(struct str s, size_t from)
 {
-    for (size_t i = from; i < s.n && i < from + 4; i++)
-        if (((unsigned char)s.p[i] & 0xc0) != 0x80)
+    for (size_t i = from; i < from + 4; i++)
+        if (i >= s.n || ((unsigned char)s.p[i] & 0xc0) != 0x80)
             return i;
-    return from;
+    return from; /* no sequence is that long: malformed anyway */
 }
 
 char *text_middle(mem *ctx, struct str s, size_t max)
