@@ -1,60 +1,69 @@
-/* The rows of Nightmill: tasks, their events, approvals, holds, ledger, prices, replies. The only SQL text of the product is in this room.
+/* The rows of Nightmill: tasks, their events, approvals, holds, ledger, prices, replies. The only SQL text of the
+ * product is in this room.
  *
- * Reads may be called from any thread (each takes a connection of the pool). Writes are given to the one writer thread, which commits many of them together (group commit, synchronous=FULL); the call
- * returns when its transaction is durable, or *_async calls done(arg, rc, err) on the writer thread. Several writes that belong together go into one function of kind store_fn, which runs on the writer
- * thread inside one transaction: all of it or nothing.
- * What a user may care about becomes an event in the same transaction as the state it describes. Results are in ctx. */
+ * Reads may be called from any thread (each takes a connection of the pool). Writes are given to the one writer thread,
+ * which commits many of them together (group commit, synchronous=FULL); the call returns when its transaction is
+ * durable, or *_async calls done(arg, rc, err) on the writer thread. Several writes that belong together go into one
+ * function of kind store_fn, which runs on the writer thread inside one transaction: all of it or nothing. What a user
+ * may care about becomes an event in the same transaction as the state it describes. Results are in ctx. */
 #pragma once
 #include "base/json.h"
 #include "money/money.h"
 
 struct store;
 struct store_tx; /* one transaction on the writer thread */
-/* Opens or creates <dir>/nightmill.db (mode 0600), applies migrations. Clear sentences for: read-only folder, full disk, corrupt database (integrity check on an unclean start), a database of a newer program, a second owner. */
+/* Opens or creates <dir>/nightmill.db (mode 0600), applies migrations. Clear sentences for: read-only folder, full
+ * disk, corrupt database (integrity check on an unclean start), a database of a newer program, a second owner. */
 MUST_USE enum rc store_open(mem *ctx, const char *dir, struct store **ret, struct err *err);
 struct store *store_close(struct store *s); /* waits for writes; checkpoint; NULL is fine; returns NULL */
 typedef enum rc (*store_fn)(struct store_tx *tx, void *arg, struct err *err);
 MUST_USE enum rc store_write(struct store *s, store_fn fn, void *arg, struct err *err);
-void store_write_async(struct store *s, store_fn fn, void *arg, void (*done)(void *arg, enum rc rc, const struct err *err));
+void store_write_async(struct store *s, store_fn fn, void *arg,
+                       void (*done)(void *arg, enum rc rc, const struct err *err));
+size_t store_backlog(struct store *s); /* writes that wait: a producer slows down when this grows */
 /* Called on the writer thread after each commit with the tasks that got events: a hint for tails. One listener. */
 void store_on_commit(struct store *s, void (*fn)(void *arg, const char *const *task_ids, size_t n), void *arg);
 
 /* Tasks. */
 struct task {
-    const char *id;        /* 7 characters, id_new */
-    int64_t number;        /* order of creation, unique */
-    const char *title;     /* first line of the text, cut */
+    const char *id;    /* 7 characters, id_new */
+    int64_t number;    /* order of creation, unique */
+    const char *title; /* first line of the text, cut */
     const char *text;
-    const char *repo;      /* top folder */
-    const char *state;     /* queued working checking needs_you paused done unproven stopped failed */
-    const char *reason;    /* typed, "" when none */
-    const char *words;     /* one sentence about the state */
-    const char *spec;      /* JSON: everything that the runner needs */
+    const char *repo;            /* top folder */
+    const char *state;           /* queued working checking needs_you paused done unproven stopped failed */
+    const char *reason;          /* typed, "" when none */
+    const char *words;           /* one sentence about the state */
+    const char *spec;            /* JSON: everything that the runner needs */
     const char *branch, *commit; /* delivered; NULL before */
     bool applied;
     int64_t iteration, iteration_limit;
     int64_t created_ns, changed_ns, started_ns, ended_ns; /* 0: not yet */
-    int64_t worked_ns;     /* time in working and checking, for the wall-clock limit */
-    int64_t limit_time_s, limit_tokens; /* 0: none */
-    pico limit_money;      /* -1: none */
+    int64_t worked_ns;                                    /* time in working and checking, for the wall-clock limit */
+    int64_t limit_time_s, limit_tokens;                   /* 0: none */
+    pico limit_money;                                     /* -1: none */
     const char *currency;
     int64_t last_event;
 };
 bool task_state_valid(const char *state);
 bool task_state_final(const char *state);
-MUST_USE enum rc task_insert(struct store_tx *tx, struct task *t, struct err *err); /* sets number; event task.created is the caller's */
+MUST_USE enum rc task_insert(struct store_tx *tx, struct task *t,
+                             struct err *err); /* sets number; event task.created is the caller's */
 /* id exactly. RC_NOT_FOUND with the hint to `nightmill ls`. */
 MUST_USE enum rc task_find(mem *ctx, struct store *s, const char *id, struct task *ret, struct err *err);
 MUST_USE enum rc task_find_tx(mem *ctx, struct store_tx *tx, const char *id, struct task *ret, struct err *err);
 struct task_filter {
-    const char *state;  /* NULL: any; "active": not final */
-    const char *repo;   /* NULL: any */
-    int64_t before;     /* numbers below; 0: from the newest */
+    const char *state; /* NULL: any; "active": not final */
+    const char *repo;  /* NULL: any */
+    int64_t before;    /* numbers below; 0: from the newest */
     int64_t limit;
+    bool brief; /* leaves text and spec NULL: quick lists; task_update then keeps the stored ones */
 };
-MUST_USE enum rc task_list(mem *ctx, struct store *s, const struct task_filter *f, struct task **ret, size_t *ret_n, struct err *err); /* newest first */
+MUST_USE enum rc task_list(mem *ctx, struct store *s, const struct task_filter *f, struct task **ret, size_t *ret_n,
+                           struct err *err); /* newest first */
 MUST_USE enum rc task_count(struct store *s, const char *state, int64_t *ret, struct err *err);
-MUST_USE enum rc task_update(struct store_tx *tx, const struct task *t, struct err *err); /* all mutable columns; RC_NOT_FOUND */
+MUST_USE enum rc task_update(struct store_tx *tx, const struct task *t,
+                             struct err *err); /* all mutable columns; RC_NOT_FOUND */
 
 /* Events: numbered 1.. per task, append-only. */
 struct event {
@@ -65,67 +74,79 @@ struct event {
     const char *data;  /* JSON object */
     int64_t origin;    /* the runner's journal number, 0: made by the server */
 };
-/* Appends; the number is given. A repeated origin (> 0) of the same task is not an error: *ret_number is that of the first and *ret_new false. */
-MUST_USE enum rc event_append(struct store_tx *tx, const char *task_id, const struct event *e, int64_t *ret_number, bool *ret_new, struct err *err);
-MUST_USE enum rc event_list(mem *ctx, struct store *s, const char *task_id, int64_t after, int64_t limit, struct event **ret, size_t *ret_n, struct err *err);
+/* Appends; the number is given. A repeated origin (> 0) of the same task is not an error: *ret_number is that of the
+ * first and *ret_new false. */
+MUST_USE enum rc event_append(struct store_tx *tx, const char *task_id, const struct event *e, int64_t *ret_number,
+                              bool *ret_new, struct err *err);
+MUST_USE enum rc event_list(mem *ctx, struct store *s, const char *task_id, int64_t after, int64_t limit,
+                            struct event **ret, size_t *ret_n, struct err *err);
 MUST_USE enum rc event_last_origin(struct store *s, const char *task_id, int64_t *ret, struct err *err);
 
 /* Approvals: three outcomes; waiting is not one. */
 struct approval {
-    const char *id;        /* 7 characters */
+    const char *id; /* 7 characters */
     const char *task_id;
-    const char *gate;      /* "plan", "commit" */
-    int64_t sequence;      /* the runner's journal number that asked: one row per (task, sequence) */
-    const char *subject;   /* what is to be approved, text */
-    const char *outcome;   /* waiting approved refused expired */
-    const char *answer;    /* words given with it, or NULL */
+    const char *gate;    /* "plan", "commit" */
+    int64_t sequence;    /* the runner's journal number that asked: one row per (task, sequence) */
+    const char *subject; /* what is to be approved, text */
+    const char *outcome; /* waiting approved refused expired */
+    const char *answer;  /* words given with it, or NULL */
     const char *answered_by;
     int64_t asked_ns, answered_ns, expires_ns;
 };
 MUST_USE enum rc approval_insert(struct store_tx *tx, const struct approval *a, bool *ret_new, struct err *err);
 MUST_USE enum rc approval_find(mem *ctx, struct store *s, const char *id, struct approval *ret, struct err *err);
-MUST_USE enum rc approval_of_task(mem *ctx, struct store *s, const char *task_id, struct approval **ret, size_t *ret_n, struct err *err);
+MUST_USE enum rc approval_of_task(mem *ctx, struct store *s, const char *task_id, struct approval **ret, size_t *ret_n,
+                                  struct err *err);
 MUST_USE enum rc approval_waiting(mem *ctx, struct store *s, struct approval **ret, size_t *ret_n, struct err *err);
 /* RC_CONFLICT when it has an outcome already. */
-MUST_USE enum rc approval_answer(struct store_tx *tx, const char *id, const char *outcome, const char *answer, const char *by, int64_t now_ns, struct err *err);
+MUST_USE enum rc approval_answer(struct store_tx *tx, const char *id, const char *outcome, const char *answer,
+                                 const char *by, int64_t now_ns, struct err *err);
 
 /* Money: holds and ledger. A model request is one attempt: hold first, settle or keep. */
 struct hold {
     int64_t id;
     const char *task_id;
-    const char *key;       /* the request within the task */
-    int64_t attempt;       /* 1.. */
+    const char *key; /* the request within the task */
+    int64_t attempt; /* 1..; 0 for hold_open: the next free one of the key, which it sets */
     int64_t iteration;
     const char *model;
     int64_t price_id;
     const char *currency;
-    pico amount;           /* upper bound */
-    int64_t tokens;        /* upper bound of tokens */
-    const char *state;     /* open settled released kept (kept: usage unknown, counts as spent) */
+    pico amount;       /* upper bound */
+    int64_t tokens;    /* upper bound of tokens */
+    const char *state; /* open settled released kept (kept: usage unknown, counts as spent) */
     int64_t opened_ns;
 };
-/* Admission in one step: open and kept holds + ledger + amount <= limit_money (limit < 0: no limit), likewise tokens (0: no limit). RC_LIMIT with words: what is used, what was asked, how to raise. */
-MUST_USE enum rc hold_open(struct store_tx *tx, struct hold *h, pico limit_money, int64_t limit_tokens, struct err *err);
+/* Admission in one step: open and kept holds + ledger + amount <= limit_money (limit < 0: no limit), likewise tokens
+ * (0: no limit). RC_LIMIT with words: what is used, what was asked, how to raise. */
+MUST_USE enum rc hold_open(struct store_tx *tx, struct hold *h, pico limit_money, int64_t limit_tokens,
+                           struct err *err);
 struct ledger_row {
     int64_t id, hold_id;
     const char *task_id;
     int64_t iteration;
     int64_t time_ns;
-    const char *model;         /* as configured */
-    const char *model_served;  /* as the provider named it */
+    const char *model;        /* as configured */
+    const char *model_served; /* as the provider named it */
     int64_t price_id;
     const char *currency;
     struct usage usage;
     pico cost;
 };
-/* Settles an open hold exactly once: a hold that is settled already gives RC_OK and changes nothing (*ret_new false). */
-MUST_USE enum rc hold_settle(struct store_tx *tx, int64_t hold_id, const struct ledger_row *row, bool *ret_new, struct err *err);
-MUST_USE enum rc hold_close(struct store_tx *tx, int64_t hold_id, const char *state, struct err *err); /* "released" or "kept" */
-MUST_USE enum rc hold_keep_open_ones(struct store_tx *tx, int64_t *ret_n, struct err *err); /* at start: what a crash left open is kept */
-MUST_USE enum rc ledger_list(mem *ctx, struct store *s, const char *task_id, struct ledger_row **ret, size_t *ret_n, struct err *err);
-struct spent { /* of a task */
-    pico settled, held;      /* held: open and kept holds */
-    int64_t requests, kept;  /* ledger rows; holds whose usage stayed unknown */
+/* Settles an open hold exactly once: a hold that is settled already gives RC_OK and changes nothing (*ret_new false).
+ */
+MUST_USE enum rc hold_settle(struct store_tx *tx, int64_t hold_id, const struct ledger_row *row, bool *ret_new,
+                             struct err *err);
+MUST_USE enum rc hold_close(struct store_tx *tx, int64_t hold_id, const char *state,
+                            struct err *err); /* "released" or "kept" */
+MUST_USE enum rc hold_keep_open_ones(struct store_tx *tx, int64_t *ret_n,
+                                     struct err *err); /* at start: what a crash left open is kept */
+MUST_USE enum rc ledger_list(mem *ctx, struct store *s, const char *task_id, struct ledger_row **ret, size_t *ret_n,
+                             struct err *err);
+struct spent {              /* of a task */
+    pico settled, held;     /* held: open and kept holds */
+    int64_t requests, kept; /* ledger rows; holds whose usage stayed unknown */
     struct usage usage;
 };
 MUST_USE enum rc ledger_spent(struct store *s, const char *task_id, struct spent *ret, struct err *err);
@@ -133,19 +154,26 @@ MUST_USE enum rc ledger_spent_tx(struct store_tx *tx, const char *task_id, struc
 
 /* Prices: dated rows. Built-in ones are inserted at open with source "built-in: ..." unless an equal row is there. */
 MUST_USE enum rc price_insert(struct store_tx *tx, struct price *p, struct err *err); /* sets id */
-/* The row in force for the model at a time: the newest from_ns <= at_ns; an operator's row wins over a built-in one. RC_NOT_FOUND with the command that sets one. */
-MUST_USE enum rc price_find(mem *ctx, struct store *s, const char *model, int64_t at_ns, struct price *ret, struct err *err);
+/* The row in force for the model at a time: the newest from_ns <= at_ns; an operator's row wins over a built-in one.
+ * RC_NOT_FOUND with the command that sets one. */
+MUST_USE enum rc price_find(mem *ctx, struct store *s, const char *model, int64_t at_ns, struct price *ret,
+                            struct err *err);
 MUST_USE enum rc price_get(mem *ctx, struct store *s, int64_t id, struct price *ret, struct err *err);
 MUST_USE enum rc price_list(mem *ctx, struct store *s, struct price **ret, size_t *ret_n, struct err *err);
 
-/* Replies: the whole answer of a model request by (task, key), so that asking again after a crash costs nothing. Only complete answers are kept; removed when the task is final. */
+/* Replies: the whole answer of a model request by (task, key), so that asking again after a crash costs nothing. Only
+ * complete answers are kept; removed when the task is final. */
 struct reply {
     int status;
     struct str content_type, body;
 };
-MUST_USE enum rc reply_put(struct store_tx *tx, const char *task_id, const char *key, const struct reply *r, struct err *err);
-MUST_USE enum rc reply_find(mem *ctx, struct store *s, const char *task_id, const char *key, struct reply *ret, struct err *err); /* RC_NOT_FOUND */
+MUST_USE enum rc reply_put(struct store_tx *tx, const char *task_id, const char *key, const struct reply *r,
+                           struct err *err);
+MUST_USE enum rc reply_find(mem *ctx, struct store *s, const char *task_id, const char *key, struct reply *ret,
+                            struct err *err); /* RC_NOT_FOUND */
 MUST_USE enum rc reply_drop(struct store_tx *tx, const char *task_id, struct err *err);
 
 /* Bench and tests. */
 MUST_USE enum rc store_checkpoint(struct store *s, struct err *err);
+struct db;
+struct db *store_db(struct store *s);

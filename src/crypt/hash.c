@@ -1,0 +1,23 @@
+/* SHA-256 (FIPS 180-4) through OpenSSL. */
+#include "crypt/hash.h"
+#include "base/err.h"
+#include <openssl/evp.h>
+
+void hash_sha256(struct str s, uint8_t ret[HASH_SHA256])
+{
+    unsigned n = 0;
+    int ok = EVP_Digest(s.p ? s.p : "", s.n, ret, &n, EVP_sha256(), NULL);
+    BUG_ON(ok != 1 || n != HASH_SHA256);
+}
+
+void hash_sha256_hex(struct str s, char ret[HASH_SHA256_HEX])
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t raw[HASH_SHA256];
+    hash_sha256(s, raw);
+    for (size_t i = 0; i < HASH_SHA256; i++) {
+        ret[2 * i] = digits[raw[i] >> 4];
+        ret[2 * i + 1] = digits[raw[i] & 15];
+    }
+    ret[HASH_SHA256_HEX - 1] = '\0';
+}

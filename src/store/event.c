@@ -1,0 +1,92 @@
+/* Events: dense numbers from the task's row, append-only.
+ *
+ * The runner repeats what it does not know to be stored, and sends in order of its journal. So the task's row also
+ * holds the highest origin: a greater one is new without a look at the events. */
+#include "store/store_private.h"
+
+#define DATA_MAX (16 << 20) /* bytes of one event's data */
+#define TYPE_MAX 64
+
+static enum rc event_check(const struct event *e, struct err *err)
+{
+    size_t n = e->data ? strlen(e->data) : 0;
+    if (n < 2 || e->data[0] != '{' || e->data[n - 1] != '}')
+        return err_set(err, RC_INVALID, "The data of an event is no JSON object.");
+    if (n > DATA_MAX)
+        return err_set(err, RC_LIMIT, "The data of an event is larger than %d MiB.", DATA_MAX >> 20);
+    if (!e->type || !e->type[0] || strlen(e->type) > TYPE_MAX || !e->actor || strlen(e->actor) > TYPE_MAX ||
+        e->origin < 0)
+        return err_set(err, RC_INVALID, "An event needs a type, an actor and an origin of 0 or more.");
+    return RC_OK;
+}
+
+/* Takes the next number, or finds the event that has this origin already. RC_NOT_FOUND: there is no such task. */
+static enum rc number_take(struct store_tx *tx, const char *task_id, int64_t origin, int64_t *ret, bool *ret_new,
+                           struct err *err)
+{
+    DB_SQL(sql_next, "UPDATE task SET last_event = last_event + 1 WHERE id = $1 RETURNING last_event");
+    DB_SQL(sql_higher,
+           "UPDATE task SET last_event = last_event + 1, last_origin = $2 WHERE id = $1 AND last_origin < $2"
+           " RETURNING last_event");
+    DB_SQL(sql_same, "SELECT number FROM event WHERE task_id = $1 AND origin = $2 AND origin > 0");
+    *ret_new = true;
+    if (origin > 0) {
+        struct db_args args = DB_ARGS(db_text(task_id), db_int(origin));
+        enum rc rc = db_one_int(tx->c, &sql_higher, args, ret, err);
+        if (rc != RC_NOT_FOUND)
+            return rc;
+        rc = db_one_int(tx->c, &sql_same, args, ret, err);
+        if (rc != RC_NOT_FOUND) {
+            *ret_new = false;
+            return rc;
+        }
+    } /* fills a gap below the highest, or has no origin */
+    return db_one_int(tx->c, &sql_next, DB_ARGS(db_text(task_id)), ret, err);
+}
+
+enum rc event_append(struct store_tx *tx, const char *task_id, const struct event *e, int64_t *ret_number,
+                     bool *ret_new, struct err *err)
+{
+    DB_SQL(
+        sql,
+        "INSERT INTO event (task_id, number, time_ns, type, actor, data, origin) VALUES ($1, $2, $3, $4, $5, $6, $7)");
+    enum rc rc = id_check(task_id, "task", err);
+    if (!rc)
+        rc = event_check(e, err);
+    if (rc)
+        return rc;
+    rc = number_take(tx, task_id, e->origin, ret_number, ret_new, err);
+    if (rc == RC_NOT_FOUND)
+        return task_missing(task_id, err);
+    if (rc || !*ret_new)
+        return rc;
+    tx_mark(tx, task_id);
+    return db_exec(tx->c, &sql,
+                   DB_ARGS(db_text(task_id), db_int(*ret_number), db_int(e->time_ns), db_text(e->type),
+                           db_text(e->actor), db_text(e->data), db_int(e->origin)),
+                   NULL, err);
+}
+
+static const struct db_column event_columns[] = {
+    DB_COLUMN(event, number, DB_INT64), DB_COLUMN(event, time_ns, DB_INT64), DB_COLUMN(event, type, DB_TEXT),
+    DB_COLUMN(event, actor, DB_TEXT),   DB_COLUMN(event, data, DB_TEXT),     DB_COLUMN(event, origin, DB_INT64),
+};
+static const struct db_shape event_shape = DB_SHAPE(event, event_columns);
+
+enum rc event_list(mem *ctx, struct store *s, const char *task_id, int64_t after, int64_t limit, struct event **ret,
+                   size_t *ret_n, struct err *err)
+{
+    DB_SQL(sql, "SELECT number, time_ns, type, actor, data, origin FROM event WHERE task_id = $1 AND number > $2"
+                " ORDER BY number LIMIT $3");
+    DB_READER struct db_conn *c = db_reader(s->db);
+    return db_all(ctx, c, &sql, DB_ARGS(db_text(task_id), db_int(after), db_int(limit > 0 ? limit : 0)), &event_shape,
+                  ret, ret_n, err);
+}
+
+enum rc event_last_origin(struct store *s, const char *task_id, int64_t *ret, struct err *err)
+{
+    DB_SQL(sql, "SELECT last_origin FROM task WHERE id = $1");
+    DB_READER struct db_conn *c = db_reader(s->db);
+    enum rc rc = db_one_int(c, &sql, DB_ARGS(db_text(task_id)), ret, err);
+    return rc == RC_NOT_FOUND ? task_missing(task_id, err) : rc;
+}

@@ -1,0 +1,124 @@
+/* Prices: dated rows that are never changed. */
+#include "store/store_private.h"
+#include <stdio.h>
+
+#define BUILT_IN "built-in: "
+#define COLUMNS                                                                                                        \
+    "model, currency, source, from_ns, input, cache_read, cache_write, cache_write_1h, output, above_input,"           \
+    " above_cache_read, above_cache_write, above_cache_write_1h, above_output, above_tokens"
+static const struct db_column price_columns[] = {
+    DB_COLUMN(price, model, DB_TEXT),
+    DB_COLUMN(price, currency, DB_TEXT),
+    DB_COLUMN(price, source, DB_TEXT),
+    DB_COLUMN(price, from_ns, DB_INT64),
+    DB_COLUMN(price, base.input, DB_INT64),
+    DB_COLUMN(price, base.cache_read, DB_INT64),
+    DB_COLUMN(price, base.cache_write, DB_INT64),
+    DB_COLUMN(price, base.cache_write_1h, DB_INT64),
+    DB_COLUMN(price, base.output, DB_INT64),
+    DB_COLUMN(price, above.input, DB_INT64),
+    DB_COLUMN(price, above.cache_read, DB_INT64),
+    DB_COLUMN(price, above.cache_write, DB_INT64),
+    DB_COLUMN(price, above.cache_write_1h, DB_INT64),
+    DB_COLUMN(price, above.output, DB_INT64),
+    DB_COLUMN(price, above_tokens, DB_INT64),
+    DB_COLUMN(price, id, DB_INT64),
+};
+static const struct db_shape read_shape = DB_SHAPE(price, price_columns);
+static const struct db_shape insert_shape = DB_SHAPE_HEAD(price, price_columns, 15);
+
+static bool is_built_in(const char *source)
+{
+    return strncmp(source, BUILT_IN, strlen(BUILT_IN)) == 0;
+}
+
+static bool currency_valid(const char *z)
+{
+    bool upper = z && strlen(z) == 3;
+    for (int i = 0; upper && i < 3; i++)
+        upper = z[i] >= 'A' && z[i] <= 'Z';
+    return upper;
+}
+
+static enum rc price_check(const struct price *p, struct err *err)
+{
+    const pico rates[] = {p->base.input,           p->base.cache_read, p->base.cache_write, p->base.cache_write_1h,
+                          p->base.output,          p->above.input,     p->above.cache_read, p->above.cache_write,
+                          p->above.cache_write_1h, p->above.output,    p->above_tokens};
+    if (!p->model || !p->model[0] || strlen(p->model) > 200)
+        return err_set(err, RC_INVALID, "A price needs the name of a model, at most 200 bytes.");
+    if (!currency_valid(p->currency))
+        return err_set(err, RC_INVALID, "The currency of a price is three capital letters such as USD.");
+    for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++)
+        if (rates[i] < 0)
+            return err_set(err, RC_INVALID, "A price is not negative.");
+    return RC_OK;
+}
+
+/* built_in is told by the source, which only this program can begin so. */
+static enum rc insert(struct store_tx *tx, struct price *p, struct err *err)
+{
+    DB_SQL(sql, "INSERT INTO price (" COLUMNS
+                ", built_in) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
+                " CASE WHEN substr($3, 1, 10) = '" BUILT_IN "' THEN 1 ELSE 0 END) RETURNING id");
+    return db_one_int(tx->c, &sql, DB_ROW(&insert_shape, p), &p->id, err);
+}
+
+enum rc price_insert(struct store_tx *tx, struct price *p, struct err *err)
+{
+    enum rc rc = price_check(p, err);
+    if (!rc && p->source && is_built_in(p->source))
+        rc = err_set(err, RC_INVALID, "Only the program's own prices have a source that begins with '" BUILT_IN "'.");
+    return rc ? rc : insert(tx, p, err);
+}
+
+enum rc price_insert_builtin(struct store_tx *tx, struct err *err)
+{
+    DB_SQL(
+        sql,
+        "SELECT id FROM price WHERE built_in = 1 AND model = $1 AND currency = $2 AND source = $3 AND from_ns = $4"
+        " AND input = $5 AND cache_read = $6 AND cache_write = $7 AND cache_write_1h = $8 AND output = $9"
+        " AND above_input = $10 AND above_cache_read = $11 AND above_cache_write = $12 AND above_cache_write_1h = $13"
+        " AND above_output = $14 AND above_tokens = $15");
+    size_t n = 0;
+    const struct price *list = price_builtin(&n);
+    enum rc rc = RC_OK;
+    for (size_t i = 0; !rc && i < n; i++) {
+        char source[256];
+        struct price p = list[i];
+        snprintf(source, sizeof source, BUILT_IN "%s", p.source);
+        p.source = source;
+        rc = db_one_int(tx->c, &sql, DB_ROW(&insert_shape, &p), &p.id, err);
+        if (rc == RC_NOT_FOUND)
+            rc = insert(tx, &p, err);
+    }
+    return rc;
+}
+
+enum rc price_find(mem *ctx, struct store *s, const char *model, int64_t at_ns, struct price *ret, struct err *err)
+{
+    DB_SQL(sql, "SELECT " COLUMNS ", id FROM price WHERE model = $1 AND from_ns <= $2"
+                " ORDER BY built_in, from_ns DESC, id DESC LIMIT 1");
+    DB_READER struct db_conn *c = db_reader(s->db);
+    enum rc rc = db_one(ctx, c, &sql, DB_ARGS(db_text(model), db_int(at_ns)), &read_shape, ret, err);
+    if (rc != RC_NOT_FOUND)
+        return rc;
+    err_set(err, rc, "There is no price for the model %.100s.", model);
+    return err_hint(err, "Set one (per million tokens) with: nightmill price set %.100s --input 3.00 --output 15.00",
+                    model);
+}
+
+enum rc price_get(mem *ctx, struct store *s, int64_t id, struct price *ret, struct err *err)
+{
+    DB_SQL(sql, "SELECT " COLUMNS ", id FROM price WHERE id = $1");
+    DB_READER struct db_conn *c = db_reader(s->db);
+    enum rc rc = db_one(ctx, c, &sql, DB_ARGS(db_int(id)), &read_shape, ret, err);
+    return rc == RC_NOT_FOUND ? err_set(err, rc, "There is no price row %lld.", (long long)id) : rc;
+}
+
+enum rc price_list(mem *ctx, struct store *s, struct price **ret, size_t *ret_n, struct err *err)
+{
+    DB_SQL(sql, "SELECT " COLUMNS ", id FROM price ORDER BY model, built_in, from_ns DESC, id DESC");
+    DB_READER struct db_conn *c = db_reader(s->db);
+    return db_all(ctx, c, &sql, DB_NONE, &read_shape, ret, ret_n, err);
+}

@@ -1,0 +1,35 @@
+/* The insides of struct store, shared by the files of this room. */
+#pragma once
+#include "db/db.h"
+#include "store/store.h"
+
+struct task_mark { /* a task id of 7 characters and a NUL, as one comparable number */
+    union {
+        char id[8];
+        uint64_t bits;
+    };
+};
+
+struct store {
+    struct db *db;
+    /* Written and read on the writer thread only: the tasks that got events in the group under way. */
+    mem *group;
+    struct task_mark *marks;
+    size_t mark_n, mark_room;
+    /* Set by store_on_commit before the first write. */
+    void (*on_commit)(void *arg, const char *const *task_ids, size_t n);
+    void *on_commit_arg;
+};
+struct store_tx {
+    struct store *s;
+    struct db_conn *c;
+};
+/* The task gets an event in this transaction. */
+void tx_mark(struct store_tx *tx, const char *task_id);
+
+/* Refuses what is no identifier, before it reaches a message. */
+MUST_USE enum rc id_check(const char *id, const char *what, struct err *err);
+MUST_USE enum rc task_missing(const char *id, struct err *err);
+
+MUST_USE enum rc price_insert_builtin(struct store_tx *tx, struct err *err); /* those that are not there yet */
+MUST_USE enum rc ledger_insert(struct store_tx *tx, int64_t hold_id, const struct ledger_row *row, struct err *err);

@@ -1,0 +1,200 @@
+/* Tasks. The long texts (description, specification) stand in a table of their own, so that the row that counts events
+ * is short. */
+#include "base/id.h"
+#include "store/store_private.h"
+
+#define FINAL "('done', 'unproven', 'stopped', 'failed')"
+
+static const struct {
+    const char *name;
+    bool final;
+} states[] = {
+    {"queued", false}, {"working", false}, {"checking", false}, {"needs_you", false}, {"paused", false},
+    {"done", true},    {"unproven", true}, {"stopped", true},   {"failed", true},
+};
+
+static int state_at(const char *state)
+{
+    for (int i = 0; state && i < (int)(sizeof states / sizeof states[0]); i++)
+        if (strcmp(states[i].name, state) == 0)
+            return i;
+    return -1;
+}
+
+bool task_state_valid(const char *state)
+{
+    return state_at(state) >= 0;
+}
+
+bool task_state_final(const char *state)
+{
+    int at = state_at(state);
+    return at >= 0 && states[at].final;
+}
+
+/* Columns in an order that serves three uses: the first UPDATED are written by task_update (parameter 1 is the id), the
+ * first INSERTED by task_insert, the first LISTED are what a brief list reads, all are read by the rest. */
+#define UPDATED  18
+#define INSERTED 20
+#define LISTED   22
+#define COLUMNS                                                                                                        \
+    "id, title, state, reason, words, branch, commit_id, applied, iteration, iteration_limit, changed_ns, started_ns," \
+    " ended_ns, worked_ns, limit_time_s, limit_tokens, limit_money, currency, repo, created_ns"
+#define READ  "t." COLUMNS ", t.number, last_event"
+#define BRIEF "SELECT " READ " FROM task t "
+#define WHOLE "SELECT " READ ", text, spec FROM task t JOIN task_text x ON x.number = t.number "
+static const struct db_column task_columns[] = {
+    DB_COLUMN(task, id, DB_TEXT),
+    DB_COLUMN(task, title, DB_TEXT),
+    DB_COLUMN(task, state, DB_TEXT),
+    DB_COLUMN(task, reason, DB_TEXT),
+    DB_COLUMN(task, words, DB_TEXT),
+    DB_COLUMN(task, branch, DB_TEXT_NULL),
+    DB_COLUMN(task, commit, DB_TEXT_NULL),
+    DB_COLUMN(task, applied, DB_BOOL),
+    DB_COLUMN(task, iteration, DB_INT64),
+    DB_COLUMN(task, iteration_limit, DB_INT64),
+    DB_COLUMN(task, changed_ns, DB_INT64),
+    DB_COLUMN(task, started_ns, DB_INT64),
+    DB_COLUMN(task, ended_ns, DB_INT64),
+    DB_COLUMN(task, worked_ns, DB_INT64),
+    DB_COLUMN(task, limit_time_s, DB_INT64),
+    DB_COLUMN(task, limit_tokens, DB_INT64),
+    DB_COLUMN(task, limit_money, DB_INT64),
+    DB_COLUMN(task, currency, DB_TEXT),
+    DB_COLUMN(task, repo, DB_TEXT),
+    DB_COLUMN(task, created_ns, DB_INT64),
+    DB_COLUMN(task, number, DB_INT64),
+    DB_COLUMN(task, last_event, DB_INT64),
+    DB_COLUMN(task, text, DB_TEXT),
+    DB_COLUMN(task, spec, DB_TEXT),
+};
+static const struct db_shape whole_shape = DB_SHAPE(task, task_columns);
+static const struct db_shape brief_shape = DB_SHAPE_HEAD(task, task_columns, LISTED);
+static const struct db_shape insert_shape = DB_SHAPE_HEAD(task, task_columns, INSERTED);
+static const struct db_shape update_shape = DB_SHAPE_HEAD(task, task_columns, UPDATED);
+
+enum rc task_missing(const char *id, struct err *err)
+{
+    err_set(err, RC_NOT_FOUND, "There is no task %.16s.", id);
+    return err_hint(err, "See the tasks with: nightmill ls");
+}
+
+static enum rc state_check(const char *state, struct err *err)
+{
+    return task_state_valid(state) ? RC_OK
+                                   : err_set(err, RC_INVALID, "There is no task state '%.40s'.", state ? state : "");
+}
+
+enum rc task_insert(struct store_tx *tx, struct task *t, struct err *err)
+{
+    DB_SQL(sql, "INSERT INTO task (" COLUMNS
+                ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
+                " $18, $19, $20) RETURNING number");
+    DB_SQL(sql_text, "INSERT INTO task_text (number, text, spec) VALUES ($1, $2, $3)");
+    enum rc rc = state_check(t->state, err);
+    if (!rc && !(t->id && id_valid(str_of(t->id), 7)))
+        rc = err_set(err, RC_INVALID, "A task needs an identifier of 7 characters.");
+    if (!rc)
+        rc = db_one_int(tx->c, &sql, DB_ROW(&insert_shape, t), &t->number, err);
+    if (rc)
+        return rc;
+    t->last_event = 0;
+    const char *text = t->text ? t->text : "", *spec = t->spec ? t->spec : "";
+    return db_exec(tx->c, &sql_text, DB_ARGS(db_int(t->number), db_text(text), db_text(spec)), NULL, err);
+}
+
+static enum rc find(mem *ctx, struct db_conn *c, const char *id, struct task *ret, struct err *err)
+{
+    DB_SQL(sql, WHOLE "WHERE t.id = $1");
+    enum rc rc = id_check(id, "task", err);
+    if (rc)
+        return err_hint(err, "See the tasks with: nightmill ls");
+    rc = db_one(ctx, c, &sql, DB_ARGS(db_text(id)), &whole_shape, ret, err);
+    return rc == RC_NOT_FOUND ? task_missing(id, err) : rc;
+}
+
+enum rc task_find(mem *ctx, struct store *s, const char *id, struct task *ret, struct err *err)
+{
+    DB_READER struct db_conn *c = db_reader(s->db);
+    return find(ctx, c, id, ret, err);
+}
+
+enum rc task_find_tx(mem *ctx, struct store_tx *tx, const char *id, struct task *ret, struct err *err)
+{
+    return find(ctx, tx->c, id, ret, err);
+}
+
+/* One statement for each combination of filters, so that each has its index. Parameters: $1 state or repo, $2 numbers
+ * below, $3 how many, $4 state (with a repo). */
+#define NEWEST " ORDER BY t.number DESC LIMIT "
+#define LISTS(name, select)                                                                                            \
+    DB_SQL(name##_any, select "WHERE t.number < $1" NEWEST "$2");                                                      \
+    DB_SQL(name##_active, select "WHERE t.state NOT IN " FINAL " AND t.number < $1" NEWEST "$2");                      \
+    DB_SQL(name##_state, select "WHERE t.state = $3 AND t.number < $1" NEWEST "$2");                                   \
+    DB_SQL(name##_repo, select "WHERE t.repo = $3 AND t.number < $1" NEWEST "$2");                                     \
+    DB_SQL(name##_repo_active, select "WHERE t.repo = $3 AND t.state NOT IN " FINAL " AND t.number < $1" NEWEST "$2"); \
+    DB_SQL(name##_repo_state, select "WHERE t.repo = $3 AND t.state = $4 AND t.number < $1" NEWEST "$2")
+LISTS(brief, BRIEF);
+LISTS(whole, WHOLE);
+
+enum rc task_list(mem *ctx, struct store *s, const struct task_filter *f, struct task **ret, size_t *ret_n,
+                  struct err *err)
+{
+    static const char *const *const statements[2][2][3] = {
+        {{&whole_any, &whole_active, &whole_state}, {&whole_repo, &whole_repo_active, &whole_repo_state}},
+        {{&brief_any, &brief_active, &brief_state}, {&brief_repo, &brief_repo_active, &brief_repo_state}},
+    };
+    struct db_arg args[4];
+    size_t n = 0;
+    int by_state = !f->state ? 0 : strcmp(f->state, "active") == 0 ? 1 : 2;
+    if (by_state == 2 && state_check(f->state, err))
+        return RC_INVALID;
+    args[n++] = db_int(f->before > 0 ? f->before : INT64_MAX);
+    args[n++] = db_int(f->limit > 0 ? f->limit : 0);
+    if (f->repo)
+        args[n++] = db_text(f->repo);
+    if (by_state == 2)
+        args[n++] = db_text(f->state);
+    DB_READER struct db_conn *c = db_reader(s->db);
+    return db_all(ctx, c, statements[f->brief][f->repo != NULL][by_state], (struct db_args){.v = args, .n = n},
+                  f->brief ? &brief_shape : &whole_shape, ret, ret_n, err);
+}
+
+enum rc task_count(struct store *s, const char *state, int64_t *ret, struct err *err)
+{
+    DB_SQL(sql_any, "SELECT count(*) FROM task");
+    DB_SQL(sql_active, "SELECT count(*) FROM task WHERE state NOT IN " FINAL);
+    DB_SQL(sql_state, "SELECT count(*) FROM task WHERE state = $1");
+    DB_READER struct db_conn *c = db_reader(s->db);
+    if (!state)
+        return db_one_int(c, &sql_any, DB_NONE, ret, err);
+    if (strcmp(state, "active") == 0)
+        return db_one_int(c, &sql_active, DB_NONE, ret, err);
+    enum rc rc = state_check(state, err);
+    return rc ? rc : db_one_int(c, &sql_state, DB_ARGS(db_text(state)), ret, err);
+}
+
+enum rc task_update(struct store_tx *tx, const struct task *t, struct err *err)
+{
+    DB_SQL(
+        sql,
+        "UPDATE task SET title = $2, state = $3, reason = $4, words = $5, branch = $6, commit_id = $7, applied = $8,"
+        " iteration = $9, iteration_limit = $10, changed_ns = $11, started_ns = $12, ended_ns = $13, worked_ns = $14,"
+        " limit_time_s = $15, limit_tokens = $16, limit_money = $17, currency = $18 WHERE id = $1");
+    DB_SQL(sql_text, "UPDATE task_text SET text = $2, spec = $3 WHERE number = (SELECT number FROM task WHERE id = $1)"
+                     " AND (text <> $2 OR spec <> $3)");
+    int64_t changed = 0;
+    enum rc rc = id_check(t->id, "task", err);
+    if (!rc)
+        rc = state_check(t->state, err);
+    if (!rc)
+        rc = db_exec(tx->c, &sql, DB_ROW(&update_shape, t), &changed, err);
+    if (!rc && changed == 0)
+        rc = task_missing(t->id, err);
+    if (!rc && t->text && t->spec)
+        rc = db_exec(tx->c, &sql_text, DB_ARGS(db_text(t->id), db_text(t->text), db_text(t->spec)), NULL, err);
+    if (!rc && task_state_final(t->state))
+        rc = reply_drop(tx, t->id, err);
+    return rc;
+}
