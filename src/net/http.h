@@ -1,8 +1,18 @@
-/* HTTP/1.1 server (RFC 9112) on libuv: listeners on a Unix socket, strict parser, deadlines per phase, merged writes, departed clients noticed in every phase.
+/* HTTP/1.1 server (RFC 9112) on libuv: listeners, strict parser, deadlines per phase, merged writes, departed clients
+ * noticed in every phase.
  *
- * Strict: no obs-fold, no bare LF, no white space before a colon, no Content-Length with Transfer-Encoding, no repeated or signed Content-Length, tokens by table. Caps: request line
- * 8 KiB, head 64 KiB, 100 fields, body as given (413). Deadlines: head 10 s in all, body 30 s + 1 s per 64 KiB, idle keep-alive 75 s, a write that makes no progress 60 s.
- * All output of one loop turn is collected per connection and written once. Threads: everything here belongs to the loop's thread. */
+ * Strict: no obs-fold, no bare LF, no white space before a colon, no Content-Length with Transfer-Encoding, no repeated
+ * or signed Content-Length, tokens by table. Caps: request line 8 KiB (414), head 64 KiB and 100 fields (431), body as
+ * given (413). Deadlines: head 10 s in all, body 30 s + 1 s per 64 KiB that arrived, idle keep-alive 75 s, a write that
+ * makes no progress 60 s. All output of one loop turn is collected per connection and written once.
+ *
+ * Requests of one connection are handled one after the other, also when the client sends them ahead. HTTP/1.0 clients
+ * get their answer and the connection ends. A client that closes its sending side counts as gone: what was already
+ * answered is still delivered.
+ *
+ * A server is cheap (three handles, no thread), so a listener whose clients need rules of their own gets a server of
+ * its own. Threads: everything here belongs to the loop's thread. No callback comes from inside a call of this header.
+ */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
@@ -12,18 +22,20 @@ struct http_field {
     struct str name, value;
 };
 struct http_request {
-    mem *ctx;              /* lives until the answer has ended or the client is gone */
-    struct str method;     /* "GET" */
-    struct str target;     /* as sent */
-    struct str path;       /* percent-decoded path, no query; refused when it holds NUL or ".." segments */
-    struct str query;      /* raw, without '?' */
+    mem *ctx; /* a tree of its own; lives until the answer has ended or the client is gone (see http_on_gone) */
+    struct str method; /* "GET" */
+    struct str target; /* as sent */
+    struct str path; /* percent-decoded path, no query; refused when it holds NUL or ".." segments; "*" for OPTIONS * */
+    struct str query; /* raw, without '?' */
     struct http_field *fields;
     size_t field_count;
     struct str body;
-    unsigned int peer_uid; /* of a Unix socket client */
+    unsigned int peer_uid; /* of a Unix socket client; HTTP_NO_UID for any other */
     struct http_answer *answer;
-    void *user;            /* the handler's own */
+    void *user; /* the handler's own */
+    bool keep;  /* set by the handler before or in `gone`: r stays valid after it, see http_on_gone */
 };
+#define HTTP_NO_UID (~0u)
 struct str http_header(const struct http_request *r, const char *name); /* empty view when absent */
 /* Decoded value of a query parameter, in r->ctx; NULL when absent or malformed. */
 const char *http_query(const struct http_request *r, const char *name);
@@ -35,34 +47,51 @@ struct http_server_spec {
     /* A complete request. Answer now or later, exactly once. */
     void (*on_request)(void *arg, struct http_request *r);
     void *arg;
+    size_t max_connections;                  /* further ones wait in the listener's queue; 0: 10000 */
+    int head_ms, body_ms, idle_ms, stall_ms; /* deadlines; 0: those above */
 };
-MUST_USE enum rc http_server_new(mem *ctx, const struct http_server_spec *spec, struct http_server **ret, struct err *err);
-MUST_USE enum rc http_server_listen_fd(struct http_server *s, int fd, struct err *err); /* takes a bound, listening descriptor */
-/* Stops listening; open answers may end until deadline_ms, then all connections are closed; calls done(arg) on the loop. */
+/* The server belongs to ctx, which must live until `done` of http_server_stop was called. */
+MUST_USE enum rc http_server_new(mem *ctx, const struct http_server_spec *spec, struct http_server **ret,
+                                 struct err *err);
+/* Takes a bound, listening stream descriptor (Unix or TCP), also when it fails. */
+MUST_USE enum rc http_server_listen_fd(struct http_server *s, int fd, struct err *err);
+/* Stops listening and closes connections without a complete request; open answers may end until deadline_ms, then their
+ * clients count as gone. Calls done(arg) (may be NULL) once on the loop when nothing is left; the server is not touched
+ * after that and may be freed in it. Call it once. */
 void http_server_stop(struct http_server *s, int deadline_ms, void (*done)(void *arg), void *arg);
 size_t http_server_connections(const struct http_server *s);
 
-/* Answering. All of these are no-ops once the client is gone. `extra`: complete header lines "Name: value", NULL-terminated, or NULL. */
-void http_answer_whole(struct http_request *r, int status, const char *content_type, struct str body, const char *const *extra);
-void http_answer_begin(struct http_request *r, int status, const char *content_type, const char *const *extra); /* chunked */
+/* Answering. All of these are no-ops once the client is gone, except that the last one frees r when it was kept.
+ * `extra`: complete header lines "Name: value", NULL-terminated, or NULL; a malformed line is left out. */
+void http_answer_whole(struct http_request *r, int status, const char *content_type, struct str body,
+                       const char *const *extra); /* r is freed */
+void http_answer_begin(struct http_request *r, int status, const char *content_type,
+                       const char *const *extra); /* chunked */
 void http_answer_chunk(struct http_request *r, struct str bytes);
-void http_answer_end(struct http_request *r);  /* r is freed */
-void http_answer_abort(struct http_request *r); /* closes the connection in the middle: the peer sees a broken answer; r is freed */
-/* Called at most once, on the loop, when the client leaves before the end; r is valid until it returns unless `keep` was set. */
+void http_answer_end(struct http_request *r); /* r is freed */
+void http_answer_abort(
+    struct http_request *r); /* closes the connection in the middle: the peer sees a broken answer; r is freed */
+/* Called at most once, on the loop, when the client leaves before the end (or the server stops without waiting for it).
+ * r is freed when it returns, unless r->keep is set. A request that is kept, or has no `gone` at all, stays valid until
+ * the handler ends it as usual (whole, end or abort), so that work in another thread may go on using it. */
 void http_on_gone(struct http_request *r, void (*gone)(struct http_request *r));
-/* Bytes waiting to be written to this client; callers stop producing above HTTP_HIGH_WATER and go on when `drained` is called. */
+bool http_is_gone(const struct http_request *r);
+/* Bytes waiting to be written to this client; callers stop producing above HTTP_HIGH_WATER and go on when `drained` is
+ * called, each time that the backlog was above and has fallen to a quarter. A client is dropped at 64 MiB. */
 #define HTTP_HIGH_WATER (256u << 10)
 size_t http_answer_backlog(const struct http_request *r);
 void http_on_drained(struct http_request *r, void (*drained)(struct http_request *r));
 const char *http_reason(int status);
 
-/* The parser alone, for tests and fuzzing. Consumes at most one head from `in`; RC_AGAIN when more is needed. *ret_length bytes belong to the head. Fields in ctx. */
+/* The parser alone, for tests and fuzzing. Consumes at most one head from `in`; RC_AGAIN when more is needed.
+ * *ret_length bytes belong to the head. Fields in ctx. A verdict over a prefix holds for everything longer. */
 struct http_head {
     struct str method, target;
     struct http_field *fields;
     size_t field_count;
     int64_t content_length; /* -1: none */
     bool chunked, keep_alive, expect_continue;
+    int minor_version; /* 0 or 1 */
     int refuse_status; /* status to answer with when RC_INVALID or RC_LIMIT */
 };
 MUST_USE enum rc http_head_parse(mem *ctx, struct str in, struct http_head *ret, size_t *ret_length, struct err *err);

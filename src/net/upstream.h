@@ -1,31 +1,42 @@
-/* HTTP client on the loop: libcurl's multi interface (OpenSSL flavour) driven by libuv. One pool per loop; connections are reused.
- * Never blocks the loop: CURLOPT_QUICK_EXIT, empty Expect, no redirects, http and https only, no proxy from the environment. Threads: the loop's thread. */
+/* HTTP client on the loop: libcurl's multi interface (OpenSSL flavour) driven by libuv. One pool per loop; connections
+ * are reused.
+ *
+ * Never blocks the loop: CURLOPT_QUICK_EXIT, empty Expect, no redirects, http and https only, no proxy from the
+ * environment, no compression. Callbacks come from the loop only, never from inside a call of this header; inside a
+ * callback every call of this header is allowed, on any call of the pool. Threads: the loop's thread. */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
 #include <uv.h>
 
 struct upstream_pool;
+/* The pool keeps its own memory: ctx may be freed after upstream_pool_close, while the loop still runs the closing. */
 MUST_USE enum rc upstream_pool_new(mem *ctx, uv_loop_t *loop, struct upstream_pool **ret, struct err *err);
-void upstream_pool_close(struct upstream_pool *p); /* cancels everything; handles close on the loop */
+void upstream_pool_close(struct upstream_pool *p);         /* cancels everything; handles close on the loop */
+size_t upstream_pool_calls(const struct upstream_pool *p); /* started and not yet ended or cancelled */
 
 struct upstream_call;
 struct upstream_spec {
     const char *method, *url;
-    const char *const *headers; /* lines, NULL-terminated */
+    const char *const *headers; /* lines, NULL-terminated, or NULL */
     struct str body;            /* copied */
-    int connect_ms;             /* connect deadline */
-    int first_byte_ms;          /* to the first byte of the answer; < 0: none */
-    int idle_ms;                /* between bytes of the body; < 0: none */
-    /* Head complete: status and raw header block ("Name: value\r\n"..., final answer only). */
+    int connect_ms;             /* connect deadline with the name's resolution; <= 0: 30 s */
+    int first_byte_ms;          /* from the start to the end of the answer's head; <= 0: none */
+    int idle_ms;                /* between bytes of the body, not counted while paused; <= 0: none */
+    /* Head complete: status and raw header block ("Name: value\r\n"..., final answer only). May be NULL. */
     void (*on_head)(void *arg, int status, struct str headers);
     /* Body bytes. Return false to pause: then upstream_resume when ready, the same bytes come again. */
     bool (*on_body)(void *arg, struct str bytes);
-    /* Exactly once. rc RC_OK: whole answer; RC_UNAVAILABLE: could not connect or nothing was sent; RC_UPSTREAM: broke off; RC_TIMEOUT. err in words, without secrets.
-     * Not called after upstream_cancel. */
+    /* Exactly once. rc RC_OK: whole answer; RC_UNAVAILABLE: could not connect or nothing was sent (safe to send again);
+     * RC_UPSTREAM: broke off; RC_TIMEOUT: first byte or idle; RC_LIMIT: a head beyond 256 KiB. err in words, without
+     * secrets (origins, never paths); NULL for RC_OK. Not called after upstream_cancel. The call is gone when it
+     * returns. */
     void (*on_end)(void *arg, enum rc rc, const struct err *err);
     void *arg;
 };
-MUST_USE enum rc upstream_start(struct upstream_pool *p, const struct upstream_spec *spec, struct upstream_call **ret, struct err *err);
-void upstream_resume(struct upstream_call *c);
-void upstream_cancel(struct upstream_call *c); /* no callback after this returns; safe inside the call's own callbacks */
+/* RC_INVALID: the spec is wrong, no callback comes; RC_CONFLICT: the pool is closed. */
+MUST_USE enum rc upstream_start(struct upstream_pool *p, const struct upstream_spec *spec, struct upstream_call **ret,
+                                struct err *err);
+void upstream_resume(struct upstream_call *c); /* without a pause: nothing */
+/* No callback after this returns; safe inside the call's own callbacks (in on_end: nothing). */
+void upstream_cancel(struct upstream_call *c);

@@ -1,0 +1,447 @@
+/* Sockets on the loop; the promises are in conn.h. Not here: any protocol. */
+#include "net/conn.h"
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    READ_SIZE = 64 << 10,
+    READS_PER_EVENT = 4, /* then the others have their turn */
+    TIMER_GRAIN_MS = 20, /* deadlines closer together than this share one pass over the connections */
+    OUT_FIRST = 1 << 10,
+};
+
+static void link_init(struct link *l)
+{
+    l->prev = l->next = l;
+}
+
+static void link_add(struct link *list, struct link *l)
+{
+    l->prev = list->prev;
+    l->next = list;
+    list->prev->next = l;
+    list->prev = l;
+}
+
+static void link_remove(struct link *l)
+{
+    l->prev->next = l->next;
+    l->next->prev = l->prev;
+    link_init(l);
+}
+
+#define CONN_OF(l, member) ((struct conn *)(void *)((char *)(l)-offsetof(struct conn, member)))
+
+static int64_t hub_now(const struct conn_hub *hub)
+{
+    return (int64_t)uv_now(hub->loop);
+}
+
+size_t conn_backlog(const struct conn *c)
+{
+    return c->out.n - c->sent;
+}
+
+/* --- closing -------------------------------------------------------------------------------------------------------
+ */
+
+static void conn_free(uv_handle_t *handle)
+{
+    struct conn *c = handle->data;
+    struct conn_hub *hub = c->hub;
+    link_remove(&c->in_all);
+    mem_free(c);
+    hub->count--;
+    hub->on_count(hub);
+}
+
+/* A closed connection stays in the list until it is freed, which happens in a phase of the loop of its own: so a walk
+ * over the list need not fear what its callbacks do. */
+void conn_drop(struct conn *c)
+{
+    if (c->state == CONN_CLOSED)
+        return;
+    c->state = CONN_CLOSED;
+    link_remove(&c->in_dirty);
+    uv_close((uv_handle_t *)&c->poll, conn_free);
+    close(c->fd); /* allowed once the poll is closing */
+    c->fd = -1;
+    buf_done(&c->out);
+    c->sent = 0;
+}
+
+static void conn_say_gone(struct conn *c)
+{
+    if (c->state != CONN_OPEN)
+        return;
+    c->state = CONN_FINISHING;
+    c->kind->on_gone(c);
+}
+
+static void conn_lost(struct conn *c)
+{
+    conn_say_gone(c);
+    conn_drop(c);
+}
+
+/* --- deadlines: one timer a hub, armed for the earliest; a pass over all connections when it fires ------------------
+ */
+
+static void timer_fired(uv_timer_t *timer);
+
+static void timer_arm(struct conn_hub *hub, int64_t at)
+{
+    if (hub->timer_at && hub->timer_at <= at)
+        return;
+    int64_t wait = at - hub_now(hub);
+    hub->timer_at = at;
+    uv_timer_start(&hub->timer, timer_fired, wait > TIMER_GRAIN_MS ? (uint64_t)wait : TIMER_GRAIN_MS, 0);
+}
+
+static void conn_expire(struct conn *c, int64_t now)
+{
+    if (c->stall_at && c->stall_at <= now) {
+        conn_lost(c);
+    } else if (c->deadline && c->deadline <= now) {
+        c->deadline = 0;
+        if (c->state == CONN_OPEN)
+            c->kind->on_deadline(c);
+        else
+            conn_drop(c);
+    }
+}
+
+static void timer_fired(uv_timer_t *timer)
+{
+    struct conn_hub *hub = timer->data;
+    int64_t now = hub_now(hub), next = 0;
+    hub->timer_at = 0;
+    for (struct link *l = hub->all.next; l != &hub->all; l = l->next) {
+        struct conn *c = CONN_OF(l, in_all);
+        if (c->state != CONN_CLOSED)
+            conn_expire(c, now);
+        if (c->state == CONN_CLOSED)
+            continue;
+        if (c->deadline && (!next || c->deadline < next))
+            next = c->deadline;
+        if (c->stall_at && (!next || c->stall_at < next))
+            next = c->stall_at;
+    }
+    if (next)
+        timer_arm(hub, next);
+}
+
+void conn_deadline(struct conn *c, int64_t ms)
+{
+    if (c->state == CONN_CLOSED)
+        return;
+    c->deadline = ms < 0 ? 0 : hub_now(c->hub) + ms;
+    if (c->deadline)
+        timer_arm(c->hub, c->deadline);
+}
+
+/* --- the turn: everything that was put off until just before the loop waits ------------------------------------------
+ */
+
+static void turn_run(uv_idle_t *turn);
+
+static void conn_soil(struct conn *c)
+{
+    if (c->state == CONN_CLOSED || c->in_dirty.next != &c->in_dirty)
+        return;
+    link_add(&c->hub->dirty, &c->in_dirty);
+    uv_idle_start(&c->hub->turn, turn_run);
+}
+
+/* --- writing --------------------------------------------------------------------------------------------------------
+ */
+
+static void poll_ready(uv_poll_t *poll, int status, int events);
+
+/* Once the peer has closed, its hang-up would be reported for ever: only the end of our output is then of interest. */
+static void conn_watch(struct conn *c)
+{
+    int events = 0;
+    if (c->state == CONN_CLOSED)
+        return;
+    if (!c->peer_closed)
+        events |= UV_DISCONNECT;
+    if (!c->peer_closed && (c->state != CONN_OPEN || c->in.n < CONN_IN_MAX))
+        events |= UV_READABLE;
+    if (conn_backlog(c) > 0)
+        events |= UV_WRITABLE;
+    if (events == c->watched)
+        return;
+    c->watched = events;
+    if (events)
+        uv_poll_start(&c->poll, events, poll_ready);
+    else
+        uv_poll_stop(&c->poll);
+}
+
+static void conn_drained(struct conn *c)
+{
+    buf_done(&c->out);
+    c->sent = 0;
+    c->stall_at = 0;
+    if (c->state != CONN_FINISHING)
+        return;
+    if (c->peer_closed) {
+        conn_drop(c);
+        return;
+    }
+    /* Closing while the peer still sends would reset the connection and could take our last words from it. */
+    shutdown(c->fd, SHUT_WR);
+    c->state = CONN_LINGERING;
+    conn_deadline(c, CONN_LINGER_MS);
+}
+
+/* Writes what the socket takes. Calls nobody: a failure is remembered and said on the next turn. */
+static void conn_flush(struct conn *c)
+{
+    if (c->broken)
+        return;
+    while (conn_backlog(c) > 0) {
+        ssize_t n = send(c->fd, c->out.p + c->sent, conn_backlog(c), MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            break;
+        if (n < 0) {
+            c->broken = true;
+            conn_soil(c);
+            return;
+        }
+        c->sent += (size_t)n;
+        c->stall_at = 0;
+    }
+    if (c->sent > c->out.n / 2 && c->sent < c->out.n) { /* keeps a long backlog from being moved again and again */
+        buf_drop(&c->out, c->sent);
+        c->sent = 0;
+    }
+    if (conn_backlog(c) > 0 && !c->stall_at) {
+        c->stall_at = hub_now(c->hub) + c->hub->stall_ms;
+        timer_arm(c->hub, c->stall_at);
+    }
+    if (c->above && conn_backlog(c) <= CONN_LOW)
+        conn_soil(c);
+    if (conn_backlog(c) == 0)
+        conn_drained(c);
+    conn_watch(c);
+}
+
+void conn_write(struct conn *c, struct str bytes)
+{
+    if (c->state != CONN_OPEN || c->broken || bytes.n == 0)
+        return;
+    if (!c->out.p)
+        (void)buf_reserve(&c->out, OUT_FIRST);
+    if (!buf_str(&c->out, bytes)) {
+        c->broken = true; /* half an answer must not look like a whole one */
+        conn_soil(c);
+        return;
+    }
+    if (conn_backlog(c) >= CONN_FLUSH && !(c->watched & UV_WRITABLE))
+        conn_flush(c);
+    if (conn_backlog(c) > CONN_HIGH)
+        c->above = true;
+    if (conn_backlog(c) > 0 && !(c->watched & UV_WRITABLE))
+        conn_soil(c);
+}
+
+void conn_finish(struct conn *c)
+{
+    if (c->state != CONN_OPEN)
+        return;
+    c->state = CONN_FINISHING;
+    c->deadline = 0;
+    conn_soil(c);
+}
+
+void conn_abort(struct conn *c, bool reset)
+{
+    if (c->state == CONN_CLOSED)
+        return;
+    conn_flush(c);
+    if (reset)
+        (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
+    conn_drop(c);
+}
+
+/* --- reading --------------------------------------------------------------------------------------------------------
+ */
+
+/* Input goes up straight from the read; only what is left over is kept. */
+static void conn_offer(struct conn *c, struct str bytes)
+{
+    if (c->state != CONN_OPEN)
+        return;
+    if (c->in.n > 0) {
+        buf_str(&c->in, bytes);
+        size_t used = c->kind->on_bytes(c, buf_view(&c->in));
+        buf_drop(&c->in, used);
+        conn_watch(c);
+    } else {
+        size_t used = c->kind->on_bytes(c, bytes);
+        if (used < bytes.n && c->state == CONN_OPEN)
+            buf_add(&c->in, bytes.p + used, bytes.n - used);
+    }
+    if (c->in.n == 0 || c->state != CONN_OPEN)
+        buf_done(&c->in);
+}
+
+void conn_wake(struct conn *c)
+{
+    c->wake = true;
+    conn_soil(c);
+}
+
+static void conn_ended(struct conn *c)
+{
+    c->peer_closed = true;
+    conn_say_gone(c);
+    if (conn_backlog(c) == 0 || c->state == CONN_LINGERING)
+        conn_drop(c);
+}
+
+static void conn_read(struct conn *c)
+{
+    char chunk[READ_SIZE];
+    for (int i = 0; i < READS_PER_EVENT && c->state != CONN_CLOSED && c->in.n < CONN_IN_MAX; i++) {
+        ssize_t n = recv(c->fd, chunk, sizeof chunk, MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return;
+        if (n < 0) {
+            conn_lost(c);
+            return;
+        }
+        if (n == 0) {
+            conn_ended(c);
+            return;
+        }
+        conn_offer(c, str_n(chunk, (size_t)n));
+        if ((size_t)n < sizeof chunk)
+            return;
+    }
+}
+
+static void poll_ready(uv_poll_t *poll, int status, int events)
+{
+    struct conn *c = poll->data;
+    if (status < 0) {
+        conn_lost(c);
+        return;
+    }
+    if (events & UV_READABLE)
+        conn_read(c);
+    else if (events & UV_DISCONNECT)
+        conn_ended(c);
+    if (c->state != CONN_CLOSED && (events & UV_WRITABLE))
+        conn_flush(c);
+    conn_watch(c);
+}
+
+static void conn_turn(struct conn *c)
+{
+    if (c->broken) {
+        conn_lost(c);
+        return;
+    }
+    if (c->wake) {
+        c->wake = false;
+        conn_offer(c, STR(""));
+    }
+    if (c->state != CONN_OPEN)
+        buf_done(&c->in);
+    if (c->state != CONN_CLOSED)
+        conn_flush(c);
+    if (c->state == CONN_OPEN && c->above && conn_backlog(c) <= CONN_LOW) {
+        c->above = false;
+        c->kind->on_drained(c);
+    }
+}
+
+/* One round: what is soiled meanwhile waits for the next turn, which comes at once because the idle handle stays. */
+static void turn_run(uv_idle_t *turn)
+{
+    struct conn_hub *hub = turn->data;
+    struct link batch;
+    link_init(&batch);
+    while (hub->dirty.next != &hub->dirty) {
+        struct link *l = hub->dirty.next;
+        link_remove(l);
+        link_add(&batch, l);
+    }
+    while (batch.next != &batch) {
+        struct link *l = batch.next;
+        link_remove(l);
+        conn_turn(CONN_OF(l, in_dirty));
+    }
+    if (hub->dirty.next == &hub->dirty)
+        uv_idle_stop(turn);
+}
+
+/* --- opening --------------------------------------------------------------------------------------------------------
+ */
+
+enum rc conn_open(struct conn *c, struct conn_hub *hub, int fd, const struct conn_kind *kind, struct err *err)
+{
+    int bad = uv_poll_init(hub->loop, &c->poll, fd);
+    if (bad) {
+        close(fd);
+        return err_sys(err, -bad, "A connection cannot be watched.");
+    }
+    c->hub = hub;
+    c->fd = fd;
+    c->kind = kind;
+    c->poll.data = c;
+    c->state = CONN_OPEN;
+    buf_init(&c->in, c, CONN_IN_MAX + READ_SIZE);
+    buf_init(&c->out, c, CONN_OUT_MAX);
+    link_init(&c->in_dirty);
+    link_add(&hub->all, &c->in_all);
+    hub->count++;
+    conn_watch(c);
+    return RC_OK;
+}
+
+static void hub_handle_closed(uv_handle_t *handle)
+{
+    struct conn_hub *hub = handle->data;
+    if (--hub->open_handles == 0)
+        hub->on_count(hub);
+}
+
+enum rc conn_hub_open(struct conn_hub *hub, uv_loop_t *loop, int stall_ms, struct err *err)
+{
+    (void)err; /* neither handle can fail to start today */
+    hub->loop = loop;
+    hub->stall_ms = stall_ms;
+    link_init(&hub->all);
+    link_init(&hub->dirty);
+    uv_idle_init(loop, &hub->turn);
+    uv_timer_init(loop, &hub->timer);
+    hub->turn.data = hub->timer.data = hub;
+    hub->open_handles = 2;
+    return RC_OK;
+}
+
+void conn_hub_close(struct conn_hub *hub)
+{
+    BUG_ON(hub->count > 0);
+    if (hub->closing)
+        return;
+    hub->closing = true;
+    uv_close((uv_handle_t *)&hub->turn, hub_handle_closed);
+    uv_close((uv_handle_t *)&hub->timer, hub_handle_closed);
+}
+
+void conn_hub_each(struct conn_hub *hub, void (*each)(struct conn *c))
+{
+    for (struct link *l = hub->all.next; l != &hub->all; l = l->next)
+        if (CONN_OF(l, in_all)->state != CONN_CLOSED)
+            each(CONN_OF(l, in_all));
+}

@@ -1,0 +1,199 @@
+/* Set-up and end of libcurl transfers; the rules are in easy.h. Waiting and driving are the clients' own. */
+#include "net/easy.h"
+#include "net/http_parse.h"
+#include <pthread.h>
+
+static void global_init(void)
+{
+    BUG_ON(curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK);
+}
+
+void easy_global_init(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, global_init);
+}
+
+/* "HTTP/1.1 200 OK": the digits after the first blank. libcurl has checked the shape. */
+static int status_read(struct str line)
+{
+    const char *blank = memchr(line.p, ' ', line.n);
+    int64_t status = 0;
+    if (!blank || !str_int(str_sub(line, (size_t)(blank - line.p) + 1, 3), 100, 999, &status))
+        return 0;
+    return (int)status;
+}
+
+/* Called a line at a time, for interim answers (1xx) and trailers too. */
+static size_t head_line(char *p, size_t size, size_t n, void *arg)
+{
+    struct easy *e = arg;
+    struct str line = str_n(p, size * n), bare = str_trim(line);
+    if (e->head_done)
+        return line.n;
+    if (str_starts(line, STR("HTTP/"))) {
+        buf_clear(&e->head);
+        e->status = status_read(line);
+        return line.n;
+    }
+    if (bare.n > 0)
+        return buf_str(&e->head, line) ? line.n : 0;
+    if (e->status < 200)
+        return line.n;
+    e->head_done = true;
+    return e->on_head(e->owner) ? line.n : 0;
+}
+
+static size_t body_bytes(char *p, size_t size, size_t n, void *arg)
+{
+    struct easy *e = arg;
+    return e->on_body(e->owner, str_n(p, size * n));
+}
+
+static bool has_line(const char *const *headers, const char *name)
+{
+    size_t n = strlen(name);
+    for (; headers && *headers; headers++)
+        if (strncasecmp(*headers, name, n) == 0 && (*headers)[n] == ':')
+            return true;
+    return false;
+}
+
+static void line_add(struct easy *e, const char *line)
+{
+    struct curl_slist *more = curl_slist_append(e->lines, line);
+    BUG_ON(!more);
+    e->lines = more;
+}
+
+/* A line without a value ("Name:") tells libcurl to leave its own one out; one that has no value is sent by "Name;". */
+static enum rc lines_make(mem *ctx, struct easy *e, const struct easy_spec *spec, struct err *err)
+{
+    line_add(e, "Expect:");
+    if (!has_line(spec->headers, "Accept-Encoding"))
+        line_add(e, "Accept-Encoding: identity");
+    if (!has_line(spec->headers, "Content-Type"))
+        line_add(e, "Content-Type:");
+    for (const char *const *h = spec->headers; h && *h; h++) {
+        struct str line = str_of(*h);
+        if (!http_is_line(line))
+            return err_set(err, RC_INVALID, "A header line of the request is malformed.");
+        size_t name = strcspn(*h, ":");
+        bool empty = str_trim(str_sub(line, name + 1, line.n)).n == 0;
+        line_add(e, empty ? mem_printf(ctx, "%.*s;", (int)name, *h) : *h);
+    }
+    return RC_OK;
+}
+
+static char *part_of(CURLU *url, CURLUPart part, unsigned flags)
+{
+    char *text = NULL;
+    return curl_url_get(url, part, &text, flags) == CURLUE_OK ? text : NULL;
+}
+
+/* scheme://host:port, without user, password, path and query. */
+static enum rc origin_make(mem *ctx, struct easy *e, const struct easy_spec *spec, struct err *err)
+{
+    CURLU *url = curl_url();
+    BUG_ON(!url);
+    enum rc rc = RC_OK;
+    char *scheme = NULL, *host = NULL, *port = NULL;
+    if (curl_url_set(url, CURLUPART_URL, spec->url, 0) == CURLUE_OK) {
+        scheme = part_of(url, CURLUPART_SCHEME, 0);
+        host = part_of(url, CURLUPART_HOST, 0);
+        port = part_of(url, CURLUPART_PORT, 0);
+    }
+    if (!scheme || !host || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
+        rc = err_set(err, RC_INVALID, "A server's address is not an http or https URL.");
+    else if (spec->unix_socket)
+        e->origin = mem_str(ctx, spec->unix_socket);
+    else
+        e->origin = mem_printf(ctx, "%s://%s%s%s", scheme, host, port ? ":" : "", port ? port : "");
+    curl_free(scheme);
+    curl_free(host);
+    curl_free(port);
+    curl_url_cleanup(url);
+    return rc;
+}
+
+static void method_set(CURL *c, const struct easy_spec *spec)
+{
+    bool get = strcmp(spec->method, "GET") == 0, post = strcmp(spec->method, "POST") == 0;
+    if (strcmp(spec->method, "HEAD") == 0) {
+        curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
+        return;
+    }
+    if (spec->body.n > 0 || post) {
+        curl_easy_setopt(c, CURLOPT_POST, 1L);
+        curl_easy_setopt(c, CURLOPT_POSTFIELDS, spec->body.n ? spec->body.p : "");
+        curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)spec->body.n);
+    } else {
+        curl_easy_setopt(c, CURLOPT_HTTPGET, 1L);
+    }
+    if (!post && (!get || spec->body.n > 0))
+        curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, spec->method);
+}
+
+static void options_set(struct easy *e, const struct easy_spec *spec)
+{
+    CURL *c = e->curl;
+    curl_easy_setopt(c, CURLOPT_URL, spec->url);
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(c, CURLOPT_PROXY, "");
+    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_QUICK_EXIT,
+                     1L); /* else removing a transfer waits for a resolver that does not answer */
+    curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(c, CURLOPT_USERAGENT, "nightmill/" NIGHTMILL_VERSION);
+    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, e->words);
+    curl_easy_setopt(c, CURLOPT_HTTPHEADER, e->lines);
+    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, head_line);
+    curl_easy_setopt(c, CURLOPT_HEADERDATA, e);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, body_bytes);
+    curl_easy_setopt(c, CURLOPT_WRITEDATA, e);
+    curl_easy_setopt(c, CURLOPT_PRIVATE, e->owner);
+    method_set(c, spec);
+}
+
+enum rc easy_prepare(mem *ctx, struct easy *e, const struct easy_spec *spec, struct err *err)
+{
+    buf_init(&e->head, ctx, EASY_MAX_HEAD);
+    if (!spec->method || !http_is_token(str_of(spec->method)) || !spec->url)
+        return err_set(err, RC_INVALID, "A request needs a method and a URL.");
+    enum rc rc = origin_make(ctx, e, spec, err);
+    if (rc == RC_OK)
+        rc = lines_make(ctx, e, spec, err);
+    if (rc != RC_OK)
+        return rc;
+    options_set(e, spec);
+    if (spec->unix_socket && curl_easy_setopt(e->curl, CURLOPT_UNIX_SOCKET_PATH, spec->unix_socket) != CURLE_OK)
+        return err_set(err, RC_INVALID, "The socket's path cannot be used: %s.", spec->unix_socket);
+    return RC_OK;
+}
+
+void easy_done(struct easy *e)
+{
+    curl_slist_free_all(e->lines);
+    e->lines = NULL;
+    buf_done(&e->head);
+}
+
+enum rc easy_judge(const struct easy *e, CURLcode code, struct err *err)
+{
+    long sent = 0;
+    const char *seen = e->words[0] ? e->words : curl_easy_strerror(code);
+    if (code == CURLE_OK && e->head_done)
+        return RC_OK;
+    curl_easy_getinfo(e->curl, CURLINFO_REQUEST_SIZE, &sent);
+    if (e->head.overflow)
+        return err_set(err, RC_LIMIT, "The answer of %s has a head that is too large.", e->origin);
+    if (sent == 0)
+        err_set(err, RC_UNAVAILABLE, "%s cannot be reached.", e->origin);
+    else if (!e->head_done)
+        err_set(err, RC_UPSTREAM, "%s closed the connection without an answer.", e->origin);
+    else
+        err_set(err, RC_UPSTREAM, "%s broke off in the middle of its answer.", e->origin);
+    return err_detail(err, "%s", seen);
+}

@@ -1,0 +1,471 @@
+/* Listeners and sessions: from accepted connections to complete requests. Answers are http_answer.c, the grammar is
+ * http_head.c and http_chunked.c, sockets are conn.c. Not here: routes, identities, TLS. */
+#include "net/http_session.h"
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    HEAD_MS = 10000,
+    BODY_MS = 30000,
+    BODY_RATE = 64, /* bytes a millisecond that buy a body more time: 64 KiB a second */
+    IDLE_MS = 75000,
+    STALL_MS = 60000,
+    MAX_CONNECTIONS = 10000,
+    ACCEPTS_PER_EVENT = 64,
+    ACCEPT_AGAIN_MS = 100,
+};
+_Static_assert(HTTP_HIGH_WATER == CONN_HIGH, "one high-water mark");
+
+struct http_listener {
+    struct http_listener *next;
+    struct http_server *server;
+    uv_poll_t poll;
+    int fd;
+    bool is_unix, watching;
+};
+
+/* --- sessions -------------------------------------------------------------------------------------------------------
+ */
+
+static void request_new(struct http_session *s, const struct http_head *head, mem *ctx)
+{
+    struct http_request *r = mem_new(ctx, struct http_request);
+    r->ctx = ctx;
+    r->method = head->method;
+    r->target = head->target;
+    r->fields = head->fields;
+    r->field_count = head->field_count;
+    r->body = STR("");
+    r->peer_uid = s->peer_uid;
+    r->answer = mem_new(ctx, struct http_answer);
+    r->answer->session = s;
+    r->answer->head_only = str_eq(r->method, STR("HEAD"));
+    r->answer->delimited = head->minor_version == 0;
+    s->request = r;
+    s->keep_alive = head->keep_alive;
+    s->chunked = head->chunked;
+}
+
+static void request_handle(struct http_session *s)
+{
+    s->phase = HTTP_ANSWER;
+    s->request->body = buf_view(&s->body);
+    conn_deadline(&s->conn, -1);
+    s->handling = true;
+    s->server->spec.on_request(s->server->spec.arg, s->request);
+    s->handling = false;
+}
+
+void session_answered(struct http_session *s)
+{
+    s->request = NULL;
+    if (!s->keep_alive || s->server->stopping) {
+        s->phase = HTTP_CLOSING;
+        conn_finish(&s->conn);
+        return;
+    }
+    s->phase = HTTP_HEAD;
+    s->begun = false;
+    s->scanned = 0;
+    conn_deadline(&s->conn, s->server->spec.idle_ms);
+    if (!s->handling) /* else the loop in session_bytes goes on by itself */
+        conn_wake(&s->conn);
+}
+
+static void refuse_err(struct http_session *s, int status, const struct err *err)
+{
+    session_refuse(s, status, err->sentence);
+}
+
+static void body_begin(struct http_session *s, const struct http_head *head, bool more_is_here)
+{
+    size_t max = s->server->spec.max_body;
+    buf_init(&s->body, s->request->ctx, max);
+    s->body_left = head->content_length;
+    s->body_paid_ms = 0;
+    s->decoder = (struct http_chunked){0};
+    if (head->content_length > 0 && (uint64_t)head->content_length > max) {
+        session_refuse(s, 413, "The request's body is too large.");
+    } else if (head->chunked || head->content_length > 0) {
+        s->phase = HTTP_BODY;
+        conn_deadline(&s->conn, s->server->spec.body_ms);
+        if (head->expect_continue && !more_is_here)
+            conn_write(&s->conn, STR("HTTP/1.1 100 Continue\r\n\r\n"));
+    } else {
+        request_handle(s);
+    }
+}
+
+/* Whether the head may be complete, or has to be refused: it is not parsed again for every byte of a slow client. A
+ * blank line is looked for with and without CR, because the parser refuses the latter. */
+static bool head_is_ripe(struct http_session *s, struct str in)
+{
+    size_t from = s->scanned > 2 ? s->scanned - 2 : 0;
+    bool first = s->scanned == 0;
+    s->scanned = in.n;
+    if (first || in.n >= HTTP_MAX_HEAD || (in.n > HTTP_MAX_LINE && !memchr(in.p, '\n', HTTP_MAX_LINE)))
+        return true;
+    const char *end = in.p + in.n;
+    for (const char *lf = in.p + from; (lf = memchr(lf, '\n', (size_t)(end - lf))); lf++)
+        if ((lf + 1 < end && lf[1] == '\n') || (lf + 2 < end && lf[1] == '\r' && lf[2] == '\n'))
+            return true;
+    return false;
+}
+
+static size_t head_take(struct http_session *s, struct str in)
+{
+    struct http_head head;
+    struct err err = {0};
+    size_t length = 0;
+    if (!s->begun)
+        conn_deadline(&s->conn, s->server->spec.head_ms);
+    s->begun = true;
+    if (!head_is_ripe(s, in))
+        return 0;
+    mem *ctx = mem_root();
+    enum rc rc = http_head_parse(ctx, in, &head, &length, &err);
+    if (rc != RC_OK) {
+        mem_free(ctx);
+        if (rc != RC_AGAIN)
+            refuse_err(s, head.refuse_status, &err);
+        return 0;
+    }
+    request_new(s, &head, ctx);
+    rc = http_target_split(ctx, head.method, head.target, &s->request->path, &s->request->query, &err);
+    if (rc != RC_OK)
+        refuse_err(s, 400, &err);
+    else
+        body_begin(s, &head, length < in.n);
+    return length;
+}
+
+static size_t body_take_sized(struct http_session *s, struct str in)
+{
+    size_t n = (uint64_t)s->body_left < in.n ? (size_t)s->body_left : in.n;
+    buf_add(&s->body, in.p, n);
+    s->body_left -= (int64_t)n;
+    if (s->body_left == 0)
+        request_handle(s);
+    return n;
+}
+
+static size_t body_take_chunked(struct http_session *s, struct str in)
+{
+    struct str rest = in, piece;
+    struct err err = {0};
+    enum rc rc;
+    while ((rc = http_chunked_take(&s->decoder, &rest, &piece, &err)) == RC_OK && piece.n > 0) {
+        if (!buf_str(&s->body, piece)) {
+            session_refuse(s, 413, "The request's body is too large.");
+            return in.n;
+        }
+    }
+    if (rc == RC_OK)
+        request_handle(s);
+    else if (rc != RC_AGAIN)
+        refuse_err(s, 400, &err);
+    return in.n - rest.n;
+}
+
+static size_t body_take(struct http_session *s, struct str in)
+{
+    return s->chunked ? body_take_chunked(s, in) : body_take_sized(s, in);
+}
+
+static size_t session_bytes(struct conn *c, struct str bytes)
+{
+    struct http_session *s = (struct http_session *)c;
+    size_t used = 0;
+    while (used < bytes.n && c->state == CONN_OPEN && (s->phase == HTTP_HEAD || s->phase == HTTP_BODY)) {
+        struct str rest = str_n(bytes.p + used, bytes.n - used);
+        size_t n = s->phase == HTTP_HEAD ? head_take(s, rest) : body_take(s, rest);
+        if (n == 0)
+            break;
+        used += n;
+    }
+    return used;
+}
+
+/* The deadline of a body moves with what has arrived, so that a trickle is cut off and a large upload is not. */
+static void session_deadline(struct conn *c)
+{
+    struct http_session *s = (struct http_session *)c;
+    if (s->phase == HTTP_BODY) {
+        int64_t earned = (int64_t)(s->body.n / BODY_RATE) - s->body_paid_ms;
+        s->body_paid_ms += earned;
+        if (earned > 0)
+            conn_deadline(c, earned);
+        else
+            session_refuse(s, 408, "The request's body came too slowly.");
+    } else if (s->phase == HTTP_HEAD && s->begun) {
+        session_refuse(s, 408, "The request's head came too slowly.");
+    } else {
+        conn_finish(c);
+    }
+}
+
+static void session_drained(struct conn *c)
+{
+    struct http_session *s = (struct http_session *)c;
+    if (s->phase == HTTP_ANSWER && s->request->answer->drained)
+        s->request->answer->drained(s->request);
+}
+
+static void session_gone(struct conn *c)
+{
+    struct http_session *s = (struct http_session *)c;
+    struct http_request *r = s->request;
+    bool handled = s->phase == HTTP_ANSWER;
+    s->request = NULL;
+    s->phase = HTTP_CLOSING;
+    if (!r)
+        return;
+    struct http_answer *a = r->answer;
+    a->session = NULL;
+    if (!handled) {
+        mem_free(r->ctx);
+    } else if (a->gone) {
+        a->saying_gone = true;
+        a->gone(r);
+        a->saying_gone = false;
+        if (!r->keep || a->state == ANSWER_ENDED)
+            mem_free(r->ctx);
+    }
+}
+
+static const struct conn_kind session_kind = {
+    .on_bytes = session_bytes,
+    .on_deadline = session_deadline,
+    .on_drained = session_drained,
+    .on_gone = session_gone,
+};
+
+/* --- listeners ------------------------------------------------------------------------------------------------------
+ */
+
+static void listener_ready(uv_poll_t *poll, int status, int events);
+
+static void listeners_watch(struct http_server *s, bool on)
+{
+    for (struct http_listener *l = s->listeners; l; l = l->next) {
+        if (l->watching == on)
+            continue;
+        l->watching = on;
+        if (on)
+            uv_poll_start(&l->poll, UV_READABLE, listener_ready);
+        else
+            uv_poll_stop(&l->poll);
+    }
+}
+
+static void accept_again(uv_timer_t *timer)
+{
+    struct http_server *s = timer->data;
+    listeners_watch(s, s->hub.count < s->spec.max_connections);
+}
+
+static unsigned int peer_uid_get(int fd)
+{
+    struct ucred cred;
+    socklen_t n = sizeof cred;
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) == 0 && n == sizeof cred ? cred.uid : HTTP_NO_UID;
+}
+
+static void session_open(struct http_listener *l, int fd)
+{
+    int one = 1;
+    struct http_session *s = mem_new(l->server, struct http_session);
+    s->server = l->server;
+    s->peer_uid = l->is_unix ? peer_uid_get(fd) : HTTP_NO_UID;
+    if (!l->is_unix)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (conn_open(&s->conn, &l->server->hub, fd, &session_kind, NULL) != RC_OK) {
+        mem_free(s);
+        return;
+    }
+    conn_deadline(&s->conn, l->server->spec.head_ms); /* a new connection has to say something soon */
+}
+
+static bool errno_is_shortage(int e)
+{
+    return e == EMFILE || e == ENFILE || e == ENOBUFS || e == ENOMEM;
+}
+
+static void listener_ready(uv_poll_t *poll, int status, int events)
+{
+    struct http_listener *l = poll->data;
+    struct http_server *s = l->server;
+    (void)events;
+    if (status < 0) { /* libuv has stopped this watch */
+        l->watching = false;
+        uv_timer_start(&s->timer, accept_again, ACCEPT_AGAIN_MS, 0);
+    }
+    for (int i = 0; i < ACCEPTS_PER_EVENT && l->watching; i++) {
+        if (s->hub.count >= s->spec.max_connections) {
+            listeners_watch(s, false); /* server_count opens them again */
+            return;
+        }
+        int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            session_open(l, fd);
+        } else if (errno_is_shortage(errno)) {
+            listeners_watch(s, false);
+            uv_timer_start(&s->timer, accept_again, ACCEPT_AGAIN_MS, 0);
+            return;
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return;
+        } /* else this one client failed: the next */
+    }
+}
+
+enum rc http_server_listen_fd(struct http_server *s, int fd, struct err *err)
+{
+    CLEANUP_FD int mine = fd;
+    int domain = 0, listening = 0;
+    socklen_t n = sizeof domain;
+    if (s->stopping)
+        return err_set(err, RC_CONFLICT, "The server is stopping.");
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) != 0)
+        return err_sys(err, errno, "A listening socket cannot be used.");
+    n = sizeof listening;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &n) != 0 || !listening)
+        return err_set(err, RC_INVALID, "A descriptor given to the server does not listen.");
+    struct http_listener *l = mem_new(s, struct http_listener);
+    int bad = uv_poll_init(s->spec.loop, &l->poll, fd);
+    if (bad) {
+        mem_free(l);
+        return err_sys(err, -bad, "A listening socket cannot be watched.");
+    }
+    l->server = s;
+    l->poll.data = l;
+    l->fd = fd_take(&mine);
+    l->is_unix = domain == AF_UNIX;
+    l->next = s->listeners;
+    s->listeners = l;
+    s->open_listeners++;
+    l->watching = true;
+    uv_poll_start(&l->poll, UV_READABLE, listener_ready);
+    return RC_OK;
+}
+
+/* --- server ---------------------------------------------------------------------------------------------------------
+ */
+
+/* The end comes in three steps: listeners and connections, then the timer and the hub's handles, then `done`. */
+static void server_step(struct http_server *s);
+
+static void timer_closed(uv_handle_t *handle)
+{
+    struct http_server *s = handle->data;
+    s->timer_open = false;
+    server_step(s);
+}
+
+static void server_step(struct http_server *s)
+{
+    if (!s->stopping || s->open_listeners > 0 || s->hub.count > 0)
+        return;
+    if (!s->stopped) {
+        s->stopped = true;
+        uv_close((uv_handle_t *)&s->timer, timer_closed);
+        conn_hub_close(&s->hub);
+    } else if (!s->timer_open && s->hub.open_handles == 0 && s->done) {
+        s->done(s->done_arg);
+    }
+}
+
+static void server_count(struct conn_hub *hub)
+{
+    struct http_server *s = (struct http_server *)(void *)((char *)hub - offsetof(struct http_server, hub));
+    if (s->stopping)
+        server_step(s);
+    else
+        listeners_watch(s, hub->count < s->spec.max_connections);
+}
+
+static void listener_closed(uv_handle_t *handle)
+{
+    struct http_listener *l = handle->data;
+    struct http_server *s = l->server;
+    mem_free(l);
+    s->open_listeners--;
+    server_step(s);
+}
+
+static void session_stop(struct conn *c)
+{
+    struct http_session *s = (struct http_session *)c;
+    if (s->phase == HTTP_HEAD && !s->begun && conn_backlog(c) == 0) {
+        s->phase = HTTP_CLOSING;
+        conn_drop(c);
+    } else if (s->phase == HTTP_HEAD || s->phase == HTTP_BODY) {
+        session_gone(c);
+        conn_finish(c);
+    }
+}
+
+static void session_stop_now(struct conn *c)
+{
+    session_gone(c);
+    conn_drop(c);
+}
+
+static void stop_late(uv_timer_t *timer)
+{
+    struct http_server *s = timer->data;
+    conn_hub_each(&s->hub, session_stop_now);
+}
+
+void http_server_stop(struct http_server *s, int deadline_ms, void (*done)(void *arg), void *arg)
+{
+    BUG_ON(s->stopping);
+    s->stopping = true;
+    s->done = done;
+    s->done_arg = arg;
+    for (struct http_listener *l = s->listeners, *next; l; l = next) {
+        next = l->next;
+        uv_close((uv_handle_t *)&l->poll, listener_closed);
+        close(l->fd);
+        l->watching = false;
+    }
+    s->listeners = NULL;
+    uv_timer_start(&s->timer, stop_late, deadline_ms > 0 ? (uint64_t)deadline_ms : 0, 0);
+    conn_hub_each(&s->hub, session_stop);
+    server_step(s);
+}
+
+size_t http_server_connections(const struct http_server *s)
+{
+    return s->hub.count;
+}
+
+static int or_default(int given, int otherwise)
+{
+    return given > 0 ? given : otherwise;
+}
+
+enum rc http_server_new(mem *ctx, const struct http_server_spec *spec, struct http_server **ret, struct err *err)
+{
+    struct http_server *s = mem_new(ctx, struct http_server);
+    s->spec = *spec;
+    s->spec.head_ms = or_default(spec->head_ms, HEAD_MS);
+    s->spec.body_ms = or_default(spec->body_ms, BODY_MS);
+    s->spec.idle_ms = or_default(spec->idle_ms, IDLE_MS);
+    s->spec.stall_ms = or_default(spec->stall_ms, STALL_MS);
+    if (!spec->max_connections)
+        s->spec.max_connections = MAX_CONNECTIONS;
+    enum rc rc = conn_hub_open(&s->hub, spec->loop, s->spec.stall_ms, err);
+    if (rc != RC_OK) {
+        mem_free(s);
+        return rc;
+    }
+    s->hub.on_count = server_count;
+    uv_timer_init(spec->loop, &s->timer);
+    s->timer.data = s;
+    s->timer_open = true;
+    *ret = s;
+    return RC_OK;
+}

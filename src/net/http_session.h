@@ -1,0 +1,51 @@
+/* One connection that speaks HTTP/1: what the server (reading) and the answers (writing) share. Private to this room.
+ */
+#pragma once
+#include "net/conn.h"
+#include "net/http_parse.h"
+
+struct http_server {
+    struct http_server_spec spec;
+    struct conn_hub hub;
+    struct http_listener *listeners;
+    int open_listeners;
+    uv_timer_t timer; /* accepts again after the system was out of descriptors; then the deadline of stopping */
+    bool timer_open, stopping, stopped;
+    void (*done)(void *arg);
+    void *done_arg;
+    int64_t date_at; /* second that `date` shows */
+    char date[40];
+};
+
+enum http_phase { HTTP_HEAD, HTTP_BODY, HTTP_ANSWER, HTTP_CLOSING };
+struct http_session {
+    struct conn conn; /* first: see conn.h */
+    struct http_server *server;
+    enum http_phase phase;
+    bool handling;   /* on_request is on the stack */
+    bool keep_alive; /* of the request at hand */
+    bool chunked;
+    bool begun;     /* bytes of the request at hand have arrived */
+    size_t scanned; /* bytes searched for the end of the head */
+    unsigned int peer_uid;
+    struct http_request *request; /* from its head to the end of its answer */
+    struct http_chunked decoder;
+    struct buf body;
+    int64_t body_left, body_paid_ms; /* paid: the time that arrived bytes have bought already */
+};
+
+enum http_answer_state { ANSWER_NONE, ANSWER_STREAMING, ANSWER_ENDED };
+struct http_answer {
+    struct http_session *session; /* NULL: the client is gone */
+    enum http_answer_state state;
+    bool head_only;   /* HEAD: fields, no body */
+    bool delimited;   /* a stream to HTTP/1.0: its end is the connection's end */
+    bool saying_gone; /* the handler's gone is on the stack */
+    void (*gone)(struct http_request *r);
+    void (*drained)(struct http_request *r);
+};
+
+/* The answer to s->request has been written; reads the next request or closes. */
+void session_answered(struct http_session *s);
+/* Answers a request that never reached the handler, and closes. */
+void session_refuse(struct http_session *s, int status, const char *why);
