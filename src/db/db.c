@@ -2,8 +2,20 @@
  *
  * No engine is known here: see driver.h. */
 #include "db/db_private.h"
+#include <signal.h>
 
 #define TEXT_BLOCK 65536 /* rows of a list share blocks of this size for their texts */
+
+void thread_start(pthread_t *ret, const char *name, void *(*fn)(void *), void *arg)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int e = pthread_create(ret, NULL, fn, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    BUG_ON(e != 0);
+    pthread_setname_np(*ret, name);
+}
 
 /* ---- connections ---- */
 
@@ -269,15 +281,13 @@ static void pool_close(struct db *db)
 
 static int db_destroy(struct db *db)
 {
-    bool orderly = db->writer_runs;
     if (db->writer_runs)
         writer_stop(db);
     if (db->upkeeper_runs)
         upkeep_stop(db);
     if (db->engine) {
         pool_close(db);
-        if (orderly && db_checkpoint(db, NULL) != RC_OK)
-            orderly = false;
+        bool orderly = db_checkpoint(db, NULL) == RC_OK;
         conn_free(db->upkeep_conn);
         conn_free(db->conn);
         db->driver->close(db->engine, orderly);

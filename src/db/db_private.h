@@ -50,6 +50,9 @@ struct db {
     int64_t last_commit_ms;
 };
 
+/* db.c: a thread that takes no signals; they are for the program's own. */
+void thread_start(pthread_t *ret, const char *name, void *(*fn)(void *), void *arg);
+
 /* writer.c */
 void writer_start(struct db *db);
 void writer_stop(struct db *db); /* runs what is queued */

@@ -127,14 +127,12 @@ enum rc sqlite_number(const struct db_engine *e, sqlite3 *h, const char *text, i
 }
 
 /* The texts that make a connection what its role needs. */
+#define SETUP_ALL "PRAGMA wal_autocheckpoint=0; PRAGMA trusted_schema=OFF; "
 static const char *const role_setup[] = {
-    [DB_ROLE_WRITER] =
-        "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA foreign_keys=ON; PRAGMA cache_size=-8192;"
-        " PRAGMA journal_size_limit=0; PRAGMA trusted_schema=OFF",
-    [DB_ROLE_READER] =
-        "PRAGMA query_only=ON; PRAGMA cache_size=-2048; PRAGMA wal_autocheckpoint=0; PRAGMA trusted_schema=OFF",
-    [DB_ROLE_UPKEEP] =
-        "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-64; PRAGMA trusted_schema=OFF",
+    [DB_ROLE_WRITER] = (SETUP_ALL "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-4096; "
+                                  "PRAGMA journal_size_limit=0"),
+    [DB_ROLE_READER] = (SETUP_ALL "PRAGMA query_only=ON; PRAGMA cache_size=-1024"),
+    [DB_ROLE_UPKEEP] = (SETUP_ALL "PRAGMA synchronous=FULL; PRAGMA cache_size=-64"),
 };
 
 enum rc sqlite_handle(const struct db_engine *e, enum db_role role, sqlite3 **ret, struct err *err)

@@ -51,8 +51,7 @@ static void *upkeep_main(void *arg)
 
 void upkeep_start(struct db *db)
 {
-    int e = pthread_create(&db->upkeeper, NULL, upkeep_main, db);
-    BUG_ON(e != 0);
+    thread_start(&db->upkeeper, "db-upkeep", upkeep_main, db);
     db->upkeeper_runs = true;
 }
 

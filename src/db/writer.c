@@ -58,8 +58,11 @@ static bool work_wait(struct db *db)
     return any;
 }
 
-static void job_failed(struct db_job *job, enum rc rc, const struct err *err)
+static void job_failed(struct db_job *job, enum rc rc, struct err *err)
 {
+    if (!err->sentence[0])
+        err_set(err, rc, "The write was refused (%s).", rc_name(rc));
+    err->rc = rc;
     job->rc = rc;
     if (job->own && !job->err)
         job->err = mem_new(job->own, struct err);
@@ -113,7 +116,7 @@ static struct db_job *group_run(struct db *db, bool *ret_kept, struct err *err)
 }
 
 /* Acknowledges. Jobs on the stack of a waiting thread vanish as soon as they are posted. */
-static void group_finish(struct db *db, struct db_job *jobs, bool kept, const struct err *err)
+static void group_finish(struct db *db, struct db_job *jobs, bool kept, struct err *err)
 {
     struct db_job *async = NULL, **end = &async, *next;
     pthread_mutex_lock(&db->lock);
@@ -122,7 +125,7 @@ static void group_finish(struct db *db, struct db_job *jobs, bool kept, const st
     for (struct db_job *job = jobs; job; job = next) {
         next = job->next;
         if (!kept)
-            job_failed(job, err->rc, err);
+            job_failed(job, err->rc ? err->rc : RC_IO, err);
         db->figures.jobs++;
         db->figures.failed_jobs += job->rc != RC_OK;
         if (job->own) {
@@ -163,8 +166,7 @@ static void *writer_main(void *arg)
 
 void writer_start(struct db *db)
 {
-    int e = pthread_create(&db->writer, NULL, writer_main, db);
-    BUG_ON(e != 0);
+    thread_start(&db->writer, "db-writer", writer_main, db);
     db->writer_runs = true;
 }
 

@@ -20,9 +20,11 @@ enum rc approval_insert(struct store_tx *tx, const struct approval *a, bool *ret
     if (!a->id || !id_valid(str_of(a->id), 7))
         return err_set(err, RC_INVALID, "An approval needs an identifier of 7 characters.");
     int64_t changed = 0;
-    enum rc rc = id_check(a->task_id, "task", err);
+    enum rc rc = task_need(tx, a->task_id, err);
     if (!rc)
         rc = db_exec(tx->c, &sql, DB_ROW(&approval_shape, a), &changed, err);
+    if (rc == RC_CONFLICT)
+        err_set(err, rc, "There is an approval %s already.", a->id);
     *ret_new = changed > 0;
     return rc;
 }

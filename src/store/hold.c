@@ -37,6 +37,7 @@ static enum rc currency_check(struct store_tx *tx, const struct hold *h, struct 
     return err_hint(err, "Set a price for the model in the currency of the budget, or run the task without a budget.");
 }
 
+/* Saturating like money: a sum out of range refuses. */
 static int64_t usage_tokens(const struct usage *u)
 {
     return money_add(money_add(money_add(u->input, u->cache_read), money_add(u->cache_write, u->cache_write_1h)),
@@ -92,9 +93,9 @@ static enum rc admit(struct store_tx *tx, const struct hold *h, pico limit_money
 
 #define TOKENS_MAX INT64_C(1000000000000) /* of one request: beyond any model, and sums stay in range */
 
-static enum rc hold_check(const struct hold *h, struct err *err)
+static enum rc hold_check(struct store_tx *tx, const struct hold *h, struct err *err)
 {
-    enum rc rc = id_check(h->task_id, "task", err);
+    enum rc rc = task_need(tx, h->task_id, err);
     if (rc)
         return rc;
     if (!h->key || !h->key[0] || strlen(h->key) > 256 || h->attempt < 0)
@@ -109,13 +110,15 @@ enum rc hold_open(struct store_tx *tx, struct hold *h, pico limit_money, int64_t
     DB_SQL(sql_attempt, "SELECT coalesce(max(attempt), 0) + 1 FROM hold WHERE task_id = $1 AND key = $2");
     DB_SQL(sql, "INSERT INTO hold (" COLUMNS
                 ", state) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'open') RETURNING id");
-    enum rc rc = hold_check(h, err);
+    enum rc rc = hold_check(tx, h, err);
     if (!rc)
         rc = admit(tx, h, limit_money, limit_tokens, err);
     if (!rc && h->attempt == 0)
         rc = db_one_int(tx->c, &sql_attempt, DB_ARGS(db_text(h->task_id), db_text(h->key)), &h->attempt, err);
     if (!rc)
         rc = db_one_int(tx->c, &sql, DB_ROW(&insert_shape, h), &h->id, err);
+    if (rc == RC_CONFLICT)
+        return err_set(err, rc, "Attempt %" PRId64 " of this model request was made already.", h->attempt);
     if (!rc)
         h->state = "open";
     return rc;

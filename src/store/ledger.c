@@ -48,22 +48,37 @@ enum rc ledger_list(mem *ctx, struct store *s, const char *task_id, struct ledge
 
 /* ---- sums ---- */
 
-#define UNIT "1000000000000" /* PICO_PER_UNIT */
-#define MONEY_SUM(column, name)                                                                                        \
-    "coalesce(sum(" column " / " UNIT "), 0) AS " name "_units, coalesce(sum(" column " % " UNIT "), 0) AS " name      \
-    "_rest"
-#define SUM(column) "coalesce(sum(" column "), 0) AS " column
+/* 1000000000000 is PICO_PER_UNIT. */
+#define USED                                                                                                           \
+    "(SELECT count(*) AS requests, coalesce(sum(CASE WHEN price_id = 0 THEN 1 ELSE 0 END), 0) AS unpriced,"            \
+    " coalesce(sum(cost / 1000000000000), 0) AS cost_units, coalesce(sum(cost % 1000000000000), 0) AS cost_rest,"      \
+    " coalesce(sum(input), 0) AS input, coalesce(sum(cache_read), 0) AS cache_read,"                                   \
+    " coalesce(sum(cache_write), 0) AS cache_write, coalesce(sum(cache_write_1h), 0) AS cache_write_1h,"               \
+    " coalesce(sum(output), 0) AS output, coalesce(sum(reasoning), 0) AS reasoning"                                    \
+    " FROM ledger WHERE task_id = $1)"
+#define HELD                                                                                                           \
+    "(SELECT coalesce(sum(amount / 1000000000000), 0) AS held_units,"                                                  \
+    " coalesce(sum(amount % 1000000000000), 0) AS held_rest,"                                                          \
+    " coalesce(sum(CASE WHEN state = 'kept' THEN 1 ELSE 0 END), 0) AS kept"                                            \
+    " FROM hold WHERE task_id = $1 AND state IN ('open', 'kept'))"
 struct sums {
-    int64_t cost_units, cost_rest, held_units, held_rest, requests, kept;
+    int64_t cost_units, cost_rest, held_units, held_rest, requests, unpriced, kept;
     struct usage usage;
 };
 static const struct db_column sums_columns[] = {
-    DB_COLUMN(sums, cost_units, DB_INT64),        DB_COLUMN(sums, cost_rest, DB_INT64),
-    DB_COLUMN(sums, held_units, DB_INT64),        DB_COLUMN(sums, held_rest, DB_INT64),
-    DB_COLUMN(sums, requests, DB_INT64),          DB_COLUMN(sums, kept, DB_INT64),
-    DB_COLUMN(sums, usage.input, DB_INT64),       DB_COLUMN(sums, usage.cache_read, DB_INT64),
-    DB_COLUMN(sums, usage.cache_write, DB_INT64), DB_COLUMN(sums, usage.cache_write_1h, DB_INT64),
-    DB_COLUMN(sums, usage.output, DB_INT64),      DB_COLUMN(sums, usage.reasoning, DB_INT64),
+    DB_COLUMN(sums, cost_units, DB_INT64),
+    DB_COLUMN(sums, cost_rest, DB_INT64),
+    DB_COLUMN(sums, held_units, DB_INT64),
+    DB_COLUMN(sums, held_rest, DB_INT64),
+    DB_COLUMN(sums, requests, DB_INT64),
+    DB_COLUMN(sums, unpriced, DB_INT64),
+    DB_COLUMN(sums, kept, DB_INT64),
+    DB_COLUMN(sums, usage.input, DB_INT64),
+    DB_COLUMN(sums, usage.cache_read, DB_INT64),
+    DB_COLUMN(sums, usage.cache_write, DB_INT64),
+    DB_COLUMN(sums, usage.cache_write_1h, DB_INT64),
+    DB_COLUMN(sums, usage.output, DB_INT64),
+    DB_COLUMN(sums, usage.reasoning, DB_INT64),
 };
 static const struct db_shape sums_shape = DB_SHAPE(sums, sums_columns);
 
@@ -77,15 +92,8 @@ static enum rc spent_read(struct db_conn *c, const char *task_id, struct spent *
 {
     DB_SQL(
         sql,
-        "SELECT cost_units, cost_rest, held_units, held_rest, requests, kept, input, cache_read, cache_write, cache_write_1h,"
-        " output, reasoning FROM"
-        " (SELECT " MONEY_SUM("cost", "cost") ", count(*) AS requests, " SUM("input") ", " SUM("cache_read") ", " SUM("cache_write") ", " SUM(
-            "cache_write_1h") ", " SUM("output") ", " SUM("reasoning") " FROM ledger WHERE task_id = $1) l"
-                                                                       " CROSS JOIN"
-                                                                       " (SELECT " MONEY_SUM(
-                                                                           "amount",
-                                                                           "held") ", coalesce(sum(CASE WHEN state = 'kept' THEN 1 ELSE 0 END), 0) AS kept"
-                                                                                   " FROM hold WHERE task_id = $1 AND state IN ('open', 'kept')) h");
+        "SELECT cost_units, cost_rest, held_units, held_rest, requests, unpriced, kept, input, cache_read, cache_write,"
+        " cache_write_1h, output, reasoning FROM " USED " used CROSS JOIN " HELD " held");
     struct sums sums = {0};
     enum rc rc = db_one(NULL, c, &sql, DB_ARGS(db_text(task_id)), &sums_shape, &sums, err);
     if (rc)
@@ -94,6 +102,7 @@ static enum rc spent_read(struct db_conn *c, const char *task_id, struct spent *
                           .held = money_whole(sums.held_units, sums.held_rest),
                           .requests = sums.requests,
                           .kept = sums.kept,
+                          .unpriced = sums.unpriced,
                           .usage = sums.usage};
     return RC_OK;
 }

@@ -18,10 +18,10 @@ enum rc reply_put(struct store_tx *tx, const char *task_id, const char *key, con
            "INSERT INTO reply (task_id, key, status, content_type, body) VALUES ($1, $2, $3, $4, $5)"
            " ON CONFLICT (task_id, key) DO UPDATE SET status = excluded.status, content_type = excluded.content_type,"
            " body = excluded.body");
-    enum rc rc = id_check(task_id, "task", err);
+    enum rc rc = task_need(tx, task_id, err);
     if (rc)
         return rc;
-    if (!key[0] || strlen(key) > KEY_MAX)
+    if (!key || !key[0] || strlen(key) > KEY_MAX)
         return err_set(err, RC_INVALID, "The key of a model request has 1 to %d bytes.", KEY_MAX);
     if (r->body.n > BODY_MAX)
         return err_set(err, RC_LIMIT, "The answer of the model is larger than %d MiB and is not kept.", BODY_MAX >> 20);

@@ -111,7 +111,7 @@ struct hold {
     int64_t attempt; /* 1..; 0 for hold_open: the next free one of the key, which it sets */
     int64_t iteration;
     const char *model;
-    int64_t price_id;
+    int64_t price_id; /* 0: no price is known */
     const char *currency;
     pico amount;       /* upper bound */
     int64_t tokens;    /* upper bound of tokens */
@@ -147,6 +147,7 @@ MUST_USE enum rc ledger_list(mem *ctx, struct store *s, const char *task_id, str
 struct spent {              /* of a task */
     pico settled, held;     /* held: open and kept holds */
     int64_t requests, kept; /* ledger rows; holds whose usage stayed unknown */
+    int64_t unpriced;       /* of the ledger rows: those with price_id 0 */
     struct usage usage;
 };
 MUST_USE enum rc ledger_spent(struct store *s, const char *task_id, struct spent *ret, struct err *err);

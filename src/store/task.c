@@ -80,6 +80,16 @@ enum rc task_missing(const char *id, struct err *err)
     return err_hint(err, "See the tasks with: nightmill ls");
 }
 
+enum rc task_need(struct store_tx *tx, const char *id, struct err *err)
+{
+    DB_SQL(sql, "SELECT number FROM task WHERE id = $1");
+    int64_t number;
+    enum rc rc = id_check(id, "task", err);
+    if (!rc)
+        rc = db_one_int(tx->c, &sql, DB_ARGS(db_text(id)), &number, err);
+    return rc == RC_NOT_FOUND ? task_missing(id, err) : rc;
+}
+
 static enum rc state_check(const char *state, struct err *err)
 {
     return task_state_valid(state) ? RC_OK
@@ -97,6 +107,8 @@ enum rc task_insert(struct store_tx *tx, struct task *t, struct err *err)
         rc = err_set(err, RC_INVALID, "A task needs an identifier of 7 characters.");
     if (!rc)
         rc = db_one_int(tx->c, &sql, DB_ROW(&insert_shape, t), &t->number, err);
+    if (rc == RC_CONFLICT)
+        return err_set(err, rc, "There is a task %s already.", t->id);
     if (rc)
         return rc;
     t->last_event = 0;
