@@ -1,0 +1,47 @@
+/* nightmill.yaml: what a project says about itself. Parsed from the bytes of the base commit; this room never reads the
+ * file from disk, and nothing in it may widen what the operator allowed (there is no key for changed checks).
+ *
+ *     checks:
+ *       test: make test                 # short for {command: make test}
+ *       lint: {command: ruff check ., timeout: 2m, required: false}
+ *     setup: [npm ci]                   # before each check, in the same sandbox
+ *     protect: ["spec/**"]              # on top of the built-in globs
+ *     hooks:
+ *       before-done: [./scripts/gate.sh, {command: ./slow.sh, timeout: 5m}]
+ *     limits: {iterations: 20, time: 2h, tokens: 2000000, money: 2.00}
+ *     agent: {name: builtin, model: some-model, instructions: "Keep the public API."}
+ *
+ * Strict: an unknown key, a wrong type or value is one sentence with line and column and the nearest right name.
+ * Texts belong to the context given. Threads: no state. */
+#pragma once
+#include "base/err.h"
+#include "base/str.h"
+
+#define PROJECT_FILE "nightmill.yaml"
+
+struct project_check {
+    const char *name, *command;
+    int64_t timeout_s; /* 0: setting check.timeout */
+    bool required;
+};
+struct project_hook {
+    const char *when; /* "before-iteration", "after-iteration", "before-done", "on-stop" */
+    const char *command;
+    int64_t timeout_s; /* 0: setting hooks.timeout */
+};
+struct project {
+    const struct project_check *checks; /* in the order of the file */
+    size_t check_count;
+    const char *const *setup;   /* NULL-terminated, never NULL */
+    const char *const *protect; /* NULL-terminated, never NULL */
+    const struct project_hook *hooks;
+    size_t hook_count;
+    int64_t iterations, time_s, tokens;       /* 0: not said */
+    int64_t money;                            /* pico-units of the setting money.currency; -1: not said */
+    const char *agent, *model, *instructions; /* NULL: not said */
+};
+/* `name` stands in errors, usually PROJECT_FILE. RC_INVALID with one sentence; *ret is then empty. */
+MUST_USE enum rc project_parse(mem *ctx, struct str text, const char *name, struct project *ret, struct err *err);
+/* The keys and what they mean as a Markdown table, for the docs. */
+struct buf;
+void project_markdown(struct buf *out);
