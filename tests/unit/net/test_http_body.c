@@ -64,33 +64,37 @@ START_TEST(takes_good_bodies)
 }
 END_TEST
 
+#define BYTES(lit)                                                                                                     \
+    {                                                                                                                  \
+        "" lit, sizeof(lit) - 1                                                                                        \
+    }
 static const struct str bad[] = {
-    STR("\r\n"),
-    STR("x\r\n"),
-    STR(" 5\r\nhello\r\n"),
-    STR("5 \r\nhello\r\n"),
-    STR("+5\r\nhello\r\n"),
-    STR("-5\r\nhello\r\n"),
-    STR("0x5\r\nhello\r\n"),
-    STR("5\nhello\r\n"),
-    STR("5\r\rhello\r\n"),
-    STR("5\r\nhelloX\r\n"),
-    STR("5\r\nhello\n0\r\n"),
-    STR("5\r\nhello\rX"),
-    STR("5\r\nhello0\r\n\r\n"),
-    STR("5;a\nb\r\nhello\r\n"),
-    STR("5;a\0b\r\nhello\r\n"),
-    STR("5,5\r\nhello\r\n"),
-    STR("1000000000000000\r\n"), /* 16 digits */
-    STR("FFFFFFFFFFFFFFFFF\r\n"),
-    STR("0\r\n\n"),
-    STR("0\r\n\rX"),
-    STR("0\r\nX\r\n"),
-    STR("0\r\nX Y: a\r\n"),
-    STR("0\r\n: a\r\n"),
-    STR("0\r\n folded: a\r\n"),
-    STR("0\r\nX: a\nY: b\r\n"),
-    STR("0\r\nX: a\0\r\n"),
+    BYTES("\r\n"),
+    BYTES("x\r\n"),
+    BYTES(" 5\r\nhello\r\n"),
+    BYTES("5 \r\nhello\r\n"),
+    BYTES("+5\r\nhello\r\n"),
+    BYTES("-5\r\nhello\r\n"),
+    BYTES("0x5\r\nhello\r\n"),
+    BYTES("5\nhello\r\n"),
+    BYTES("5\r\rhello\r\n"),
+    BYTES("5\r\nhelloX\r\n"),
+    BYTES("5\r\nhello\n0\r\n"),
+    BYTES("5\r\nhello\rX"),
+    BYTES("5\r\nhello0\r\n\r\n"),
+    BYTES("5;a\nb\r\nhello\r\n"),
+    BYTES("5;a\0b\r\nhello\r\n"),
+    BYTES("5,5\r\nhello\r\n"),
+    BYTES("1000000000000000\r\n"), /* 16 digits */
+    BYTES("FFFFFFFFFFFFFFFFF\r\n"),
+    BYTES("0\r\n\n"),
+    BYTES("0\r\n\rX"),
+    BYTES("0\r\nX\r\n"),
+    BYTES("0\r\nX Y: a\r\n"),
+    BYTES("0\r\n: a\r\n"),
+    BYTES("0\r\n folded: a\r\n"),
+    BYTES("0\r\nX: a\nY: b\r\n"),
+    BYTES("0\r\nX: a\0\r\n"),
 };
 
 START_TEST(refuses_bad_bodies)

@@ -26,10 +26,17 @@ static enum rc parse(struct str in)
 }
 
 #define HOST "Host: a\r\n"
+#define BYTES(lit)                                                                                                     \
+    {                                                                                                                  \
+        "" lit, sizeof(lit) - 1                                                                                        \
+    }
 #define GOOD(text, m, t, n, cl, chunk, keep)                                                                           \
     {                                                                                                                  \
-        STR(text), m, t, n, cl, chunk, keep                                                                            \
+        BYTES(text), m, t, n, cl, chunk, keep                                                                          \
     }
+{
+    STR(text), m, t, n, cl, chunk, keep
+}
 static const struct {
     struct str in;
     const char *method, *target;
@@ -73,12 +80,16 @@ END_TEST
 
 #define BAD(status, text)                                                                                              \
     {                                                                                                                  \
-        status, STR(text)                                                                                              \
+        status, BYTES(text)                                                                                            \
     }
+    {status, STR(text)}
 #define FIELD(status, text)                                                                                            \
     {                                                                                                                  \
-        status, STR("POST / HTTP/1.1\r\n" HOST text "\r\n\r\n")                                                        \
+        status, BYTES("POST / HTTP/1.1\r\n" HOST text "\r\n\r\n")                                                      \
     }
+{
+    status, STR("POST / HTTP/1.1\r\n" HOST text "\r\n\r\n")
+}
 static const struct {
     int status;
     struct str in;
