@@ -107,16 +107,19 @@ def run_unit(args):
 # --- python -------------------------------------------------------------------------------------------------------------
 
 def tests_of(folder):
-    """(module, class, method, seconds) of every test, in the order of the files, without importing them."""
+    """(module, class, method, seconds) of every test, in the order of the files, without importing them. A test belongs to the class that it is
+    written in; what is inherited is not run again."""
     found = []
     for file in sorted(pathlib.Path(folder).glob("test_*.py")):
+        given = {}  # class -> seconds
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             if not isinstance(node, ast.ClassDef):
                 continue
-            seconds = 120
+            seconds = next((given[b.id] for b in node.bases if isinstance(b, ast.Name) and b.id in given), 120)
             for item in node.body:
                 if isinstance(item, ast.Assign) and getattr(item.targets[0], "id", "") == "seconds":
                     seconds = ast.literal_eval(item.value)
+            given[node.name] = seconds
             for item in node.body:
                 if isinstance(item, ast.FunctionDef) and item.name.startswith("test"):
                     found.append((file.stem, node.name, item.name, seconds))

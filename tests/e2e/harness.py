@@ -4,6 +4,7 @@ Each test has a folder of its own with home, data and repositories in it, and is
 of the test's process, so that "no process is left" can be asserted exactly. Every wait has a deadline.
 """
 import ctypes
+import decimal
 import fcntl
 import hashlib
 import http.client
@@ -278,7 +279,7 @@ class Nightmill:
         self.env = {"PATH": os.environ["PATH"], "HOME": str(self.home), "LANG": "C.UTF-8", "TERM": "dumb",
                     "XDG_DATA_HOME": str(self.folder / "xdg-data"), "XDG_CONFIG_HOME": str(self.folder / "config"),
                     "XDG_STATE_HOME": str(self.folder / "xdg-state"), "XDG_CACHE_HOME": str(self.folder / "xdg-cache"),
-                    "XDG_RUNTIME_DIR": str(self.folder / "xdg-run"), "NIGHTMILL_DATA": str(self.data),
+                    "XDG_RUNTIME_DIR": str(self.folder / "xdg-run"), "NIGHTMILL_DATA_DIR": str(self.data),
                     "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + f":log_path={self.sanitizer}/asan",
                     "UBSAN_OPTIONS": os.environ.get("UBSAN_OPTIONS", "") + f":log_path={self.sanitizer}/ubsan", **(env or {})}
         (self.folder / "xdg-run").mkdir(mode=0o700)
@@ -562,10 +563,36 @@ class Case(unittest.TestCase):
         if problems:
             self.fail("\n".join(problems))
 
+    def do(self, repo, text, *flags, code=None, seconds=100, cwd=None, env=None):
+        """`nightmill run` to its end: (the command, the task)."""
+        ended = self.nm.run("run", text, *flags, cwd=cwd or repo.path, code=code, seconds=seconds, env=env)
+        return ended, self.nm.task(self.nm.newest())
+
+    def price(self, model="scripted", **rates):
+        """Sets a price, decimals for a million tokens; the rates as whole pico-units a token."""
+        rates = {"input": "3", "output": "15", "cache_read": "0.30", "cache_write": "3.75", "cache_write_1h": "6", **rates}
+        self.nm.run("daemon", "start", code=0)
+        status, answer = self.nm.api("POST", "/api/v1/prices", {"model": model, "currency": "USD", "source": "the test", **rates})
+        self.assertEqual(status, 201, answer)
+        return {name: int(decimal.Decimal(rate) * 1000000) for name, rate in rates.items()}
+
+    @staticmethod
+    def cost(answers, rates):
+        """What answered requests must cost, in pico-units."""
+        return sum(a["usage"][bucket] * rate for a in answers for bucket, rate in rates.items())
+
     # Assertions of many tests.
     def assert_state(self, task, state, reason=None):
         if task["state"] != state or (reason is not None and task["reason"] != reason):
             self.fail(f"the task is {task['state']} ({task['reason']}: {task['words']}), not {state} ({reason})\n{self.nm.event_words(task['id'])}\n{self.nm.daemon_log()}")
+
+    def assert_money(self, text, pico):
+        self.assertEqual(decimal.Decimal(text), decimal.Decimal(pico).scaleb(-12))
+
+    def assert_nothing_delivered(self, repo, before):
+        """The user's repository is as it was."""
+        self.assertEqual(repo.state(), before)
+        self.assertEqual([b for b in repo.branches() if b.startswith("nightmill/")], [])
 
     def assert_one_sentence(self, ended, *words):
         """A refusal for people: one sentence, what to do, nothing else."""

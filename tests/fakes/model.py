@@ -8,11 +8,10 @@ GET /v1/models and GET /health. Prints its port as the first line; ends when its
 The script is JSON:
   {"conversations": [{"match": ["words of the first user message", ...],
                       "iterations": [[TURN, ...], ...]}, ...]}
-The conversation is the first whose words are all in the first user message (no words: any). The iteration is read from
-"iteration N" in that message ("iteration_pattern" names another expression); without such words it is the place of this message in the order in which
-different ones came. Beyond the last iteration the last one repeats; beyond the last turn the answer is a text without
-calls. The turn follows from the request alone: call ids carry their turn, so that a request that is asked again gets the same answer, also after a restart
-of either side and after older messages were dropped.
+The conversation is the first whose words are all in the first user message (no words: any). The iteration is one more than the last finished one that this
+message names ("- iteration N:" among the notes, "## Result of iteration N"). Beyond the last iteration the last one repeats; beyond the last turn the answer is
+a text without calls. A request without tools asks for a plan and gets the conversation's "plan": TURN. The turn follows from the request alone: call ids carry
+their turn, so that a request that is asked again gets the same answer, also after a restart of either side and after older messages were dropped.
 
 TURN: {"text": "...", "reasoning": "...", "tools": [{"name": "write", "args": {...}} or {"name": "write", "raw": "{not json"}],
   "stop": "length" | "refusal",           how it ends, else by what is in it
@@ -49,6 +48,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 CALL_ID = re.compile(r"_i(\d+)t(\d+)n(\d+)$")
+FINISHED = re.compile(r"(?m)^(?:- |## Result of )iteration (\d+)")
 MAX_BODY = 64 << 20
 
 
@@ -144,13 +144,11 @@ def first_user_text(body):
 
 
 class Script:
-    """Which turn a request asks for. The only state kept is the order of first messages and which faults were given."""
+    """Which turn a request asks for. The only state kept is which faults were given."""
 
     def __init__(self, script):
         self.conversations = script["conversations"]
-        self.pattern = re.compile(script.get("iteration_pattern", r"(?i)\biteration (\d+)"))
         self.lock = threading.Lock()
-        self.seen = {}    # conversation -> list of digests of first messages
         self.given = {}   # (conversation, iteration, turn) -> faults given
 
     def find(self, first):
@@ -160,22 +158,13 @@ class Script:
                 return number, conversation
         raise Refused(400, "invalid_request_error", "the script has no conversation for this request")
 
-    def iteration(self, number, first):
-        marked = self.pattern.search(first)
-        if marked:
-            return int(marked.group(1))
-        digest = hashlib.sha256(first.encode("utf-8", "surrogatepass")).hexdigest()
-        with self.lock:
-            order = self.seen.setdefault(number, [])
-            if digest not in order:
-                order.append(digest)
-            return order.index(digest) + 1
-
     def place(self, body, turns):
         """(conversation number, iteration, turn number, turn)"""
         first = first_user_text(body)
         number, conversation = self.find(first)
-        iteration = self.iteration(number, first)
+        if not body.get("tools"):
+            return number, 0, 0, conversation.get("plan", {"text": "I change what is asked for and run the checks."})
+        iteration = 1 + max(map(int, FINISHED.findall(first)), default=0)
         turn = 0
         for ids in turns:
             marks = [CALL_ID.search(i or "") for i in ids]
