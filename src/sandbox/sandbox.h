@@ -1,11 +1,16 @@
-/* A sealed room for commands: bubblewrap with new user, mount, pid, net, ipc and uts namespaces, a read-only system, own /tmp, /proc and /dev, no
- * network, no capabilities, a seccomp filter, limits; one long-lived small init inside, so that the process tree of one iteration is one tree and ends as one.
+/* A sealed room for commands: bubblewrap with new user, mount, pid, net, ipc and uts namespaces, a read-only system,
+ * own /tmp, /proc and /dev, no network, no capabilities, a seccomp filter, limits; one long-lived small init inside, so
+ * that the process tree of one iteration is one tree and ends as one.
  *
- * sandbox_open starts: launcher (drops to the right uid, joins a cgroup, sets limits) -> bwrap -> init (this program, role "init", pid 1, not dumpable, so that nothing inside can
- * touch it). Commands run through init one at a time or in parallel; background children of a command live on until the sandbox is closed. sandbox_close ends everything inside and
- * waits until nothing is left. When the opening process dies, the kernel ends the sandbox (PR_SET_PDEATHSIG through every stage).
- * The rung says which user the inside has on this machine: a real uid of its own (daemon runs as root), a subordinate uid (newuidmap), or a namespace uid only.
- * Threads: main thread of a small process. */
+ * sandbox_open starts: launcher (a fork that joins a cgroup, sets limits, drops to the right uid) -> bwrap -> init
+ * (this program, role "init", pid 1, not dumpable, so that nothing inside can touch it). Commands run through init;
+ * background children of a command live on until the sandbox is closed. sandbox_close ends everything inside and waits
+ * until nothing is left. When the opening process dies, the kernel ends the sandbox (PR_SET_PDEATHSIG through every
+ * stage), and init ends itself when its control socket closes. The rung says which user the inside has on this machine:
+ * a real uid of its own (daemon runs as root), a subordinate uid (newuidmap), or a namespace uid only. Inside, the
+ * users are called agent (1000) and verifier (1001), the system is /usr and the harmless part of /etc, and nothing else
+ * of the machine is there but the mounts. Limits count for the whole sandbox unless said otherwise. Threads: main
+ * thread of a small process with one thread (the launcher is forked from it). */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
@@ -16,29 +21,35 @@ enum sandbox_user { SANDBOX_AGENT, SANDBOX_VERIFIER }; /* two different users wh
 
 struct sandbox_mount {
     const char *source; /* absolute path outside; any permissions that the opening process can pass */
-    const char *target; /* absolute path inside */
+    const char *target; /* absolute path inside; made when missing, also inside an earlier writable mount */
     bool writable;
 };
-struct sandbox_limits { /* 0: the default of the settings register */
-    int64_t memory_bytes;
-    int64_t processes;
-    int64_t cpu_seconds;   /* per process (rlimit) */
-    int64_t file_bytes;    /* largest file written */
-    int64_t tmp_bytes;     /* size of /tmp */
+struct sandbox_limits { /* 0: the default that is given here; callers pass the settings */
+    int64_t
+        memory_bytes;  /* 4 GiB; without a control group init looks four times a second and ends the largest process */
+    int64_t processes; /* 512 */
+    int64_t cpu_seconds; /* 3600; per process (rlimit) */
+    int64_t file_bytes;  /* 4 GiB; largest file written, per file */
+    int64_t tmp_bytes;   /* 1 GiB; size of /tmp, and of /dev/shm; both are memory */
 };
 struct sandbox_spec {
     enum sandbox_user user;
     const struct sandbox_mount *mounts; /* beyond the system; the order counts */
     size_t mount_count;
-    const char *cwd;                    /* inside */
-    const char *const *env;             /* NULL-terminated; PATH, HOME (=/tmp/home), LANG, TERM=dumb, TMPDIR are set unless given here */
+    const char *cwd; /* inside */
+    const char *const
+        *env; /* NULL-terminated; PATH, HOME (=/tmp/home), LANG, TERM=dumb, TMPDIR are set unless given here */
     struct sandbox_limits limits;
-    const char *label;                  /* for cgroup and log: "task-iteration" */
-    bool without;                       /* --no-sandbox: plain processes in `cwd` of the first writable mount, still one process group, no protection */
+    const char *label; /* for cgroup and log: "task-iteration" */
+    bool debug;        /* ptrace is allowed inside: debuggers, strace, the leak sanitizer. init stays out of reach */
+    bool without; /* --no-sandbox: plain processes in `cwd` of the first writable mount, still one process group, no
+                     protection */
 };
 struct sandbox;
-/* Ready within deadline_ms (a start that takes longer is ended: RC_TIMEOUT). RC_UNAVAILABLE with a hint that mends it when the machine cannot. */
-MUST_USE enum rc sandbox_open(mem *ctx, const struct sandbox_spec *spec, int deadline_ms, struct sandbox **ret, struct err *err);
+/* Ready within deadline_ms (a start that takes longer is ended: RC_TIMEOUT). RC_UNAVAILABLE with a hint that mends it
+ * when the machine cannot. */
+MUST_USE enum rc sandbox_open(mem *ctx, const struct sandbox_spec *spec, int deadline_ms, struct sandbox **ret,
+                              struct err *err);
 
 struct sandbox_command {
     const char *const *argv; /* or NULL with `shell` */
@@ -50,45 +61,54 @@ struct sandbox_command {
     int cancel_fd;           /* readable: end the command, RC_CANCELLED; -1: none */
     size_t keep;             /* bytes of output kept in memory: the first and the last half (rest is counted) */
     int out_fd;              /* whole output is written here too, up to out_max bytes; -1: nowhere */
-    int64_t out_max;
+    int64_t out_max;         /* 0: 64 MiB */
     bool merge;              /* standard error into standard output */
     bool flood_ends;         /* end the command when out_max is passed */
 };
 struct sandbox_result {
-    int exit_code;  /* -1 when ended by a signal */
+    int exit_code; /* -1 when ended by a signal */
     int signal;
-    bool timed_out, flooded, could_not_start;
-    struct str out, err;          /* kept parts in ctx, with a visible mark where bytes were left out */
-    int64_t out_bytes, err_bytes; /* whole lengths */
+    bool timed_out, flooded, could_not_start; /* not started: exit_code 127 and the reason in err (out when merged) */
+    bool memory_limit, process_limit;         /* reached while this command ran: by it or by something left running */
+    struct str out, err;                      /* kept parts in ctx, with a visible mark where bytes were left out */
+    int64_t out_bytes, err_bytes;             /* whole lengths */
     int64_t elapsed_ns;
 };
-/* Runs to the end of the command's main process; when it ends, its process group is not ended (background processes stay until close), but reading stops
- * 200 ms later even when they keep the pipe open. RC_OK whatever the command did. */
-MUST_USE enum rc sandbox_run(mem *ctx, struct sandbox *sb, const struct sandbox_command *cmd, struct sandbox_result *ret, struct err *err);
+/* Runs to the end of the command's main process; when it ends, its process group is not ended (background processes
+ * stay until close), but reading stops 200 ms later even when they keep the pipe open. RC_OK whatever the command did.
+ * To end a command (timeout, cancel, flood): TERM to its process group, 500 ms, KILL. RC_CANCELLED: ended through
+ * cancel_fd, *ret is filled. RC_UNAVAILABLE: the sandbox is gone; close it. */
+MUST_USE enum rc sandbox_run(mem *ctx, struct sandbox *sb, const struct sandbox_command *cmd,
+                             struct sandbox_result *ret, struct err *err);
 /* Ends every process inside; *ret_left (may be NULL) counts what had to be killed. NULL is fine. Returns NULL. */
 struct sandbox *sandbox_close(struct sandbox *sb, int *ret_left);
 bool sandbox_alive(struct sandbox *sb);
 pid_t sandbox_pid(const struct sandbox *sb); /* outer process, for tests */
 
-/* What this machine offers, with evidence and the next step, from real probes (each with a deadline). Cached per process. */
+/* What this machine offers, with evidence and the next step, from real probes (each with a deadline). Cached per
+ * process. */
 struct sandbox_probe {
     enum sandbox_rung rung;
-    char rung_words[160];    /* "real uid 64810/64811 per role" */
+    char rung_words[160]; /* "real uid 64810/64811 per role" */
     char bwrap_version[32];
-    char limits_words[160];  /* "cgroup v1 memory, pids" or "rlimits only" */
+    char limits_words[160]; /* "cgroup v1 memory, pids" or "rlimits only" */
     bool works;
-    struct err problem;      /* when !works: sentence, detail (evidence), hint (line that mends it) */
-    char next_rung[512];     /* how to reach the next rung; empty at the top */
+    struct err problem;  /* when !works: sentence, detail (evidence), hint (line that mends it) */
+    char next_rung[512]; /* how to reach the next rung; empty at the top */
 };
 const struct sandbox_probe *sandbox_probe(void);
 /* uid and gid that files handed to this user must belong to: the real or subordinate uid, else our own. */
 void sandbox_owner(enum sandbox_user user, uid_t *ret_uid, gid_t *ret_gid);
 /* Base uid of the two real uids (agent, agent+1), from the settings; call before anything else. Default 64810. */
 void sandbox_set_uid_base(uid_t base);
-/* Hands a tree to a user (chown, links themselves, no following). With a subordinate uid this goes through newuidmap. */
+/* Hands a tree to a user (owner and group; links themselves, no following). With a subordinate uid this goes through
+ * newuidmap. A file that has other names (hard links) is copied first, so that a file elsewhere never changes hands. No
+ * sandbox may be open on the tree. */
 MUST_USE enum rc sandbox_give(const char *dir, enum sandbox_user user, struct err *err);
+/* Takes it back: everything belongs to the opening process, which may read and write every file and folder (u+rwX);
+ * set-user-id bits are gone. */
+MUST_USE enum rc sandbox_take(const char *dir, struct err *err);
 
-/* Role "init": called by main when argv[1] is "init". Never returns to a caller that matters; returns the exit code. */
+/* Role "init": called by main when argv[1] is "init", before anything else is set up. The program that is re-executed
+ * is /proc/self/exe, or NIGHTMILL_PROGRAM of the environment (an absolute path; for tests). */
 int sandbox_init_main(int argc, char **argv);
-/* Role "launch": likewise for argv[1] "launch". */
-int sandbox_launch_main(int argc, char **argv);

@@ -1,0 +1,242 @@
+/* The launcher: from a fork of the opener to bubblewrap. */
+#include "sandbox/launch.h"
+#include "os/frame.h"
+#include "sandbox/words.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+    FD_LOG = 2,
+    FD_SECCOMP = ROOM_CONTROL_FD + 1,
+    FD_FIRST_FREE,
+    FD_ASIDE = 64, /* sources are moved above this before they are put in their places */
+    FILES_SOFT = 4096,
+    FILES_HARD = 65536,
+};
+/* A folder that every system has. In the launcher's own mount namespace a small memory covers it. */
+#define STAGE "/tmp"
+
+/* What is bound, by the path that bubblewrap is to use. */
+struct sources {
+    const char **paths; /* of the program, then of each mount */
+    size_t n;
+};
+
+static bool fd_move(int *fd)
+{
+    *fd = fcntl(*fd, F_DUPFD, FD_ASIDE);
+    return *fd >= 0;
+}
+
+/* Exactly: nothing, nothing, log, control, filter. Both outputs are closed to what follows, as nobody would read them.
+ */
+static bool fds_arrange(const struct launch *l)
+{
+    int log = l->log, control = l->control, seccomp = l->seccomp;
+    int nothing = open("/dev/null", O_RDWR);
+    if (nothing < 0 || !fd_move(&nothing) || !fd_move(&log) || !fd_move(&control) || !fd_move(&seccomp))
+        return false;
+    return dup2(nothing, 0) == 0 && dup2(nothing, 1) == 1 && dup2(log, FD_LOG) == FD_LOG &&
+           dup2(control, ROOM_CONTROL_FD) == ROOM_CONTROL_FD && dup2(seccomp, FD_SECCOMP) == FD_SECCOMP &&
+           syscall(SYS_close_range, FD_FIRST_FREE, ~0u, 0u) == 0;
+}
+
+static void signals_default(void)
+{
+    struct sigaction sa = {.sa_handler = SIG_DFL};
+    for (int sig = 1; sig < NSIG; sig++)
+        sigaction(sig, &sa, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* The kernel forgets the parent-death signal at a change of user, so this is called again after each. */
+static void die_with(pid_t opener)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != opener)
+        _exit(127);
+}
+
+/* Never raises a hard limit: that fails in containers even for root. */
+static void limit_lower(int resource, rlim_t soft, rlim_t hard)
+{
+    struct rlimit now;
+    if (getrlimit((__rlimit_resource_t)resource, &now) < 0)
+        return;
+    now.rlim_max = now.rlim_max < hard ? now.rlim_max : hard;
+    now.rlim_cur = soft < now.rlim_max ? soft : now.rlim_max;
+    (void)setrlimit((__rlimit_resource_t)resource, &now);
+}
+
+/* ---- where the inner user can reach them ---- */
+
+/* Binds every source below a folder of ours, because the inner user may not be able to pass the folders above it (a
+ * home of mode 0700). All are opened first: some may lie below STAGE. */
+static enum rc stage(mem *ctx, struct sources *s, struct err *err)
+{
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+        return err_sys(err, errno, "Could not make a mount namespace");
+    int *fds = mem_array(ctx, int, s->n);
+    struct stat *st = mem_array(ctx, struct stat, s->n);
+    for (size_t i = 0; i < s->n; i++) {
+        fds[i] = open(s->paths[i], O_PATH | O_CLOEXEC);
+        if (fds[i] < 0 || fstat(fds[i], &st[i]) < 0)
+            return err_sys(err, errno, "%s cannot be put into the sandbox", s->paths[i]);
+    }
+    if (mount("nightmill", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0)
+        return err_sys(err, errno, "Could not mount a memory on %s for the sources of the sandbox", STAGE);
+    for (size_t i = 0; i < s->n; i++) {
+        char from[32];
+        snprintf(from, sizeof from, "/proc/self/fd/%d", fds[i]);
+        const char *to = mem_printf(ctx, STAGE "/%zu", i);
+        int made = S_ISDIR(st[i].st_mode) ? mkdir(to, 0755) : mknod(to, S_IFREG | 0644, 0);
+        if (made < 0 || mount(from, to, NULL, MS_BIND | MS_REC, NULL) < 0)
+            return err_sys(err, errno, "%s cannot be put into the sandbox", s->paths[i]);
+        s->paths[i] = to;
+        close(fds[i]);
+    }
+    return RC_OK;
+}
+
+static enum rc become(uid_t uid, gid_t gid, struct err *err)
+{
+    if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
+        return err_sys(err, errno, "Could not become user %u", (unsigned)uid);
+    return RC_OK;
+}
+
+static enum rc enter_real(const struct launch *l, mem *ctx, struct sources *s, struct err *err)
+{
+    enum rc rc = stage(ctx, s, err);
+    return rc == RC_OK ? become(l->uid, (gid_t)l->uid, err) : rc;
+}
+
+static enum rc enter_sub(const struct launch *l, mem *ctx, struct sources *s, struct err *err)
+{
+    enum rc rc = idmap_enter(&l->map, err);
+    if (rc == RC_OK)
+        rc = stage(ctx, s, err);
+    return rc == RC_OK ? become(l->uid, (gid_t)l->uid, err) : rc;
+}
+
+static enum rc enter_same(const struct launch *l, mem *ctx, struct sources *s, struct err *err)
+{
+    (void)l, (void)ctx, (void)s, (void)err;
+    return RC_OK;
+}
+
+static enum rc (*const enter[])(const struct launch *, mem *, struct sources *, struct err *) = {
+    [RUNG_NAMESPACE_UID] = enter_same,
+    [RUNG_SUB_UID] = enter_sub,
+    [RUNG_REAL_UID] = enter_real,
+};
+
+/* ---- bubblewrap ---- */
+
+#define INIT_INSIDE "/run/nightmill/init"
+
+static enum rc bwrap_args(const struct launch *l, const struct sources *s, struct args *a, struct err *err)
+{
+    const char *id =
+        mem_printf(a->ctx, "%d", l->spec->user == SANDBOX_VERIFIER ? (int)LAUNCH_VERIFIER_UID : (int)LAUNCH_AGENT_UID);
+    args_add(a, l->bwrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts",
+             "--unshare-cgroup-try", "--uid", id, "--gid", id, "--hostname", "nightmill", "--die-with-parent",
+             "--new-session", "--as-pid-1", "--cap-drop", "ALL", "--clearenv", NULL);
+    if (l->disable_userns)
+        args_add(a, "--disable-userns", NULL);
+    args_add(a, "--seccomp", mem_printf(a->ctx, "%d", FD_SECCOMP), NULL);
+    enum rc rc = system_args(a, l->spec->user, l->limits.tmp_bytes, err);
+    if (rc != RC_OK)
+        return rc;
+    args_add(a, "--ro-bind", s->paths[0], INIT_INSIDE, NULL);
+    for (size_t i = 0; i < l->spec->mount_count; i++)
+        args_add(a, l->spec->mounts[i].writable ? "--bind" : "--ro-bind", s->paths[i + 1], l->spec->mounts[i].target,
+                 NULL);
+    /* Last, when all mount points have been made. */
+    args_add(a, "--remount-ro", "/", "--chdir", "/", "--", INIT_INSIDE, "init", "sealed",
+             mem_printf(a->ctx, "%lld", l->limit_processes ? (long long)l->limits.processes : 0),
+             mem_printf(a->ctx, "%lld", (long long)l->limits.cpu_seconds),
+             mem_printf(a->ctx, "%lld", (long long)l->limits.file_bytes),
+             mem_printf(a->ctx, "%lld", l->watch_memory ? (long long)l->limits.memory_bytes : 0), NULL);
+    return RC_OK;
+}
+
+static enum rc launch_prepare(const struct launch *l, pid_t opener, struct args *a, struct err *err)
+{
+    int failed = l->cgroup ? cgroup_join(l->cgroup) : 0;
+    if (failed)
+        return err_sys(err, failed, "Could not join the control group of the sandbox");
+    limit_lower(RLIMIT_CORE, 0, 0);
+    limit_lower(RLIMIT_NOFILE, FILES_SOFT, FILES_HARD);
+    struct sources s = {.paths = mem_array(a->ctx, const char *, l->spec->mount_count + 1),
+                        .n = l->spec->mount_count + 1};
+    s.paths[0] = l->program;
+    for (size_t i = 0; i < l->spec->mount_count; i++)
+        s.paths[i + 1] = l->spec->mounts[i].source;
+    enum rc rc = enter[l->rung](l, a->ctx, &s, err);
+    if (rc != RC_OK)
+        return rc;
+    die_with(opener);
+    return bwrap_args(l, &s, a, err);
+}
+
+static void failure_send(const struct err *err)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct buf b;
+    buf_init(&b, tmp, 16 * 1024);
+    words_add(&b, "error");
+    words_add(&b, rc_name(err->rc));
+    words_add(&b, err->sentence);
+    words_add(&b, err->detail);
+    words_add(&b, err->hint);
+    if (write(ROOM_CONTROL_FD, &(char){ROOM_ERROR}, 1) == 1)
+        (void)!frame_send(ROOM_CONTROL_FD, buf_view(&b), NULL, 0, NULL);
+}
+
+static _Noreturn void launch_main(const struct launch *l, pid_t opener)
+{
+    static const char *const env[] = {"PATH=/usr/bin:/bin", "LC_ALL=C", NULL};
+    struct err err = {0};
+    die_with(opener);
+    signals_default();
+    if (!fds_arrange(l))
+        _exit(127);
+    struct args a = {.ctx = mem_root()};
+    if (launch_prepare(l, opener, &a, &err) == RC_OK) {
+        execve(l->bwrap, (char *const *)a.v, (char *const *)env);
+        err_sys(&err, errno, "Could not run %s", l->bwrap);
+    }
+    failure_send(&err);
+    _exit(127);
+}
+
+enum rc launch_start(const struct launch *l, pid_t *ret_pid, struct err *err)
+{
+    pid_t opener = getpid();
+    /* No handler of the opener may run in the child. */
+    sigset_t all, before;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before);
+    pid_t pid = fork();
+    if (pid == 0)
+        launch_main(l, opener);
+    int fork_errno = errno;
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    if (pid < 0)
+        return err_sys(err, fork_errno, "Could not start the launcher of a sandbox");
+    *ret_pid = pid;
+    return RC_OK;
+}
