@@ -1,0 +1,235 @@
+/* Routing: finds the row, runs its handler on a pool thread, answers. Errors are problem documents (RFC 9457). */
+#include "api/server_room.h"
+#include "base/log.h"
+
+#define OUT_MAX (256u << 20)
+
+static bool pattern_match(mem *ctx, struct str pattern, struct str path, const char **ret_param)
+{
+    struct str want, have;
+    for (;;) {
+        bool a = str_next(&pattern, '/', &want), b = str_next(&path, '/', &have);
+        if (!a || !b)
+            return a == b;
+        if (str_eqz(want, ":id")) {
+            if (!have.n || have.n > 64)
+                return false;
+            *ret_param = str_dup(ctx, have);
+        } else if (!str_eq(want, have)) {
+            return false;
+        }
+    }
+}
+
+void route_call_free(struct route_call *c)
+{
+    mem_free(c->ctx);
+}
+
+static void problem_json(const struct err *err, enum rc rc, int status, struct json_out *o)
+{
+    jo_obj(o);
+    jo_kz(o, "type", "about:blank");
+    jo_kz(o, "title", err->sentence[0] ? err->sentence : "something failed");
+    jo_ki(o, "status", status);
+    if (err->detail[0])
+        jo_kz(o, "detail", err->detail);
+    if (err->hint[0])
+        jo_kz(o, "hint", err->hint);
+    jo_kz(o, "code", rc_name(rc));
+    jo_end_obj(o);
+}
+
+void route_answer(struct route_call *c, enum rc rc)
+{
+    if (rc != RC_OK) {
+        c->status = rc_http_status(rc);
+        buf_clear(&c->out_buf);
+        json_out_init(&c->out, &c->out_buf);
+        problem_json(&c->err, rc, c->status, &c->out);
+    }
+    if (c->request)
+        http_answer_whole(c->request, c->status, rc == RC_OK ? "application/json" : "application/problem+json",
+                          buf_view(&c->out_buf), NULL);
+    route_call_free(c);
+}
+
+static void call_work(void *arg)
+{
+    struct route_call *c = arg;
+    if (c->body.n)
+        c->err.rc = json_parse(c->ctx, c->body, &c->json, &c->err);
+    if (!c->body.n || c->err.rc == RC_OK)
+        c->err.rc = c->route->handle(c);
+}
+
+static void call_done(void *arg)
+{
+    struct route_call *c = arg;
+    struct server *s = c->server;
+    enum rc rc = c->err.rc;
+    if (rc == RC_OK) {
+        if (c->tell)
+            runners_tell(s, c->tell_task, str_of(c->tell));
+        if (json_is(c->credentials)) {
+            CLEANUP_MEM mem *tmp = mem_root();
+            credentials_take(s, c->credentials);
+            keeper_line_send(s, credentials_frame(tmp, s));
+            explicit_bzero((char *)c->body.p, c->body.n);
+        }
+        if (c->start)
+            runners_start(s, c->param);
+        if (c->schedule)
+            runners_schedule(s);
+    } else if (rc == RC_BUG || rc == RC_IO) {
+        log_err(&c->err, c->route->pattern);
+    }
+    route_answer(c, rc);
+}
+
+static void call_gone(struct http_request *r)
+{
+    struct route_call *c = r->user;
+    c->request = NULL;
+}
+
+static struct route_call *call_new(struct server *s, struct http_request *r)
+{
+    mem *ctx = mem_root();
+    struct route_call *c = mem_new(ctx, struct route_call);
+    c->ctx = ctx;
+    c->server = s;
+    c->request = r;
+    c->status = 200;
+    buf_init(&c->out_buf, ctx, OUT_MAX);
+    json_out_init(&c->out, &c->out_buf);
+    return c;
+}
+
+static bool query_int(struct route_call *c, const char *name, int64_t standard, int64_t *ret)
+{
+    const char *text = http_query(c->request, name);
+    *ret = standard;
+    return !text || str_int(str_of(text), 0, INT64_MAX, ret);
+}
+
+static void call_refuse(struct route_call *c, enum rc rc, const char *sentence)
+{
+    err_set(&c->err, rc, "%s", sentence);
+    route_answer(c, rc);
+}
+
+/* A page in the same user's browser can reach loopback servers but not a Unix socket; Host is checked all the same, so
+ * that the rule stands when TCP comes. */
+static bool host_allowed(const struct http_request *r)
+{
+    struct str host = http_header(r, "host"), origin = http_header(r, "origin");
+    return (str_eqz(host, "localhost") || str_eqz(host, "nightmill")) && !origin.n;
+}
+
+static void model_request(struct server *s, struct http_request *r, const struct llm_dialect *d);
+
+void routes_handle(void *server, struct http_request *r)
+{
+    struct server *s = server;
+    size_t n;
+    const struct llm_dialect *const *dialects = llm_dialects(&n);
+    for (size_t i = 0; i < n; i++) {
+        if (str_eqz(r->method, "POST") && str_eqz(r->path, dialects[i]->path)) {
+            model_request(s, r, dialects[i]);
+            return;
+        }
+    }
+    struct route_call *c = call_new(s, r);
+    bool path_known = false;
+    if (!host_allowed(r)) {
+        call_refuse(c, RC_DENIED, "the Host or Origin of the request is not this daemon's");
+        return;
+    }
+    for (size_t i = 0; i < route_count && !c->route; i++) {
+        if (!pattern_match(c->ctx, str_of(routes[i]->pattern), r->path, &c->param))
+            continue;
+        path_known = true;
+        if (str_eqz(r->method, routes[i]->method))
+            c->route = routes[i];
+    }
+    if (!c->route) {
+        call_refuse(c, path_known ? RC_INVALID : RC_NOT_FOUND,
+                    path_known ? "this path does not answer to this method" : "there is nothing at this path");
+        return;
+    }
+    if (!query_int(c, "before", 0, &c->query_before) || !query_int(c, "limit", 0, &c->query_limit) ||
+        !query_int(c, "after", 0, &c->query_after)) {
+        call_refuse(c, RC_INVALID, "before, after and limit are whole numbers");
+        return;
+    }
+    c->query_state = mem_str(c->ctx, http_query(r, "state"));
+    c->query_repo = mem_str(c->ctx, http_query(r, "repo"));
+    c->body = str_n(mem_strn(c->ctx, r->body.p, r->body.n), r->body.n);
+    if (c->param)
+        c->runner_pid = runners_pid(s, c->param);
+    if (c->route->on_loop) {
+        c->route->on_loop(c);
+        return;
+    }
+    r->user = c;
+    http_on_gone(r, call_gone);
+    loop_offload(&s->loop, call_work, call_done, c);
+}
+
+/* ---- model requests: who asks is the token's business ---- */
+
+struct model_call {
+    struct route_call call;
+    const struct llm_dialect *dialect;
+    const char *token, *key, *task_id;
+    int64_t iteration;
+};
+
+static void model_identify(void *arg)
+{
+    struct model_call *m = arg;
+    m->call.err.rc = board_token_task(m->call.ctx, &m->call.server->board, m->token, &m->task_id, &m->call.err);
+}
+
+static void model_identified(void *arg)
+{
+    struct model_call *m = arg;
+    if (m->call.err.rc != RC_OK || !m->call.request) {
+        route_answer(&m->call, m->call.err.rc);
+        return;
+    }
+    struct http_request *r = m->call.request;
+    gateway_handle(m->call.server->gateway, r, m->dialect, m->task_id, m->key, m->iteration);
+    mem_free(m->call.ctx);
+}
+
+static void model_gone(struct http_request *r)
+{
+    struct model_call *m = r->user;
+    m->call.request = NULL;
+}
+
+static void model_request(struct server *s, struct http_request *r, const struct llm_dialect *d)
+{
+    mem *ctx = mem_root();
+    struct model_call *m = mem_new(ctx, struct model_call);
+    m->call.ctx = ctx;
+    m->call.server = s;
+    m->call.request = r;
+    buf_init(&m->call.out_buf, ctx, OUT_MAX);
+    m->dialect = d;
+    struct str bearer = http_header(r, "authorization"), key = http_header(r, "x-nightmill-call");
+    m->token = str_starts(bearer, STR("Bearer ")) ? str_dup(ctx, str_sub(bearer, 7, bearer.n)) : "";
+    m->key = str_dup(ctx, key);
+    if (!str_int(http_header(r, "x-nightmill-iteration"), 0, INT64_MAX, &m->iteration))
+        m->iteration = 0;
+    if (!key.n || key.n > 200) {
+        err_set(&m->call.err, RC_INVALID, "a model request of a run names its call");
+        route_answer(&m->call, RC_INVALID);
+        return;
+    }
+    r->user = m;
+    http_on_gone(r, model_gone);
+    loop_offload(&s->loop, model_identify, model_identified, m);
+}

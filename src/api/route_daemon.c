@@ -1,0 +1,207 @@
+/* The daemon itself, its credentials and its prices. */
+#include "api/route_rows.h"
+#include "base/clock.h"
+#include <stdio.h>
+#include <unistd.h>
+
+static int64_t rss_bytes(void)
+{
+    long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (!f)
+        return 0;
+    if (fscanf(f, "%*s %ld", &pages) != 1)
+        pages = 0;
+    fclose(f);
+    return (int64_t)pages * sysconf(_SC_PAGESIZE);
+}
+
+static void self_json(struct route_call *c)
+{
+    jo_kz(&c->out, "version", NIGHTMILL_VERSION);
+    jo_ki(&c->out, "pid", getpid());
+    jo_ki(&c->out, "keeper_pid", c->server->place->keeper_pid);
+    jo_kz(&c->out, "started_at", clock_rfc3339(c->ctx, c->server->started_ns));
+}
+
+static void health_on_loop(struct route_call *c)
+{
+    jo_obj(&c->out);
+    jo_kz(&c->out, "status", "ok");
+    self_json(c);
+    jo_end_obj(&c->out);
+    route_answer(c, RC_OK);
+}
+
+static enum rc status_counts(struct route_call *c)
+{
+    static const char *const states[] = {"queued", "working",  "checking", "needs_you", "paused",
+                                         "done",   "unproven", "stopped",  "failed"};
+    struct approval *waiting;
+    size_t n;
+    jo_key(&c->out, "tasks");
+    jo_obj(&c->out);
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        int64_t count;
+        enum rc rc = task_count(c->server->store, states[i], &count, &c->err);
+        if (rc != RC_OK)
+            return rc;
+        jo_ki(&c->out, states[i], count);
+    }
+    jo_end_obj(&c->out);
+    enum rc rc = approval_waiting(c->ctx, c->server->store, &waiting, &n, &c->err);
+    jo_ki(&c->out, "waiting_approvals", (int64_t)n);
+    jo_end_obj(&c->out);
+    return rc;
+}
+
+static void status_work(void *arg)
+{
+    struct route_call *c = arg;
+    c->err.rc = status_counts(c);
+}
+
+static void status_done(void *arg)
+{
+    struct route_call *c = arg;
+    route_answer(c, c->err.rc);
+}
+
+static void status_gone(struct http_request *r)
+{
+    struct route_call *c = r->user;
+    c->request = NULL;
+}
+
+static void status_on_loop(struct route_call *c)
+{
+    jo_obj(&c->out);
+    self_json(c);
+    jo_kz(&c->out, "data_dir", c->server->place->data_dir);
+    jo_ki(&c->out, "rss_bytes", rss_bytes());
+    jo_ki(&c->out, "model_calls", (int64_t)gateway_active(c->server->gateway));
+    jo_key(&c->out, "runners");
+    runners_list(c->server, &c->out);
+    c->request->user = c;
+    http_on_gone(c->request, status_gone);
+    loop_offload(&c->server->loop, status_work, status_done, c);
+}
+
+static void stop_on_loop(struct route_call *c)
+{
+    struct server *s = c->server;
+    jo_obj(&c->out);
+    jo_kb(&c->out, "stopping", true);
+    jo_end_obj(&c->out);
+    route_answer(c, RC_OK);
+    server_stop(s, true);
+}
+
+static enum rc credentials_put(struct route_call *c)
+{
+    if (json_type(c->json) != JSON_OBJECT)
+        return err_set(&c->err, RC_INVALID, "credentials are a JSON object");
+    c->credentials = c->json;
+    c->status = 204;
+    return RC_OK;
+}
+
+/* ---- prices ---- */
+
+static void price_json(struct route_call *c, const struct price *p)
+{
+    struct json_out *o = &c->out;
+    jo_obj(o);
+    jo_ki(o, "id", p->id);
+    jo_kz(o, "model", p->model);
+    jo_kz(o, "currency", p->currency);
+    jo_kz(o, "source", p->source);
+    jo_kz(o, "from", clock_rfc3339(c->ctx, p->from_ns));
+    const struct {
+        const char *name;
+        pico rate;
+    } rates[] = {{"input", p->base.input},
+                 {"cache_read", p->base.cache_read},
+                 {"cache_write", p->base.cache_write},
+                 {"cache_write_1h", p->base.cache_write_1h},
+                 {"output", p->base.output}};
+    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
+        jo_kz(o, rates[i].name, money_exact(c->ctx, money_mul(rates[i].rate, 1000000), 2));
+    jo_ki(o, "above_tokens", p->above_tokens);
+    jo_end_obj(o);
+}
+
+static enum rc prices_list(struct route_call *c)
+{
+    struct price *rows;
+    size_t n;
+    enum rc rc = price_list(c->ctx, c->server->store, &rows, &n, &c->err);
+    if (rc != RC_OK)
+        return rc;
+    jo_obj(&c->out);
+    jo_key(&c->out, "prices");
+    jo_arr(&c->out);
+    for (size_t i = 0; i < n; i++)
+        price_json(c, &rows[i]);
+    jo_end_arr(&c->out);
+    jo_end_obj(&c->out);
+    return RC_OK;
+}
+
+/* A decimal per million tokens as pico-units a token, rounded up. */
+static enum rc rate_read(struct route_call *c, const char *name, pico otherwise, pico *ret)
+{
+    const char *text = json_z(c->ctx, json_get(c->json, name), NULL);
+    pico per_million;
+    *ret = otherwise;
+    if (!text)
+        return RC_OK;
+    enum rc rc = money_parse(str_of(text), &per_million, &c->err);
+    if (rc != RC_OK)
+        return err_context(&c->err, "%s", name);
+    *ret = per_million / 1000000 + (per_million % 1000000 != 0);
+    return RC_OK;
+}
+
+static enum rc price_tx(struct store_tx *tx, void *arg, struct err *err)
+{
+    return price_insert(tx, arg, err);
+}
+
+static enum rc price_post(struct route_call *c)
+{
+    struct price p = {.model = json_z(c->ctx, json_get(c->json, "model"), NULL),
+                      .currency = json_z(c->ctx, json_get(c->json, "currency"), "USD"),
+                      .source = json_z(c->ctx, json_get(c->json, "source"), "operator"),
+                      .from_ns = clock_wall_ns()};
+    if (!p.model || !*p.model || !json_is(json_get(c->json, "input")) || !json_is(json_get(c->json, "output")))
+        return err_set(&c->err, RC_INVALID, "a price has a model, an input and an output, decimals per million tokens");
+    if (strlen(p.currency) != 3 || strspn(p.currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 3)
+        return err_set(&c->err, RC_INVALID, "a currency is three capital letters, such as USD");
+    enum rc rc = rate_read(c, "input", 0, &p.base.input);
+    if (rc == RC_OK)
+        rc = rate_read(c, "output", 0, &p.base.output);
+    if (rc == RC_OK)
+        rc = rate_read(c, "cache_read", p.base.input, &p.base.cache_read);
+    if (rc == RC_OK)
+        rc = rate_read(c, "cache_write", p.base.input, &p.base.cache_write);
+    if (rc == RC_OK)
+        rc = rate_read(c, "cache_write_1h", p.base.cache_write, &p.base.cache_write_1h);
+    p.above = p.base;
+    if (rc == RC_OK)
+        rc = store_write(c->server->store, price_tx, &p, &c->err);
+    if (rc != RC_OK)
+        return rc;
+    c->status = 201;
+    price_json(c, &p);
+    return RC_OK;
+}
+
+const struct route route_health = {"GET", "/health", "whether the daemon answers", NULL, health_on_loop};
+const struct route route_status = {"GET", "/api/v1/status", "the daemon, its runners and counts", NULL, status_on_loop};
+const struct route route_daemon_stop = {"POST", "/api/v1/daemon/stop", "stop the daemon; tasks go on at its next start",
+                                        NULL, stop_on_loop};
+const struct route route_credentials_put = {"PUT", "/api/v1/credentials", "hand over provider keys", credentials_put,
+                                            NULL};
+const struct route route_prices_list = {"GET", "/api/v1/prices", "prices of models", prices_list, NULL};
+const struct route route_price_post = {"POST", "/api/v1/prices", "set a price from now on", price_post, NULL};

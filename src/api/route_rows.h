@@ -1,0 +1,6 @@
+/* The rows of the register of routes (routes.def). Private to this room. */
+#pragma once
+#include "api/server_room.h"
+#define ROUTE(name) extern const struct route route_##name;
+#include "api/routes.def"
+#undef ROUTE

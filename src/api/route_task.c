@@ -1,0 +1,306 @@
+/* Tasks: create, list, show, order, hint, resume, undo, events, ledger. */
+#include "api/route_rows.h"
+#include "base/clock.h"
+
+static enum rc answer_task(struct route_call *c, const struct task *t)
+{
+    board_task_json(c->ctx, &c->server->board, t, c->runner_pid, &c->out);
+    return RC_OK;
+}
+
+static enum rc task_create(struct route_call *c)
+{
+    struct task t;
+    enum rc rc = board_create(c->ctx, &c->server->board, c->json, &t, &c->err);
+    if (rc != RC_OK)
+        return rc;
+    c->status = 201;
+    c->schedule = true;
+    return answer_task(c, &t);
+}
+
+static enum rc tasks_list(struct route_call *c)
+{
+    struct task *tasks;
+    size_t n;
+    int64_t limit = c->query_limit ? c->query_limit : 50;
+    if (limit > 1000)
+        limit = 1000;
+    if (c->query_state && strcmp(c->query_state, "active") != 0 && !task_state_valid(c->query_state)) {
+        err_set(&c->err, RC_INVALID, "there is no state \"%s\"", c->query_state);
+        return err_hint(&c->err,
+                        "queued, working, checking, needs_you, paused, done, unproven, stopped, failed or active");
+    }
+    struct task_filter f = {.state = c->query_state, .repo = c->query_repo, .before = c->query_before, .limit = limit};
+    enum rc rc = task_list(c->ctx, c->server->store, &f, &tasks, &n, &c->err);
+    if (rc != RC_OK)
+        return rc;
+    jo_obj(&c->out);
+    jo_key(&c->out, "tasks");
+    jo_arr(&c->out);
+    for (size_t i = 0; i < n; i++)
+        board_task_json(c->ctx, &c->server->board, &tasks[i], 0, &c->out);
+    jo_end_arr(&c->out);
+    if ((int64_t)n == limit)
+        jo_ki(&c->out, "next", tasks[n - 1].number);
+    else {
+        jo_key(&c->out, "next");
+        jo_null(&c->out);
+    }
+    jo_end_obj(&c->out);
+    return RC_OK;
+}
+
+static void spent_json(struct route_call *c, const struct task *t, const struct spent *s, int64_t unpriced)
+{
+    struct json_out *o = &c->out;
+    jo_obj(o);
+    jo_kz(o, "settled", money_exact(c->ctx, s->settled, 2));
+    jo_kz(o, "held", money_exact(c->ctx, s->held, 2));
+    jo_kz(o, "total", money_exact(c->ctx, money_add(s->settled, s->held), 2));
+    jo_kz(o, "currency", t->currency);
+    jo_ki(o, "requests", s->requests);
+    jo_ki(o, "kept", s->kept);
+    jo_ki(o, "unpriced", unpriced);
+    jo_ki(o, "input", s->usage.input);
+    jo_ki(o, "cache_read", s->usage.cache_read);
+    jo_ki(o, "cache_write", s->usage.cache_write + s->usage.cache_write_1h);
+    jo_ki(o, "output", s->usage.output);
+    jo_ki(o, "reasoning", s->usage.reasoning);
+    jo_end_obj(o);
+}
+
+static void approval_json(struct route_call *c, const struct approval *a)
+{
+    struct json_out *o = &c->out;
+    jo_obj(o);
+    jo_kz(o, "id", a->id);
+    jo_kz(o, "task", a->task_id);
+    jo_kz(o, "gate", a->gate);
+    jo_kz(o, "outcome", a->outcome);
+    jo_kz(o, "subject", a->subject);
+    jo_kz(o, "answer", a->answer);
+    jo_kz(o, "answered_by", a->answered_by);
+    jo_kz(o, "asked_at", clock_rfc3339(c->ctx, a->asked_ns));
+    jo_kz(o, "answered_at", a->answered_ns ? clock_rfc3339(c->ctx, a->answered_ns) : NULL);
+    jo_kz(o, "expires_at", a->expires_ns ? clock_rfc3339(c->ctx, a->expires_ns) : NULL);
+    jo_end_obj(o);
+}
+
+static enum rc ledger_read(struct route_call *c, struct ledger_row **ret, size_t *ret_n, struct spent *ret_spent,
+                           int64_t *ret_unpriced)
+{
+    enum rc rc = ledger_list(c->ctx, c->server->store, c->param, ret, ret_n, &c->err);
+    if (rc == RC_OK)
+        rc = ledger_spent(c->server->store, c->param, ret_spent, &c->err);
+    *ret_unpriced = 0;
+    for (size_t i = 0; rc == RC_OK && i < *ret_n; i++)
+        *ret_unpriced += (*ret)[i].price_id == 0;
+    return rc;
+}
+
+static enum rc task_show(struct route_call *c)
+{
+    struct task t;
+    struct approval *approvals;
+    struct ledger_row *rows;
+    struct spent spent;
+    size_t n, n_rows;
+    int64_t unpriced;
+    enum rc rc = task_find(c->ctx, c->server->store, c->param, &t, &c->err);
+    if (rc == RC_OK)
+        rc = approval_of_task(c->ctx, c->server->store, c->param, &approvals, &n, &c->err);
+    if (rc == RC_OK)
+        rc = ledger_read(c, &rows, &n_rows, &spent, &unpriced);
+    if (rc != RC_OK)
+        return rc;
+    board_task_json(c->ctx, &c->server->board, &t, c->runner_pid, &c->out);
+    c->out_buf.n--; /* the object is opened again for the members that only this answer has */
+    c->out_buf.p[c->out_buf.n] = 0;
+    c->out.depth = 1;
+    c->out.comma = ~UINT64_C(0);
+    jo_key(&c->out, "spent");
+    spent_json(c, &t, &spent, unpriced);
+    jo_key(&c->out, "approvals");
+    jo_arr(&c->out);
+    for (size_t i = 0; i < n; i++)
+        approval_json(c, &approvals[i]);
+    jo_end_arr(&c->out);
+    jo_kraw(&c->out, "spec", str_of(t.spec));
+    jo_end_obj(&c->out);
+    return RC_OK;
+}
+
+static enum rc task_ledger(struct route_call *c)
+{
+    struct task t;
+    struct ledger_row *rows;
+    struct spent spent;
+    size_t n;
+    int64_t unpriced;
+    enum rc rc = task_find(c->ctx, c->server->store, c->param, &t, &c->err);
+    if (rc == RC_OK)
+        rc = ledger_read(c, &rows, &n, &spent, &unpriced);
+    if (rc != RC_OK)
+        return rc;
+    struct json_out *o = &c->out;
+    jo_obj(o);
+    jo_key(o, "rows");
+    jo_arr(o);
+    for (size_t i = 0; i < n; i++) {
+        const struct usage *u = &rows[i].usage;
+        jo_obj(o);
+        jo_kz(o, "time", clock_rfc3339(c->ctx, rows[i].time_ns));
+        jo_ki(o, "iteration", rows[i].iteration);
+        jo_kz(o, "model", rows[i].model);
+        jo_kz(o, "model_served", rows[i].model_served);
+        jo_ki(o, "input", u->input);
+        jo_ki(o, "cache_read", u->cache_read);
+        jo_ki(o, "cache_write", u->cache_write);
+        jo_ki(o, "cache_write_1h", u->cache_write_1h);
+        jo_ki(o, "output", u->output);
+        jo_ki(o, "reasoning", u->reasoning);
+        jo_kz(o, "cost", rows[i].price_id ? money_exact(c->ctx, rows[i].cost, 2) : NULL);
+        jo_kz(o, "currency", rows[i].currency);
+        jo_ki(o, "price_id", rows[i].price_id);
+        jo_kb(o, "priced", rows[i].price_id != 0);
+        jo_end_obj(o);
+    }
+    jo_end_arr(o);
+    jo_key(o, "spent");
+    spent_json(c, &t, &spent, unpriced);
+    jo_end_obj(o);
+    return RC_OK;
+}
+
+static enum rc ordered(struct route_call *c, enum rc rc, const struct task *t)
+{
+    if (rc != RC_OK)
+        return rc;
+    c->tell_task = c->param;
+    c->schedule = true;
+    return answer_task(c, t);
+}
+
+static enum rc task_stop(struct route_call *c)
+{
+    struct task t;
+    return ordered(c, board_stop(c->ctx, &c->server->board, c->param, &t, &c->tell, &c->err), &t);
+}
+
+static enum rc task_pause(struct route_call *c)
+{
+    struct task t;
+    return ordered(c, board_pause(c->ctx, &c->server->board, c->param, &t, &c->tell, &c->err), &t);
+}
+
+static enum rc task_resume(struct route_call *c)
+{
+    struct task t;
+    return ordered(c, board_resume(c->ctx, &c->server->board, c->param, c->json, &t, &c->err), &t);
+}
+
+static enum rc task_hint(struct route_call *c)
+{
+    struct task t;
+    struct str text = json_str(c->ctx, json_get(c->json, "text"));
+    return ordered(c, board_hint(c->ctx, &c->server->board, c->param, text, &t, &c->tell, &c->err), &t);
+}
+
+static enum rc task_undo(struct route_call *c)
+{
+    struct task t;
+    enum rc rc = board_undo(c->ctx, &c->server->board, c->param, &t, &c->err);
+    if (rc != RC_OK)
+        return rc;
+    c->start = true;
+    return answer_task(c, &t);
+}
+
+/* The task must be there before a stream is begun, so that a wrong name is an error and not an empty stream. */
+static enum rc task_events(struct route_call *c)
+{
+    struct task t;
+    return task_find(c->ctx, c->server->store, c->param, &t, &c->err);
+}
+
+static void events_work(void *arg)
+{
+    struct route_call *c = arg;
+    c->err.rc = task_events(c);
+}
+
+static void events_gone(struct http_request *r)
+{
+    struct route_call *c = r->user;
+    c->request = NULL;
+}
+
+static void events_found(void *arg)
+{
+    struct route_call *c = arg;
+    if (c->err.rc != RC_OK || !c->request) {
+        route_answer(c, c->err.rc);
+        return;
+    }
+    const char *follow = http_query(c->request, "follow");
+    tail_begin(c->server, c->request, c->param, c->query_after, c->query_limit, follow && strcmp(follow, "1") == 0);
+    route_call_free(c);
+}
+
+static void events_on_loop(struct route_call *c)
+{
+    c->request->user = c;
+    http_on_gone(c->request, events_gone);
+    loop_offload(&c->server->loop, events_work, events_found, c);
+}
+
+static enum rc approvals_list(struct route_call *c)
+{
+    struct approval *rows;
+    size_t n;
+    enum rc rc = approval_waiting(c->ctx, c->server->store, &rows, &n, &c->err);
+    if (rc != RC_OK)
+        return rc;
+    jo_obj(&c->out);
+    jo_key(&c->out, "approvals");
+    jo_arr(&c->out);
+    for (size_t i = 0; i < n; i++)
+        approval_json(c, &rows[i]);
+    jo_end_arr(&c->out);
+    jo_end_obj(&c->out);
+    return RC_OK;
+}
+
+static enum rc approval_post(struct route_call *c)
+{
+    struct approval a;
+    const char *outcome = json_z(c->ctx, json_get(c->json, "outcome"), "");
+    if (strcmp(outcome, "approved") != 0 && strcmp(outcome, "refused") != 0)
+        return err_set(&c->err, RC_INVALID, "outcome is \"approved\" or \"refused\"");
+    enum rc rc = board_answer(c->ctx, &c->server->board, c->param, outcome,
+                              json_z(c->ctx, json_get(c->json, "answer"), NULL), "user", &a, &c->err);
+    if (rc != RC_OK)
+        return rc;
+    c->schedule = true;
+    approval_json(c, &a);
+    return RC_OK;
+}
+
+const struct route route_task_create = {"POST", "/api/v1/tasks", "start a task", task_create, NULL};
+const struct route route_tasks_list = {"GET", "/api/v1/tasks", "list tasks, newest first", tasks_list, NULL};
+const struct route route_task_show = {"GET", "/api/v1/tasks/:id", "one task with what it cost and its approvals",
+                                      task_show, NULL};
+const struct route route_task_events = {"GET", "/api/v1/tasks/:id/events", "its events as JSON lines", NULL,
+                                        events_on_loop};
+const struct route route_task_ledger = {"GET", "/api/v1/tasks/:id/ledger", "its model requests, each with its cost",
+                                        task_ledger, NULL};
+const struct route route_task_stop = {"POST", "/api/v1/tasks/:id/stop", "stop it", task_stop, NULL};
+const struct route route_task_pause = {"POST", "/api/v1/tasks/:id/pause", "pause it", task_pause, NULL};
+const struct route route_task_resume = {"POST", "/api/v1/tasks/:id/resume", "go on, with other limits", task_resume,
+                                        NULL};
+const struct route route_task_hint = {"POST", "/api/v1/tasks/:id/hint", "say something to the agent", task_hint, NULL};
+const struct route route_task_undo = {"POST", "/api/v1/tasks/:id/undo", "take its delivery back", task_undo, NULL};
+const struct route route_approvals_list = {"GET", "/api/v1/approvals", "what waits for an approval", approvals_list,
+                                           NULL};
+const struct route route_approval_post = {"POST", "/api/v1/approvals/:id", "approve or refuse", approval_post, NULL};

@@ -1,0 +1,157 @@
+/* The server's life: opens everything, runs the loop, ends in order. */
+#include "api/server_room.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include <signal.h>
+#include <unistd.h>
+
+#define BODY_MAX (64u << 20)
+#define STOP_MS  3000
+#define TICK_MS  1000
+
+/* Writer thread: hints for tails and the schedule. */
+struct commit_hint {
+    mem *ctx;
+    struct server *server;
+    const char **ids;
+    size_t n;
+};
+
+static void commit_arrived(void *arg)
+{
+    struct commit_hint *h = arg;
+    for (size_t i = 0; i < h->n; i++)
+        tails_wake(h->server, h->ids[i]);
+    mem_free(h->ctx);
+}
+
+static void commit_happened(void *arg, const char *const *ids, size_t n)
+{
+    struct server *s = arg;
+    mem *ctx = mem_root();
+    struct commit_hint *h = mem_new(ctx, struct commit_hint);
+    h->ctx = ctx;
+    h->server = s;
+    h->ids = mem_array(ctx, const char *, n);
+    h->n = n;
+    for (size_t i = 0; i < n; i++)
+        h->ids[i] = mem_str(ctx, ids[i]);
+    loop_post(&s->loop, commit_arrived, h);
+}
+
+static void tick(uv_timer_t *timer)
+{
+    struct server *s = timer->data;
+    tails_wake(s, NULL);
+    runners_schedule(s);
+}
+
+static void stopped(void *arg)
+{
+    struct server *s = arg;
+    uv_stop(&s->uv);
+}
+
+void server_stop(struct server *s, bool for_good)
+{
+    if (s->stopping)
+        return;
+    s->stopping = true;
+    if (for_good)
+        keeper_line_send(s, STR("{\"stop\":{}}"));
+    runners_tell_all(s, STR("{\"control\":{\"verb\":\"detach\"}}"));
+    tails_close(s);
+    http_server_stop(s->http, STOP_MS, stopped, s);
+}
+
+static void signalled(uv_signal_t *handle, int number)
+{
+    (void)number;
+    server_stop(handle->data, true);
+}
+
+static enum rc server_open(struct server *s, struct err *err)
+{
+    int64_t kept;
+    enum rc rc = store_open(s->ctx, s->place->data_dir, &s->store, err);
+    if (rc != RC_OK)
+        return rc;
+    s->board = (struct board){s->store, s->place->data_dir};
+    rc = server_keep_open_holds(s->store, &kept, err);
+    if (rc == RC_OK && kept)
+        log_warn(
+            "%lld model requests were under way when the last server ended: what they may have cost counts as spent",
+            (long long)kept);
+    if (rc == RC_OK)
+        rc = upstream_pool_new(s->ctx, &s->uv, &s->pool, err);
+    if (rc != RC_OK)
+        return rc;
+    struct gateway_spec g = {.loop = &s->loop,
+                             .store = s->store,
+                             .pool = s->pool,
+                             .credential = credentials_find,
+                             .arg = s,
+                             .connect_ms = 15000,
+                             .first_byte_ms = (int)setting_int(s->place->settings, "model.first_byte") * 1000,
+                             .idle_ms = (int)setting_int(s->place->settings, "model.idle") * 1000};
+    s->gateway = gateway_new(s->ctx, &g);
+    struct http_server_spec h = {.loop = &s->uv, .max_body = BODY_MAX, .on_request = routes_handle, .arg = s};
+    rc = http_server_new(s->ctx, &h, &s->http, err);
+    if (rc == RC_OK)
+        rc = http_server_listen_fd(s->http, s->place->api_fd, err);
+    if (rc == RC_OK)
+        rc = runners_open(s, err);
+    if (rc == RC_OK)
+        rc = keeper_line_open(s, err);
+    return rc;
+}
+
+static enum rc keep_tx(struct store_tx *tx, void *arg, struct err *err)
+{
+    return hold_keep_open_ones(tx, arg, err);
+}
+
+enum rc server_keep_open_holds(struct store *store, int64_t *ret_n, struct err *err)
+{
+    *ret_n = 0;
+    return store_write(store, keep_tx, ret_n, err);
+}
+
+int server_main(const struct server_place *place)
+{
+    struct err err = {0};
+    mem *ctx = mem_root();
+    struct server *s = mem_new(ctx, struct server);
+    s->ctx = ctx;
+    s->place = place;
+    s->started_ns = clock_wall_ns();
+    s->began_mono_ms = clock_mono_ms();
+    s->parallel = (size_t)setting_int(place->settings, "tasks.parallel");
+    signal(SIGPIPE, SIG_IGN);
+    BUG_ON(uv_loop_init(&s->uv) != 0);
+    loop_open(&s->loop, &s->uv);
+    credentials_from_environment(s);
+    enum rc rc = server_open(s, &err);
+    if (rc != RC_OK) {
+        log_err(&err, "the server could not start");
+        store_close(s->store);
+        return rc_exit_code(rc) ? rc_exit_code(rc) : 1;
+    }
+    store_on_commit(s->store, commit_happened, s);
+    uv_timer_init(&s->uv, &s->tick);
+    s->tick.data = s;
+    uv_timer_start(&s->tick, tick, 0, TICK_MS);
+    uv_signal_init(&s->uv, &s->term);
+    uv_signal_init(&s->uv, &s->intr);
+    s->term.data = s->intr.data = s;
+    uv_signal_start(&s->term, signalled, SIGTERM);
+    uv_signal_start(&s->intr, signalled, SIGINT);
+    log_info("serving %s", place->data_dir);
+    uv_run(&s->uv, UV_RUN_DEFAULT);
+    /* The loop has stopped: no callback runs any more. Jobs on pool threads end by themselves; the store waits for its
+     * writes. */
+    store_close(s->store);
+    credentials_wipe(s);
+    log_info("ended");
+    _exit(0); /* handles and pool threads go with the process */
+}

@@ -1,0 +1,104 @@
+/* What the parts of the server share. Private to this room. Everything belongs to the loop's thread unless it says otherwise. */
+#pragma once
+#include "api/server.h"
+#include "flow/board.h"
+#include "gateway/gateway.h"
+#include "net/http.h"
+#include "os/frame.h"
+#include "os/loop.h"
+
+struct runner; /* runners.c */
+struct tail;   /* tail.c */
+
+enum credential_kind { CREDENTIAL_ANTHROPIC, CREDENTIAL_OPENAI, CREDENTIAL_CUSTOM, CREDENTIAL_COUNT };
+struct server {
+    mem *ctx;
+    const struct server_place *place;
+    uv_loop_t uv;
+    struct loop loop;
+    struct board board; /* any thread */
+    struct store *store; /* any thread */
+    struct http_server *http;
+    struct upstream_pool *pool;
+    struct gateway *gateway;
+    char *credentials[CREDENTIAL_COUNT];
+    uv_pipe_t keeper, link;
+    struct frame_reader keeper_in;
+    uv_timer_t tick;
+    uv_signal_t term, intr;
+    struct runner *runners; /* uthash by task id */
+    struct tail *tails;
+    bool scheduling, schedule_again, stopping;
+    int64_t started_ns, began_mono_ms;
+    size_t parallel;
+};
+
+/* server.c */
+void server_stop(struct server *s, bool for_good); /* for_good: the keeper too */
+MUST_USE enum rc server_keep_open_holds(struct store *store, int64_t *ret_n, struct err *err); /* what a crash left */
+
+/* runners.c */
+MUST_USE enum rc runners_open(struct server *s, struct err *err); /* listens for runners */
+void runners_close(struct server *s);
+void runners_tell(struct server *s, const char *task_id, struct str frame); /* nothing when the runner is not connected */
+void runners_tell_all(struct server *s, struct str frame);
+void runners_started(struct server *s, const char *task_id, int pid);
+void runners_exited(struct server *s, const char *task_id, int pid, int status);
+void runners_schedule(struct server *s); /* soon: starts what is due */
+void runners_start(struct server *s, const char *task_id); /* now, for a task that is not at work (undo) */
+int runners_pid(const struct server *s, const char *task_id); /* 0: none */
+void runners_list(const struct server *s, struct json_out *o);
+
+/* keeper_line.c */
+MUST_USE enum rc keeper_line_open(struct server *s, struct err *err);
+void keeper_line_send(struct server *s, struct str frame);
+/* Writes a frame to any of our pipes; the bytes are copied. */
+void pipe_send_frame(uv_stream_t *stream, struct str payload);
+
+/* tail.c */
+void tail_begin(struct server *s, struct http_request *r, const char *task_id, int64_t after, int64_t limit, bool follow);
+void tails_wake(struct server *s, const char *task_id); /* new events of a task */
+void tails_close(struct server *s);
+void event_json(mem *ctx, const struct event *e, struct json_out *o);
+
+/* credentials.c */
+/* Takes the members that it knows; NULL json fields are left alone. */
+void credentials_take(struct server *s, struct json members);
+const char *credentials_find(void *server, const char *name);
+void credentials_from_environment(struct server *s);
+struct str credentials_frame(mem *ctx, const struct server *s);
+void credentials_wipe(struct server *s);
+
+/* route.c */
+struct route_call {
+    mem *ctx; /* its own tree: visits a pool thread */
+    struct server *server;
+    struct http_request *request; /* NULL once the client is gone; only the loop touches it */
+    const struct route *route;
+    const char *param;            /* the :id of the pattern */
+    const char *query_state, *query_repo;
+    int64_t query_before, query_limit, query_after;
+    struct str body;
+    struct json json;             /* parsed body; JSON_NONE when empty */
+    struct json_out out;          /* the answer */
+    struct buf out_buf;
+    int status;
+    int runner_pid;               /* of the task named by param, taken on the loop beforehand */
+    struct err err;
+    /* Done on the loop afterwards: */
+    char *tell;                   /* frame for the runner of tell_task */
+    const char *tell_task;
+    bool schedule, start;         /* start: a runner for param, now */
+    struct json credentials;      /* to be taken */
+};
+struct route {
+    const char *method, *pattern, *summary;
+    enum rc (*handle)(struct route_call *c); /* pool thread; the error in c->err */
+    void (*on_loop)(struct route_call *c);   /* instead of handle: answers itself, owns c */
+};
+void routes_handle(void *server, struct http_request *r);
+void route_call_free(struct route_call *c);
+/* Sends c's answer (or its error as a problem) and frees it. */
+void route_answer(struct route_call *c, enum rc rc);
+extern const struct route *const routes[];
+extern const size_t route_count;

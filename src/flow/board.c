@@ -1,0 +1,766 @@
+/* Decisions about tasks. Not here: how a runner does its work (run.c), how orders travel (the server). */
+#include "flow/board.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/text.h"
+#include "os/path.h"
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TEXT_MAX    (256u << 10)
+#define TITLE_MAX   120
+#define TOKEN_CHARS 40
+#define EVENT_MAX   (16u << 20)
+
+/* ---- events of the server's own making ---- */
+
+struct note {
+    struct buf b;
+    struct json_out o;
+};
+static void note_begin(struct note *n, mem *ctx)
+{
+    buf_init(&n->b, ctx, EVENT_MAX);
+    json_out_init(&n->o, &n->b);
+    jo_obj(&n->o);
+}
+static enum rc note_append(struct note *n, struct store_tx *tx, const char *task_id, const char *type,
+                           const char *actor, struct err *err)
+{
+    int64_t number;
+    bool fresh;
+    jo_end_obj(&n->o);
+    struct event e = {.time_ns = clock_wall_ns(), .type = type, .actor = actor, .data = n->b.p};
+    return event_append(tx, task_id, &e, &number, &fresh, err);
+}
+
+static bool state_is(const struct task *t, const char *state)
+{
+    return strcmp(t->state, state) == 0;
+}
+static bool at_work(const struct task *t)
+{
+    return state_is(t, "working") || state_is(t, "checking");
+}
+
+static enum rc state_set(mem *ctx, struct store_tx *tx, struct task *t, const char *state, const char *reason,
+                         const char *words, struct err *err)
+{
+    t->state = state;
+    t->reason = reason;
+    t->words = words;
+    t->changed_ns = clock_wall_ns();
+    if (task_state_final(state))
+        t->ended_ns = t->changed_ns;
+    enum rc rc = task_update(tx, t, err);
+    if (rc != RC_OK)
+        return rc;
+    struct note n;
+    note_begin(&n, ctx);
+    jo_kz(&n.o, "state", state);
+    jo_kz(&n.o, "reason", reason);
+    jo_kz(&n.o, "words", words);
+    jo_ki(&n.o, "iteration", t->iteration);
+    jo_ki(&n.o, "iteration_limit", t->iteration_limit);
+    return note_append(&n, tx, t->id, "task.state", "system", err);
+}
+
+/* ---- create ---- */
+
+static const char *token_path(mem *ctx, const struct board *b, const char *id)
+{
+    return mem_printf(ctx, "%s/tasks/%s/token", b->data_dir, id);
+}
+
+/* A token names its task, so that the gateway finds it without a search: "<id>.<random>". */
+static enum rc folder_make(mem *ctx, const struct board *b, const char *id, struct err *err)
+{
+    const char *dir = mem_printf(ctx, "%s/tasks/%s", b->data_dir, id);
+    enum rc rc = path_mkdirs(dir, 0700, err);
+    if (rc != RC_OK)
+        return rc;
+    char *token = mem_printf(ctx, "%s.%s", id, id_new(ctx, TOKEN_CHARS));
+    return path_write_durable(token_path(ctx, b, id), str_of(token), 0600, err);
+}
+
+static enum rc spec_check(struct json spec, struct err *err)
+{
+    static const char *const needed[] = {"text", "repo", "git_dir", "base"};
+    if (json_type(spec) != JSON_OBJECT)
+        return err_set(err, RC_INVALID, "a task is a JSON object");
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+        if (json_type(json_get(spec, needed[i])) != JSON_STRING)
+            return err_set(err, RC_INVALID, "the task has no %s", needed[i]);
+    }
+    if (json_type(json_path(spec, "model.name")) != JSON_STRING ||
+        json_type(json_path(spec, "model.url")) != JSON_STRING)
+        return err_set(err, RC_INVALID, "the task names no model");
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct str text = str_trim(json_str(tmp, json_get(spec, "text")));
+    if (!text.n)
+        return err_set(err, RC_INVALID, "the task has no text");
+    if (text.n > TEXT_MAX)
+        return err_set(err, RC_LIMIT, "the task's text is larger than %u KiB", TEXT_MAX >> 10);
+    return RC_OK;
+}
+
+struct creation {
+    mem *ctx;
+    struct json spec;
+    struct task *task;
+};
+
+static enum rc create_tx(struct store_tx *tx, void *arg, struct err *err)
+{
+    struct creation *c = arg;
+    enum rc rc = task_insert(tx, c->task, err);
+    if (rc != RC_OK)
+        return rc;
+    struct note n;
+    note_begin(&n, c->ctx);
+    jo_kz(&n.o, "text", c->task->text);
+    static const char *const members[] = {"repo", "base", "branch", "checks", "limits", "notes", "approve"};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        struct json v = json_get(c->spec, members[i]);
+        if (json_is(v))
+            jo_kraw(&n.o, members[i], json_raw(v));
+    }
+    jo_kz(&n.o, "model", json_z(c->ctx, json_path(c->spec, "model.name"), ""));
+    rc = note_append(&n, tx, c->task->id, "task.created", "user", err);
+    return rc == RC_OK ? state_set(c->ctx, tx, c->task, "queued", "", "waits for its turn", err) : rc;
+}
+
+enum rc board_create(mem *ctx, const struct board *b, struct json spec, struct task *ret, struct err *err)
+{
+    enum rc rc = spec_check(spec, err);
+    if (rc != RC_OK)
+        return rc;
+    struct json limits = json_get(spec, "limits");
+    const char *text = json_str(ctx, json_get(spec, "text")).p, *money = json_z(ctx, json_get(limits, "money"), NULL);
+    struct str rest = str_trim(str_of(text)), line = rest;
+    str_line(&rest, &line);
+    *ret = (struct task){.id = id_new(ctx, 7),
+                         .title = text_terminal_line(ctx, line, TITLE_MAX),
+                         .text = text,
+                         .repo = json_z(ctx, json_get(spec, "repo"), ""),
+                         .state = "queued",
+                         .reason = "",
+                         .words = "",
+                         .spec = str_dup(ctx, json_raw(spec)),
+                         .iteration_limit = json_int(json_get(limits, "iterations"), 10),
+                         .created_ns = clock_wall_ns(),
+                         .limit_time_s = json_int(json_get(limits, "time_s"), 0),
+                         .limit_tokens = json_int(json_get(limits, "tokens"), 0),
+                         .limit_money = -1,
+                         .currency = json_z(ctx, json_get(limits, "currency"), "USD")};
+    ret->changed_ns = ret->created_ns;
+    if (ret->iteration_limit < 1 || ret->iteration_limit > 10000 || ret->limit_time_s < 0 || ret->limit_tokens < 0)
+        return err_set(err, RC_INVALID, "a limit of the task is out of range");
+    if (money && money_parse(str_of(money), &ret->limit_money, err) != RC_OK)
+        return err_context(err, "budget");
+    rc = folder_make(ctx, b, ret->id, err);
+    if (rc != RC_OK)
+        return rc;
+    struct creation c = {ctx, spec, ret};
+    return store_write(b->store, create_tx, &c, err);
+}
+
+/* ---- what people order ---- */
+
+struct decision {
+    mem *ctx;
+    const char *id;
+    struct task *task;
+    const char *verb;
+    struct json wish;
+    struct str text;
+    char *tell;
+};
+
+static enum rc order_event(struct decision *d, struct store_tx *tx, struct err *err)
+{
+    struct note n;
+    note_begin(&n, d->ctx);
+    jo_kz(&n.o, "verb", d->verb);
+    d->tell = mem_printf(d->ctx, "{\"control\":{\"verb\":\"%s\"}}", d->verb);
+    return note_append(&n, tx, d->id, "control", "user", err);
+}
+
+static enum rc order_tx(struct store_tx *tx, void *arg, struct err *err)
+{
+    struct decision *d = arg;
+    struct task *t = d->task;
+    bool stop = strcmp(d->verb, "stop") == 0;
+    enum rc rc = task_find_tx(d->ctx, tx, d->id, t, err);
+    if (rc != RC_OK)
+        return rc;
+    if (task_state_final(t->state))
+        return err_set(err, RC_CONFLICT, "task %s has ended already: %s", d->id, t->state);
+    rc = order_event(d, tx, err);
+    if (rc != RC_OK || at_work(t))
+        return rc; /* the runner journals what comes of it */
+    if (!stop && !state_is(t, "queued"))
+        return err_set(err, RC_CONFLICT, "task %s rests already: %s", d->id, t->state);
+    return state_set(d->ctx, tx, t, stop ? "stopped" : "paused", "user", stop ? "stopped by you" : "paused by you",
+                     err);
+}
+
+static enum rc board_order(mem *ctx, const struct board *b, const char *id, const char *verb, struct task *ret,
+                           char **ret_tell, struct err *err)
+{
+    struct decision d = {.ctx = ctx, .id = id, .task = ret, .verb = verb};
+    enum rc rc = store_write(b->store, order_tx, &d, err);
+    if (ret_tell)
+        *ret_tell = rc == RC_OK ? d.tell : NULL;
+    return rc;
+}
+
+enum rc board_stop(mem *ctx, const struct board *b, const char *id, struct task *ret, char **ret_tell, struct err *err)
+{
+    return board_order(ctx, b, id, "stop", ret, ret_tell, err);
+}
+
+enum rc board_pause(mem *ctx, const struct board *b, const char *id, struct task *ret, char **ret_tell, struct err *err)
+{
+    return board_order(ctx, b, id, "pause", ret, ret_tell, err);
+}
+
+/* The spec with another model or more allowed check changes. */
+static char *spec_changed(mem *ctx, const char *old, struct json wish, struct err *err)
+{
+    struct json spec;
+    if (json_parse(ctx, str_of(old), &spec, err) != RC_OK)
+        return NULL;
+    struct buf b;
+    struct json_out o;
+    buf_init(&b, ctx, EVENT_MAX);
+    json_out_init(&o, &b);
+    jo_obj(&o);
+    for (struct json_iter it = json_iter(spec); json_next(&it);) {
+        if (str_eqz(it.key_raw, "model") && json_is(json_get(wish, "model"))) {
+            jo_key(&o, "model");
+            jo_obj(&o);
+            for (struct json_iter m = json_iter(it.value); json_next(&m);)
+                jo_kraw(&o, str_dup(ctx, m.key_raw),
+                        json_raw(str_eqz(m.key_raw, "name") ? json_get(wish, "model") : m.value));
+            jo_end_obj(&o);
+        } else if (str_eqz(it.key_raw, "allow_check_changes") && json_is(json_get(wish, "allow_check_changes"))) {
+            jo_key(&o, "allow_check_changes");
+            jo_arr(&o);
+            for (struct json_iter a = json_iter(it.value); json_next(&a);)
+                jo_raw(&o, json_raw(a.value));
+            for (struct json_iter a = json_iter(json_get(wish, "allow_check_changes")); json_next(&a);)
+                jo_raw(&o, json_raw(a.value));
+            jo_end_arr(&o);
+        } else {
+            jo_kraw(&o, str_dup(ctx, it.key_raw), json_raw(it.value));
+        }
+    }
+    jo_end_obj(&o);
+    return buf_take(&b, ctx);
+}
+
+static enum rc resume_limits(struct decision *d, struct task *t, struct err *err)
+{
+    struct json w = d->wish;
+    const char *money = json_z(d->ctx, json_get(w, "money"), NULL);
+    t->iteration_limit = json_int(json_get(w, "iterations"), t->iteration_limit);
+    t->limit_time_s = json_int(json_get(w, "time_s"), t->limit_time_s);
+    t->limit_tokens = json_int(json_get(w, "tokens"), t->limit_tokens);
+    if (t->iteration_limit < 1 || t->iteration_limit > 10000 || t->limit_time_s < 0 || t->limit_tokens < 0)
+        return err_set(err, RC_INVALID, "a limit is out of range");
+    if (money && money_parse(str_of(money), &t->limit_money, err) != RC_OK)
+        return err_context(err, "budget");
+    struct json model = json_get(w, "model"), allow = json_get(w, "allow_check_changes");
+    if ((json_is(model) && json_type(model) != JSON_STRING) || (json_is(allow) && json_type(allow) != JSON_ARRAY))
+        return err_set(err, RC_INVALID, "model is a name, allow_check_changes a list of globs");
+    for (struct json_iter it = json_iter(allow); json_next(&it);) {
+        if (json_type(it.value) != JSON_STRING)
+            return err_set(err, RC_INVALID, "allow_check_changes is a list of globs");
+    }
+    if (json_is(model) || json_is(allow)) {
+        t->spec = spec_changed(d->ctx, t->spec, w, err);
+        if (!t->spec)
+            return err ? err->rc : RC_BUG;
+    }
+    return RC_OK;
+}
+
+static enum rc resume_tx(struct store_tx *tx, void *arg, struct err *err)
+{
+    struct decision *d = arg;
+    struct task *t = d->task;
+    enum rc rc = task_find_tx(d->ctx, tx, d->id, t, err);
+    if (rc != RC_OK)
+        return rc;
+    if (!state_is(t, "paused") && !state_is(t, "needs_you") && !state_is(t, "failed")) {
+        err_set(err, RC_CONFLICT, "task %s cannot be resumed: it is %s", d->id, t->state);
+        return err_hint(err, "%s",
+                        task_state_final(t->state) ? "start a new one with: nightmill run" : "it is at work already");
+    }
+    if (strcmp(t->reason, "approval") == 0) {
+        err_set(err, RC_CONFLICT, "task %s waits for an approval", d->id);
+        return err_hint(err, "answer it with: nightmill approve ID or nightmill deny ID (nightmill show %s lists them)",
+                        d->id);
+    }
+    rc = resume_limits(d, t, err);
+    if (rc != RC_OK)
+        return rc;
+    t->ended_ns = 0;
+    struct note n;
+    note_begin(&n, d->ctx);
+    jo_ki(&n.o, "iterations", t->iteration_limit);
+    jo_ki(&n.o, "time_s", t->limit_time_s);
+    jo_ki(&n.o, "tokens", t->limit_tokens);
+    jo_kz(&n.o, "money", t->limit_money >= 0 ? money_exact(d->ctx, t->limit_money, 2) : NULL);
+    jo_kz(&n.o, "model", json_z(d->ctx, json_get(d->wish, "model"), NULL));
+    if (json_is(json_get(d->wish, "allow_check_changes")))
+        jo_kraw(&n.o, "allow_check_changes", json_raw(json_get(d->wish, "allow_check_changes")));
+    rc = note_append(&n, tx, d->id, "task.resumed", "user", err);
+    return rc == RC_OK ? state_set(d->ctx, tx, t, "queued", "", "waits for its turn", err) : rc;
+}
+
+enum rc board_resume(mem *ctx, const struct board *b, const char *id, struct json wish, struct task *ret,
+                     struct err *err)
+{
+    struct decision d = {.ctx = ctx, .id = id, .task = ret, .wish = wish};
+    return store_write(b->store, resume_tx, &d, err);
+}
+
+/* A hint answers a question; a limit is not a question, it waits for a resume. */
+static bool hint_resumes(const struct task *t)
+{
+    return state_is(t, "needs_you") && strcmp(t->reason, "approval") != 0;
+}
+
+static enum rc hint_tx(struct store_tx *tx, void *arg, struct err *err)
+{
+    struct decision *d = arg;
+    struct task *t = d->task;
+    enum rc rc = task_find_tx(d->ctx, tx, d->id, t, err);
+    if (rc != RC_OK)
+        return rc;
+    if (task_state_final(t->state))
+        return err_set(err, RC_CONFLICT, "task %s has ended already: %s", d->id, t->state);
+    struct note n;
+    note_begin(&n, d->ctx);
+    jo_ks(&n.o, "text", d->text);
+    jo_end_obj(&n.o);
+    struct event e = {.time_ns = clock_wall_ns(), .type = "hint.added", .actor = "user", .data = n.b.p};
+    int64_t number;
+    bool fresh;
+    rc = event_append(tx, d->id, &e, &number, &fresh, err);
+    if (rc != RC_OK)
+        return rc;
+    d->tell = mem_printf(d->ctx, "{\"input\":{\"number\":%lld,\"type\":\"hint.added\",\"data\":%s}}", (long long)number,
+                         n.b.p);
+    rc = task_find_tx(d->ctx, tx, d->id, t, err);
+    return rc == RC_OK && hint_resumes(t) ? state_set(d->ctx, tx, t, "queued", "", "waits for its turn", err) : rc;
+}
+
+enum rc board_hint(mem *ctx, const struct board *b, const char *id, struct str text, struct task *ret, char **ret_tell,
+                   struct err *err)
+{
+    struct decision d = {.ctx = ctx, .id = id, .task = ret, .text = text};
+    if (!str_trim(text).n)
+        return err_set(err, RC_INVALID, "the hint is empty");
+    if (text.n > TEXT_MAX)
+        return err_set(err, RC_LIMIT, "the hint is larger than %u KiB", TEXT_MAX >> 10);
+    enum rc rc = store_write(b->store, hint_tx, &d, err);
+    *ret_tell = rc == RC_OK ? d.tell : NULL;
+    return rc;
+}
+
+static enum rc undo_tx(struct store_tx *tx, void *arg, struct err *err)
+{
+    struct decision *d = arg;
+    struct task *t = d->task;
+    enum rc rc = task_find_tx(d->ctx, tx, d->id, t, err);
+    if (rc != RC_OK)
+        return rc;
+    if (!t->commit || !task_state_final(t->state))
+        return err_set(err, RC_CONFLICT, "task %s has delivered nothing that could be taken back", d->id);
+    if (strcmp(t->reason, "undone") == 0)
+        return err_set(err, RC_CONFLICT, "task %s was taken back already", d->id);
+    struct note n;
+    note_begin(&n, d->ctx);
+    return note_append(&n, tx, d->id, "undo.requested", "user", err);
+}
+
+enum rc board_undo(mem *ctx, const struct board *b, const char *id, struct task *ret, struct err *err)
+{
+    struct decision d = {.ctx = ctx, .id = id, .task = ret};
+    return store_write(b->store, undo_tx, &d, err);
+}
+
+/* ---- approvals ---- */
+
+struct answering {
+    mem *ctx;
+    struct approval *approval;
+    const char *outcome, *answer, *by;
+};
+
+static enum rc answer_tx(struct store_tx *tx, void *arg, struct err *err)
+{
+    struct answering *a = arg;
+    struct approval *p = a->approval;
+    struct task t;
+    int64_t now = clock_wall_ns();
+    enum rc rc = approval_answer(tx, p->id, a->outcome, a->answer, a->by, now, err);
+    if (rc == RC_OK)
+        rc = task_find_tx(a->ctx, tx, p->task_id, &t, err);
+    if (rc != RC_OK)
+        return rc;
+    struct note n;
+    note_begin(&n, a->ctx);
+    jo_kz(&n.o, "approval", p->id);
+    jo_kz(&n.o, "gate", p->gate);
+    jo_ki(&n.o, "sequence", p->sequence);
+    jo_kz(&n.o, "outcome", a->outcome);
+    jo_kz(&n.o, "answer", a->answer);
+    jo_kz(&n.o, "by", a->by);
+    rc = note_append(&n, tx, p->task_id, "gate.answered", strcmp(a->outcome, "expired") == 0 ? "system" : "user", err);
+    if (rc == RC_OK)
+        rc = task_find_tx(a->ctx, tx, p->task_id, &t, err); /* with the event's number */
+    if (rc != RC_OK || task_state_final(t.state) || strcmp(t.reason, "approval") != 0)
+        return rc;
+    if (strcmp(a->outcome, "expired") == 0)
+        return state_set(a->ctx, tx, &t, "paused", "approval_expired", "nobody answered in time; resume asks again",
+                         err);
+    return state_set(a->ctx, tx, &t, "queued", "", "waits for its turn", err);
+}
+
+enum rc board_answer(mem *ctx, const struct board *b, const char *approval_id, const char *outcome, const char *answer,
+                     const char *by, struct approval *ret, struct err *err)
+{
+    if (strcmp(outcome, "approved") != 0 && strcmp(outcome, "refused") != 0 && strcmp(outcome, "expired") != 0)
+        return err_set(err, RC_INVALID, "an approval is approved or refused");
+    struct answering a = {ctx, ret, outcome, answer, by};
+    enum rc rc = approval_find(ctx, b->store, approval_id, ret, err);
+    if (rc == RC_OK)
+        rc = store_write(b->store, answer_tx, &a, err);
+    return rc == RC_OK ? approval_find(ctx, b->store, approval_id, ret, err) : rc;
+}
+
+enum rc board_expire(const struct board *b, int64_t now_ns, int64_t *ret_n, struct err *err)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct approval *waiting, answered;
+    size_t n;
+    *ret_n = 0;
+    enum rc rc = approval_waiting(tmp, b->store, &waiting, &n, err);
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        if (waiting[i].expires_ns == 0 || waiting[i].expires_ns > now_ns)
+            continue;
+        rc = board_answer(tmp, b, waiting[i].id, "expired", NULL, "system", &answered, err);
+        if (rc == RC_CONFLICT)
+            rc = RC_OK; /* somebody was quicker */
+        else
+            ++*ret_n;
+    }
+    return rc;
+}
+
+/* ---- runners ---- */
+
+struct giving_up {
+    mem *ctx;
+    const char *id, *words;
+};
+
+static enum rc give_up_tx(struct store_tx *tx, void *arg, struct err *err)
+{
+    struct giving_up *g = arg;
+    struct task t;
+    enum rc rc = task_find_tx(g->ctx, tx, g->id, &t, err);
+    if (rc != RC_OK || task_state_final(t.state))
+        return rc;
+    return state_set(g->ctx, tx, &t, "failed", "runner", g->words, err);
+}
+
+enum rc board_give_up(mem *ctx, const struct board *b, const char *id, const char *words, struct err *err)
+{
+    struct giving_up g = {ctx, id, words};
+    return store_write(b->store, give_up_tx, &g, err);
+}
+
+static enum rc apply_state(mem *ctx, struct store_tx *tx, struct task *t, struct json data, struct err *err)
+{
+    const char *state = json_z(ctx, json_get(data, "state"), "");
+    if (!task_state_valid(state))
+        return err_set(err, RC_INVALID, "a runner named the unknown state %s", state);
+    t->state = state;
+    t->reason = json_z(ctx, json_get(data, "reason"), "");
+    t->words = json_z(ctx, json_get(data, "words"), "");
+    t->iteration = json_int(json_get(data, "iteration"), t->iteration);
+    t->worked_ns = json_int(json_get(data, "worked_ns"), t->worked_ns);
+    t->changed_ns = clock_wall_ns();
+    if (!t->started_ns)
+        t->started_ns = t->changed_ns;
+    t->ended_ns = task_state_final(state) ? t->changed_ns : 0;
+    enum rc rc = task_update(tx, t, err);
+    return rc == RC_OK && t->ended_ns ? reply_drop(tx, t->id, err) : rc;
+}
+
+static enum rc apply_delivered(mem *ctx, struct store_tx *tx, struct task *t, struct json data, struct err *err)
+{
+    t->branch = json_z(ctx, json_get(data, "branch"), NULL);
+    t->commit = json_z(ctx, json_get(data, "commit"), NULL);
+    t->applied = json_bool(json_get(data, "applied"), false);
+    return task_update(tx, t, err);
+}
+
+static enum rc apply_undone(mem *ctx, struct store_tx *tx, struct task *t, struct json data, struct err *err)
+{
+    t->reason = "undone";
+    t->words = json_z(ctx, json_get(data, "words"), "taken back");
+    t->changed_ns = clock_wall_ns();
+    return task_update(tx, t, err);
+}
+
+static enum rc apply_gate(mem *ctx, struct store_tx *tx, const char *task_id, int64_t origin, const char *approval_id,
+                          struct json data, struct err *err)
+{
+    bool fresh;
+    int64_t now = clock_wall_ns(), life_s = json_int(json_get(data, "expires_s"), 0);
+    struct approval a = {.id = approval_id,
+                         .task_id = task_id,
+                         .gate = json_z(ctx, json_get(data, "gate"), ""),
+                         .sequence = origin,
+                         .subject = json_z(ctx, json_get(data, "subject"), ""),
+                         .outcome = "waiting",
+                         .asked_ns = now,
+                         .expires_ns = life_s > 0 ? now + life_s * 1000000000 : 0};
+    return approval_insert(tx, &a, &fresh, err);
+}
+
+/* What an event says of its task; the row is read after the event was appended, so that its last number is right. */
+static const struct {
+    const char *type;
+    enum rc (*apply)(mem *ctx, struct store_tx *tx, struct task *t, struct json data, struct err *err);
+} effects[] = {{"task.state", apply_state}, {"delivered", apply_delivered}, {"task.undone", apply_undone}};
+
+enum rc board_apply(struct store_tx *tx, const char *task_id, int64_t origin, struct json event, bool *ret_final,
+                    struct err *err)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    const char *type = json_z(tmp, json_get(event, "type"), ""),
+               *actor = json_z(tmp, json_get(event, "actor"), "system");
+    struct json data = json_get(event, "data");
+    *ret_final = false;
+    if (!*type || json_type(data) != JSON_OBJECT || origin < 1)
+        return err_set(err, RC_INVALID, "a runner's event makes no sense");
+    const char *text = str_dup(tmp, json_raw(data)), *approval_id = NULL;
+    bool gate = strcmp(type, "gate.waiting") == 0;
+    if (gate) { /* the name to answer by is given here and shown with the event */
+        approval_id = id_new(tmp, 7);
+        text = mem_printf(tmp, "{\"approval\":\"%s\",%s", approval_id, text + 1);
+    }
+    struct event e = {.time_ns = json_int(json_get(event, "time"), 0),
+                      .type = type,
+                      .actor = strcmp(actor, "agent") == 0 ? "agent" : "system",
+                      .data = text,
+                      .origin = origin};
+    int64_t number;
+    bool fresh;
+    enum rc rc = event_append(tx, task_id, &e, &number, &fresh, err);
+    if (rc != RC_OK || !fresh)
+        return rc;
+    if (gate)
+        return apply_gate(tmp, tx, task_id, origin, approval_id, data, err);
+    for (size_t i = 0; i < sizeof effects / sizeof *effects; i++) {
+        struct task t;
+        if (strcmp(type, effects[i].type) != 0)
+            continue;
+        rc = task_find_tx(tmp, tx, task_id, &t, err);
+        if (rc == RC_OK)
+            rc = effects[i].apply(tmp, tx, &t, data, err);
+        *ret_final = rc == RC_OK && task_state_final(t.state);
+        break;
+    }
+    return rc;
+}
+
+enum rc board_token_task(mem *ctx, const struct board *b, const char *token, const char **ret_task_id, struct err *err)
+{
+    struct str rest = str_of(token), id, right;
+    if (!str_next(&rest, '.', &id) || !id_valid(id, 7) || rest.n != TOKEN_CHARS)
+        return err_set(err, RC_DENIED, "this is not the token of a run");
+    const char *task_id = str_dup(ctx, id);
+    if (path_slurp(ctx, token_path(ctx, b, task_id), 256, &right, NULL) != RC_OK)
+        return err_set(err, RC_DENIED, "this is not the token of a run");
+    unsigned differ = right.n != strlen(token);
+    for (size_t i = 0; !differ && i < right.n; i++)
+        differ |= (unsigned char)(right.p[i] ^ token[i]);
+    if (differ)
+        return err_set(err, RC_DENIED, "this is not the token of a run");
+    *ret_task_id = task_id;
+    return RC_OK;
+}
+
+/* Inputs, and an order or an undo that nobody has carried out yet, are read from the events. */
+struct pending {
+    const char *order;
+    bool undo;
+};
+
+static enum rc pending_read(mem *ctx, const struct board *b, const char *task_id, struct pending *ret,
+                            struct json_out *inputs, struct err *err)
+{
+    static const char *const kinds[] = {"hint.added", "gate.answered", "task.resumed"};
+    struct event *events;
+    size_t n = 0;
+    int64_t after = 0;
+    *ret = (struct pending){0};
+    do {
+        enum rc rc = event_list(ctx, b->store, task_id, after, 1000, &events, &n, err);
+        if (rc != RC_OK)
+            return rc;
+        for (size_t i = 0; i < n; i++) {
+            struct event *e = &events[i];
+            struct json data;
+            after = e->number;
+            if (e->origin == 0) {
+                for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+                    if (strcmp(e->type, kinds[k]) != 0)
+                        continue;
+                    jo_obj(inputs);
+                    jo_ki(inputs, "number", e->number);
+                    jo_kz(inputs, "type", e->type);
+                    jo_kraw(inputs, "data", str_of(e->data));
+                    jo_end_obj(inputs);
+                }
+            }
+            if (strcmp(e->type, "control") == 0 && json_parse(ctx, str_of(e->data), &data, NULL) == RC_OK)
+                ret->order = json_z(ctx, json_get(data, "verb"), NULL);
+            else if (strcmp(e->type, "task.state") == 0 && json_parse(ctx, str_of(e->data), &data, NULL) == RC_OK &&
+                     !json_eqz(json_get(data, "state"), "working") && !json_eqz(json_get(data, "state"), "checking"))
+                ret->order = NULL; /* it rested since */
+            else if (strcmp(e->type, "undo.requested") == 0)
+                ret->undo = true;
+            else if (strcmp(e->type, "task.undone") == 0 || strcmp(e->type, "undo.refused") == 0)
+                ret->undo = false;
+        }
+    } while (n == 1000);
+    return RC_OK;
+}
+
+enum rc board_welcome(mem *ctx, const struct board *b, const char *task_id, const char *token, char **ret,
+                      struct err *err)
+{
+    const char *owner;
+    struct task t;
+    struct pending p;
+    struct buf text, inputs;
+    struct json_out o, in;
+    int64_t acked;
+    enum rc rc = board_token_task(ctx, b, token, &owner, err);
+    if (rc == RC_OK && strcmp(owner, task_id) != 0)
+        rc = err_set(err, RC_DENIED, "the token is another task's");
+    if (rc == RC_OK)
+        rc = task_find(ctx, b->store, task_id, &t, err);
+    if (rc == RC_OK)
+        rc = event_last_origin(b->store, task_id, &acked, err);
+    if (rc != RC_OK)
+        return rc;
+    buf_init(&inputs, ctx, 4u << 20);
+    json_out_init(&in, &inputs);
+    jo_arr(&in);
+    rc = pending_read(ctx, b, task_id, &p, &in, err);
+    if (rc != RC_OK)
+        return rc;
+    jo_end_arr(&in);
+    buf_init(&text, ctx, EVENT_MAX);
+    json_out_init(&o, &text);
+    jo_obj(&o);
+    jo_key(&o, "welcome");
+    jo_obj(&o);
+    jo_ki(&o, "acked", acked);
+    jo_kz(&o, "job", p.undo ? "undo" : "run");
+    jo_kz(&o, "order", p.order);
+    jo_key(&o, "task");
+    board_task_json(ctx, b, &t, 0, &o);
+    jo_kraw(&o, "spec", str_of(t.spec));
+    jo_kraw(&o, "inputs", buf_view(&inputs));
+    jo_end_obj(&o);
+    jo_end_obj(&o);
+    *ret = buf_take(&text, ctx);
+    return RC_OK;
+}
+
+enum rc board_due(mem *ctx, const struct board *b, struct board_due **ret, size_t *ret_n, struct err *err)
+{
+    static const char *const states[] = {"working", "checking", "queued"};
+    struct board_due *due = NULL;
+    size_t n = 0;
+    for (size_t s = 0; s < 3; s++) {
+        struct task *tasks;
+        size_t got;
+        struct task_filter f = {.state = states[s], .limit = 1000};
+        enum rc rc = task_list(ctx, b->store, &f, &tasks, &got, err);
+        if (rc != RC_OK)
+            return rc;
+        due = mem_grow(ctx, due, (n + got + 1) * sizeof *due);
+        for (size_t i = got; i > 0; i--)
+            due[n++] = (struct board_due){tasks[i - 1].id, s == 2};
+    }
+    *ret = due;
+    *ret_n = n;
+    return RC_OK;
+}
+
+void board_task_json(mem *ctx, const struct board *b, const struct task *t, int64_t runner_pid, struct json_out *o)
+{
+    struct json spec = {0};
+    if (t->spec && json_parse(ctx, str_of(t->spec), &spec, NULL) != RC_OK)
+        spec = (struct json){0};
+    jo_obj(o);
+    jo_kz(o, "id", t->id);
+    jo_ki(o, "number", t->number);
+    jo_kz(o, "title", t->title);
+    jo_kz(o, "text", t->text);
+    jo_kz(o, "repo", t->repo);
+    jo_kz(o, "state", t->state);
+    jo_kz(o, "reason", t->reason);
+    jo_kz(o, "words", t->words);
+    jo_ki(o, "iteration", t->iteration);
+    jo_ki(o, "iteration_limit", t->iteration_limit);
+    jo_kz(o, "created_at", clock_rfc3339(ctx, t->created_ns));
+    jo_kz(o, "changed_at", clock_rfc3339(ctx, t->changed_ns));
+    jo_kz(o, "started_at", t->started_ns ? clock_rfc3339(ctx, t->started_ns) : NULL);
+    jo_kz(o, "ended_at", t->ended_ns ? clock_rfc3339(ctx, t->ended_ns) : NULL);
+    jo_ki(o, "worked_s", t->worked_ns / 1000000000);
+    jo_ki(o, "worked_ns", t->worked_ns);
+    jo_kz(o, "branch", t->branch);
+    jo_kz(o, "commit", t->commit);
+    jo_kb(o, "applied", t->applied);
+    jo_kz(o, "base", json_z(ctx, json_get(spec, "base"), NULL));
+    jo_kz(o, "folder", mem_printf(ctx, "%s/tasks/%s", b->data_dir, t->id));
+    jo_ki(o, "limit_time_s", t->limit_time_s);
+    jo_key(o, "limits");
+    jo_obj(o);
+    jo_ki(o, "iterations", t->iteration_limit);
+    jo_ki(o, "time_s", t->limit_time_s);
+    jo_ki(o, "tokens", t->limit_tokens);
+    jo_kz(o, "money", t->limit_money >= 0 ? money_exact(ctx, t->limit_money, 2) : NULL);
+    jo_kz(o, "currency", t->currency);
+    jo_end_obj(o);
+    jo_key(o, "model");
+    jo_obj(o);
+    jo_kz(o, "name", json_z(ctx, json_path(spec, "model.name"), NULL));
+    jo_kz(o, "url", json_z(ctx, json_path(spec, "model.url"), NULL));
+    jo_kz(o, "wire", json_z(ctx, json_path(spec, "model.wire"), NULL));
+    jo_end_obj(o);
+    jo_kraw(o, "checks", json_is(json_get(spec, "checks")) ? json_raw(json_get(spec, "checks")) : STR("[]"));
+    jo_ki(o, "last_event", t->last_event);
+    if (runner_pid)
+        jo_ki(o, "runner_pid", runner_pid);
+    else {
+        jo_key(o, "runner_pid");
+        jo_null(o);
+    }
+    jo_end_obj(o);
+}

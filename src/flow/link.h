@@ -1,0 +1,34 @@
+/* The runner's line to the server: a thread of its own that sends journal entries as events, takes acknowledgements and orders, and connects again whenever the server comes back.
+ *
+ * Everything that is sent stands in the journal first, so a line that is down loses nothing; the server takes each origin once. Frames (os/frame.h), JSON objects:
+ *   runner: {"hello":{"task","token","pid"}}   {"event":{"origin","time","type","actor","data"}}
+ *   server: {"welcome":{"acked","job","task","spec","inputs"}}   {"ack":N}   {"control":{"verb"}}   {"input":{event}}
+ * Threads: every call is for the main thread; the link's own thread shares state under one lock. */
+#pragma once
+#include "flow/journal.h"
+
+enum link_order { LINK_NONE, LINK_STOP, LINK_PAUSE, LINK_DETACH, LINK_TIME_UP };
+
+struct link;
+struct link_welcome { /* what the server said last; in the link's memory */
+    int64_t acked;      /* journal numbers up to here are in the database */
+    const char *job;    /* "run", "undo" */
+    struct json task;   /* the task object */
+    struct json spec;
+    struct json inputs; /* events that the server made: hints, answers, changed limits */
+};
+/* Connects (waiting up to timeout_ms) and says hello. RC_UNAVAILABLE, RC_DENIED (token), RC_CONFLICT (another runner is known). */
+MUST_USE enum rc link_open(mem *ctx, const char *socket_path, const char *task_id, const char *token, int timeout_ms,
+                           struct link **ret, struct link_welcome *ret_welcome, struct err *err);
+void link_send(struct link *l, const struct journal_entry *e); /* copies; entries at or below acked are skipped */
+/* Waits until the server has everything up to `origin`; RC_TIMEOUT. */
+MUST_USE enum rc link_flush(struct link *l, int64_t origin, int timeout_ms, struct err *err);
+/* Readable (and stays so) as soon as there is an order. */
+int link_order_fd(const struct link *l);
+enum link_order link_order(struct link *l);
+/* Gives the order TIME_UP at this monotonic time (0: never). */
+void link_set_deadline(struct link *l, int64_t mono_ns);
+bool link_connected(struct link *l);
+/* Hints and answers that came while running, as a JSON array text of events, then forgotten; in ctx, NULL when none. */
+char *link_take_inputs(struct link *l, mem *ctx);
+struct link *link_close(struct link *l); /* joins the thread; NULL is fine; returns NULL */

@@ -1,0 +1,22 @@
+/* Which role this process has. Everything else is at home in a room. */
+#include "cli/cli.h"
+#include "main/role.h"
+#include "sandbox/sandbox.h"
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int (*main)(int argc, char **argv);
+} roles[] = {
+    {"keeper", role_keeper},     {"server", role_server},         {"runner", role_runner},
+    {"init", sandbox_init_main}, {"launch", sandbox_launch_main},
+};
+
+int main(int argc, char **argv)
+{
+    for (size_t i = 0; argc > 1 && i < sizeof roles / sizeof *roles; i++) {
+        if (strcmp(argv[1], roles[i].name) == 0)
+            return roles[i].main(argc, argv);
+    }
+    return cli_main(argc, argv);
+}

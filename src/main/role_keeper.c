@@ -1,0 +1,379 @@
+/* Role "keeper": the small first process. It holds the listening sockets, starts the server and the runners, restarts
+ * the server when it ends, and reports how runners end.
+ *
+ * It has no network, no database and no memory that grows: fixed tables, one scratch context per message. Provider keys
+ * that clients handed to the server are kept here as the server sent them, so that a restarted server has them again;
+ * they are wiped at the end. Runners are children but not hostages: when the keeper is killed they go on, and say hello
+ * to the next server. */
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "main/role.h"
+#include "main/role_fds.h"
+#include "os/frame.h"
+#include "os/path.h"
+#include "os/proc.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define RUNNERS_MOST     256
+#define STOP_MS          8000
+#define QUICK_MS         10000 /* a server that ends sooner than this did not work */
+#define QUICK_MOST       6
+#define CREDENTIALS_MOST 65536
+
+struct child {
+    pid_t pid; /* 0: free */
+    int pidfd;
+    char task[16];
+};
+
+static struct {
+    const char *data;
+    int api_fd, link_fd, signal_fd, lock_fd;
+    struct child server;
+    int line; /* our end of the socket pair, -1 while there is no server */
+    int64_t server_began_ms, restart_at_ms;
+    int quick_ends;
+    struct child runners[RUNNERS_MOST];
+    char credentials[CREDENTIALS_MOST];
+    size_t credentials_length;
+    bool stopping;
+    int64_t kill_at_ms;
+    int exit_code;
+} keeper;
+
+/* ---- sockets ---- */
+
+static enum rc socket_listen(mem *ctx, const char *name, int *ret, struct err *err)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    const char *path = mem_printf(ctx, "%s/run/%s", keeper.data, name);
+    if (strlen(path) >= sizeof addr.sun_path) {
+        err_set(err, RC_INVALID, "the data folder's name is too long for a socket: %s", path);
+        return err_hint(err, "choose a shorter one: export NIGHTMILL_DATA_DIR=/some/short/folder");
+    }
+    memcpy(addr.sun_path, path, strlen(path) + 1);
+    CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_sys(err, errno, "could not make a socket");
+    unlink(path); /* we hold the lock: whatever is there was left by a keeper that is gone */
+    mode_t old = umask(0177);
+    int bound = bind(fd, (struct sockaddr *)&addr, sizeof addr);
+    int why = errno;
+    umask(old);
+    if (bound < 0)
+        return err_sys(err, why, "could not listen at %s", path);
+    if (listen(fd, 512) < 0)
+        return err_sys(err, errno, "could not listen at %s", path);
+    *ret = fd_take(&fd);
+    return RC_OK;
+}
+
+/* ---- children ---- */
+
+static void child_ended(struct child *c)
+{
+    if (c->pidfd >= 0)
+        close(c->pidfd);
+    *c = (struct child){.pidfd = -1};
+}
+
+static enum rc server_start(struct err *err)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_sys(err, errno, "could not make a socket pair");
+    char pid[32];
+    snprintf(pid, sizeof pid, "%d", getpid());
+    const char *argv[] = {proc_self(tmp), "server", keeper.data, pid, NULL};
+    struct proc_spec spec = {.argv = argv, .env = (const char *const *)environ, .fd_count = ROLE_FDS};
+    spec.fds[0] = -1;
+    spec.fds[1] = spec.fds[2] = STDERR_FILENO;
+    spec.fds[ROLE_FD_KEEPER] = pair[1];
+    spec.fds[ROLE_FD_API] = keeper.api_fd;
+    spec.fds[ROLE_FD_LINK] = keeper.link_fd;
+    enum rc rc = proc_start(&spec, &keeper.server.pid, &keeper.server.pidfd, err);
+    close(pair[1]);
+    if (rc != RC_OK) {
+        close(pair[0]);
+        return rc;
+    }
+    keeper.line = pair[0];
+    keeper.server_began_ms = clock_mono_ms();
+    if (keeper.credentials_length &&
+        frame_send(keeper.line, str_n(keeper.credentials, keeper.credentials_length), NULL, 0, err) != RC_OK)
+        log_err(err, "could not hand the keys to the new server");
+    return RC_OK;
+}
+
+static void tell(const char *json)
+{
+    struct err err = {0};
+    if (keeper.line >= 0 && frame_send(keeper.line, str_of(json), NULL, 0, &err) != RC_OK)
+        log_err(&err, "could not tell the server");
+}
+
+/* The runner's environment is built from nothing: no keys, nothing of the person's session but what names the machine.
+ */
+static const char *const *runner_env(mem *ctx)
+{
+    static const char *const passed[] = {"PATH",
+                                         "HOME",
+                                         "LANG",
+                                         "LC_ALL",
+                                         "TZ",
+                                         "TMPDIR",
+                                         "NIGHTMILL_TEST_CRASH",
+                                         "NIGHTMILL_TEST_CRASH_ONCE",
+                                         "ASAN_OPTIONS",
+                                         "UBSAN_OPTIONS",
+                                         "LSAN_OPTIONS"};
+    const char **env = mem_array(ctx, const char *, sizeof passed / sizeof *passed + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++) {
+        const char *value = getenv(passed[i]);
+        if (value)
+            env[n++] = mem_printf(ctx, "%s=%s", passed[i], value);
+    }
+    return env;
+}
+
+static void runner_start(const char *task)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct err err = {0};
+    struct child *free_one = NULL;
+    for (size_t i = 0; i < RUNNERS_MOST; i++) {
+        if (keeper.runners[i].pid && strcmp(keeper.runners[i].task, task) == 0)
+            return; /* it is there */
+        if (!keeper.runners[i].pid && !free_one)
+            free_one = &keeper.runners[i];
+    }
+    const char *argv[] = {proc_self(tmp), "runner", keeper.data, task, NULL};
+    struct proc_spec spec = {.argv = argv, .env = runner_env(tmp), .fd_count = 3, .new_session = true};
+    spec.fds[0] = -1;
+    spec.fds[1] = spec.fds[2] = STDERR_FILENO;
+    if (!free_one || strlen(task) >= sizeof free_one->task ||
+        proc_start(&spec, &free_one->pid, &free_one->pidfd, &err) != RC_OK) {
+        log_err(&err, "could not start a runner");
+        tell(mem_printf(tmp, "{\"exited\":{\"task\":\"%s\",\"pid\":0,\"status\":75}}", task));
+        return;
+    }
+    memcpy(free_one->task, task, strlen(task) + 1);
+    tell(mem_printf(tmp, "{\"started\":{\"task\":\"%s\",\"pid\":%d}}", task, free_one->pid));
+}
+
+static void stop_begin(int64_t now)
+{
+    if (keeper.stopping)
+        return;
+    keeper.stopping = true;
+    keeper.kill_at_ms = now + STOP_MS;
+    if (keeper.server.pid)
+        kill(keeper.server.pid, SIGTERM);
+}
+
+static void runner_reap(struct child *c)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    int status;
+    if (waitpid(c->pid, &status, WNOHANG) != c->pid)
+        return;
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    if (code != 0 && code != 75)
+        log_warn("the runner of task %s ended with status %d", c->task, code);
+    tell(mem_printf(tmp, "{\"exited\":{\"task\":\"%s\",\"pid\":%d,\"status\":%d}}", c->task, c->pid, code));
+    child_ended(c);
+}
+
+static void server_reap(int64_t now)
+{
+    int status;
+    if (waitpid(keeper.server.pid, &status, WNOHANG) != keeper.server.pid)
+        return;
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    child_ended(&keeper.server);
+    close(keeper.line);
+    keeper.line = -1;
+    if (keeper.stopping)
+        return;
+    keeper.quick_ends = now - keeper.server_began_ms < QUICK_MS ? keeper.quick_ends + 1 : 1;
+    if ((WIFEXITED(status) && code != 0) || keeper.quick_ends >= QUICK_MOST) {
+        /* It said itself that it cannot work (a wrong configuration, a damaged database), or it dies again and again.
+         */
+        log_error("the server ended with status %d and is not started again", code);
+        keeper.exit_code = code ? code : 1;
+        stop_begin(now);
+        return;
+    }
+    log_warn("the server ended with status %d: starting another", code);
+    keeper.restart_at_ms = now + (keeper.quick_ends == 1 ? 0 : 100 << keeper.quick_ends);
+}
+
+static void line_read(int64_t now)
+{
+    mem *tmp = mem_root();
+    struct str text;
+    struct json root;
+    struct err err = {0};
+    if (frame_recv(tmp, keeper.line, 1000, &text, NULL, NULL, &err) == RC_OK &&
+        json_parse(tmp, text, &root, &err) == RC_OK) {
+        struct json start = json_get(root, "start"), keys = json_get(root, "credentials");
+        if (json_is(start) && !keeper.stopping)
+            runner_start(json_z(tmp, json_get(start, "task"), ""));
+        if (json_is(keys) && text.n <= sizeof keeper.credentials) {
+            memcpy(keeper.credentials, text.p, text.n);
+            keeper.credentials_length = text.n;
+            explicit_bzero((char *)text.p, text.n);
+        }
+        if (json_is(json_get(root, "stop")))
+            stop_begin(now);
+    }
+    mem_free(tmp);
+}
+
+/* ---- loop ---- */
+
+static bool runners_left(void)
+{
+    for (size_t i = 0; i < RUNNERS_MOST; i++) {
+        if (keeper.runners[i].pid)
+            return true;
+    }
+    return false;
+}
+
+static void runners_signal(int number)
+{
+    for (size_t i = 0; i < RUNNERS_MOST; i++) {
+        if (keeper.runners[i].pid)
+            kill(keeper.runners[i].pid, number);
+    }
+}
+
+static int loop_wait_ms(int64_t now)
+{
+    if (keeper.stopping)
+        return keeper.kill_at_ms > now ? (int)(keeper.kill_at_ms - now) : 0;
+    if (!keeper.server.pid)
+        return keeper.restart_at_ms > now ? (int)(keeper.restart_at_ms - now) : 0;
+    return -1;
+}
+
+static void loop_turn(void)
+{
+    static struct pollfd fds[3 + RUNNERS_MOST];
+    static struct child *whose[3 + RUNNERS_MOST];
+    nfds_t n = 0;
+    int64_t now = clock_mono_ms();
+    fds[n++] = (struct pollfd){.fd = keeper.signal_fd, .events = POLLIN};
+    fds[n++] = (struct pollfd){.fd = keeper.line, .events = POLLIN};
+    fds[n++] = (struct pollfd){.fd = keeper.server.pid ? keeper.server.pidfd : -1, .events = POLLIN};
+    for (size_t i = 0; i < RUNNERS_MOST; i++) {
+        if (!keeper.runners[i].pid)
+            continue;
+        whose[n] = &keeper.runners[i];
+        fds[n++] = (struct pollfd){.fd = keeper.runners[i].pidfd, .events = POLLIN};
+    }
+    if (poll(fds, n, loop_wait_ms(now)) < 0 && errno != EINTR)
+        bug_at(__FILE__, __LINE__, "poll: %d", errno);
+    now = clock_mono_ms();
+    struct signalfd_siginfo info;
+    if ((fds[0].revents & POLLIN) && read(keeper.signal_fd, &info, sizeof info) == sizeof info)
+        stop_begin(now);
+    if (fds[1].revents & POLLIN)
+        line_read(now);
+    for (nfds_t i = 3; i < n; i++) {
+        if (fds[i].revents)
+            runner_reap(whose[i]);
+    }
+    if (fds[2].revents)
+        server_reap(now);
+    if (keeper.stopping && now >= keeper.kill_at_ms) {
+        runners_signal(SIGKILL); /* a journal needs no farewell */
+        if (keeper.server.pid)
+            kill(keeper.server.pid, SIGKILL);
+        keeper.kill_at_ms = now + 1000;
+    }
+}
+
+static int keeper_run(void)
+{
+    struct err err = {0};
+    for (;;) {
+        int64_t now = clock_mono_ms();
+        if (!keeper.server.pid && !keeper.stopping && now >= keeper.restart_at_ms && server_start(&err) != RC_OK) {
+            log_err(&err, "could not start the server");
+            keeper.restart_at_ms = now + 1000;
+        }
+        if (keeper.stopping && !keeper.server.pid) {
+            if (!runners_left())
+                return keeper.exit_code;
+            runners_signal(SIGTERM); /* those that did not hear the server's word */
+            if (keeper.kill_at_ms > now + 2000)
+                keeper.kill_at_ms = now + 2000;
+        }
+        loop_turn();
+    }
+}
+
+static enum rc keeper_open(mem *ctx, struct err *err)
+{
+    const char *run = mem_printf(ctx, "%s/run", keeper.data);
+    pid_t holder = 0;
+    enum rc rc = path_mkdirs(run, 0700, err);
+    if (rc == RC_OK)
+        rc = path_lock(mem_printf(ctx, "%s/keeper.lock", run), &keeper.lock_fd, &holder, err);
+    if (rc == RC_CONFLICT) {
+        err_set(err, RC_CONFLICT, "a daemon is running on %s already (process %d)", keeper.data, holder);
+        return err_hint(err, "use it, or stop it with: nightmill daemon stop");
+    }
+    if (rc == RC_OK)
+        rc = socket_listen(ctx, "nightmill.sock", &keeper.api_fd, err);
+    if (rc == RC_OK)
+        rc = socket_listen(ctx, "runner.sock", &keeper.link_fd, err);
+    if (rc != RC_OK)
+        return rc;
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    keeper.signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+    return keeper.signal_fd < 0 ? err_sys(err, errno, "could not watch for signals") : RC_OK;
+}
+
+int role_keeper(int argc, char **argv)
+{
+    CLEANUP_MEM mem *ctx = mem_root();
+    struct err err = {0};
+    log_open("keeper", LOG_INFO);
+    if (argc != 3)
+        return 2;
+    keeper.data = argv[2];
+    keeper.line = -1;
+    keeper.server.pidfd = -1;
+    if (keeper_open(ctx, &err) != RC_OK) {
+        log_err(&err, "the daemon could not start");
+        return rc_exit_code(err.rc);
+    }
+    log_info("the daemon starts on %s", keeper.data);
+    int code = keeper_run();
+    explicit_bzero(keeper.credentials, sizeof keeper.credentials);
+    log_info("the daemon ends");
+    return code;
+}

@@ -1,0 +1,28 @@
+/* Role "server": takes the descriptors that the keeper left at their fixed numbers. */
+#include "api/server.h"
+#include "base/log.h"
+#include "main/role.h"
+#include "main/role_fds.h"
+#include <stdlib.h>
+
+int role_server(int argc, char **argv)
+{
+    CLEANUP_MEM mem *ctx = mem_root();
+    struct err err = {0};
+    struct settings *settings = NULL;
+    log_open("server", LOG_INFO);
+    if (argc != 4)
+        return 2;
+    struct settings_source source = {0};
+    if (settings_load(ctx, &source, &settings, NULL, &err) != RC_OK) {
+        log_err(&err, "the configuration is wrong");
+        return ROLE_EXIT_CONFIG;
+    }
+    struct server_place place = {.data_dir = argv[2],
+                                 .keeper_fd = ROLE_FD_KEEPER,
+                                 .api_fd = ROLE_FD_API,
+                                 .link_fd = ROLE_FD_LINK,
+                                 .keeper_pid = atoi(argv[3]),
+                                 .settings = settings};
+    return server_main(&place);
+}
