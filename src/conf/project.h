@@ -5,7 +5,7 @@
  *       test: make test                 # short for {command: make test}
  *       lint: {command: ruff check ., timeout: 2m, required: false}
  *     setup: [npm ci]                   # before each check, in the same sandbox
- *     protect: ["spec/**"]              # on top of the built-in globs
+ *     protect: ["**.snap", "golden/"]    # on top of the built-in globs
  *     hooks:
  *       before-done: [./scripts/gate.sh, {command: ./slow.sh, timeout: 5m}]
  *     limits: {iterations: 20, time: 2h, tokens: 2000000, money: 2.00}
