@@ -39,9 +39,9 @@ static enum rc unknown_key(struct parser *ps, const struct yaml *node, const str
     const char *all = names[0];
     for (size_t i = 1; i < n; i++)
         all = mem_printf(tmp, "%s, %s", all, names[i]);
-    return yaml_fail(ps->err, ps->name, node, true, "Unknown key \"%s\"%s; %s%s%s.",
-                     text_terminal_line(tmp, str_of(node->key), 60), where, near ? "did you mean \"" : "known are ",
-                     near ? near : all, near ? "\"?" : "");
+    const char *next = near ? mem_printf(tmp, "did you mean \"%s\"?", near) : mem_printf(tmp, "known are %s.", all);
+    return yaml_fail(ps->err, ps->name, node, true, "Unknown key \"%s\"%s; %s",
+                     text_terminal_line(tmp, str_of(node->key), 60), where, next);
 }
 
 static enum rc map_take(struct parser *ps, const struct yaml *map, const struct key *keys, size_t n, const char *where,
