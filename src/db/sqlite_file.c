@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -148,8 +149,16 @@ static enum rc file_judge(const struct db_engine *e, bool orderly, struct err *e
     return rc;
 }
 
+/* Memory statistics cost a process-wide lock at every allocation. Refused (harmless) when SQLite is in use already. */
+static void library_setup(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 enum rc sqlite_open(mem *ctx, const struct db_config *config, struct db_engine **ret, struct err *err)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, library_setup);
     struct db_engine *e = mem_new(ctx, struct db_engine);
     e->lock = -1;
     e->dir = mem_str(e, config->dir);
