@@ -4,12 +4,11 @@
 #include "base/log.h"
 #include <stdlib.h>
 
-static const char *const names[CREDENTIAL_COUNT] = {
-    [CREDENTIAL_ANTHROPIC] = "ANTHROPIC_API_KEY",
-    [CREDENTIAL_OPENAI] = "OPENAI_API_KEY",
-    [CREDENTIAL_CUSTOM] = "NIGHTMILL_MODEL_KEY",
-};
-#define SECRET_MAX 4096
+#define NAME_MAX_LENGTH 100
+#define SECRET_MAX      3000 /* sixteen of them fit into one frame that the keeper holds */
+
+/* Keys that a daemon finds in the environment that it is started in; others are handed over by clients. */
+static const char *const usual[] = {"ANTHROPIC_API_KEY", "OPENAI_API_KEY", "NIGHTMILL_MODEL_KEY"};
 
 static void secret_free(char *secret)
 {
@@ -18,43 +17,72 @@ static void secret_free(char *secret)
     mem_free(secret);
 }
 
-static void credential_set(struct server *s, size_t i, const char *value)
+static bool name_valid(const char *name)
 {
-    if (!value || !*value || strlen(value) > SECRET_MAX)
-        return;
-    for (const char *p = value; *p; p++) {
-        if ((unsigned char)*p < 0x21 || (unsigned char)*p > 0x7e)
-            return; /* would break the header that carries it */
+    size_t n = strlen(name);
+    return n > 0 && n <= NAME_MAX_LENGTH && strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == n;
+}
+
+/* Bytes that would break the header which carries the key are refused. */
+static bool value_valid(const char *value)
+{
+    size_t n = strlen(value);
+    for (size_t i = 0; i < n; i++) {
+        if ((unsigned char)value[i] < 0x21 || (unsigned char)value[i] > 0x7e)
+            return false;
     }
-    secret_free(s->credentials[i]);
-    s->credentials[i] = mem_str(s->ctx, value);
-    log_censor(s->credentials[i]);
+    return n > 0 && n <= SECRET_MAX;
+}
+
+static void credential_set(struct server *s, const char *name, const char *value)
+{
+    struct credential *at = NULL;
+    if (!value || !name_valid(name) || !value_valid(value))
+        return;
+    for (size_t i = 0; i < CREDENTIALS_MOST; i++) {
+        struct credential *c = &s->credentials[i];
+        if (c->name && strcmp(c->name, name) == 0) {
+            at = c;
+            break;
+        }
+        if (!c->name && !at)
+            at = c;
+    }
+    if (!at) {
+        log_warn("no room for the key %s: %d are known already", name, CREDENTIALS_MOST);
+        return;
+    }
+    secret_free(at->value);
+    if (!at->name)
+        at->name = mem_str(s->ctx, name);
+    at->value = mem_str(s->ctx, value);
+    log_censor(at->value);
 }
 
 void credentials_from_environment(struct server *s)
 {
-    for (size_t i = 0; i < CREDENTIAL_COUNT; i++)
-        credential_set(s, i, getenv(names[i]));
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        credential_set(s, usual[i], getenv(usual[i]));
 }
 
 void credentials_take(struct server *s, struct json members)
 {
-    mem *tmp = mem_root();
-    for (size_t i = 0; i < CREDENTIAL_COUNT; i++) {
-        char *value = (char *)json_z(tmp, json_get(members, names[i]), NULL);
-        credential_set(s, i, value);
-        if (value)
-            explicit_bzero(value, strlen(value));
+    CLEANUP_MEM mem *tmp = mem_root();
+    for (struct json_iter it = json_iter(members); json_next(&it);) {
+        struct str value = json_str(tmp, it.value);
+        if (json_type(it.value) != JSON_STRING)
+            continue;
+        credential_set(s, str_dup(tmp, json_iter_key(tmp, &it)), json_z(tmp, it.value, NULL));
+        explicit_bzero((char *)value.p, value.n);
     }
-    mem_free(tmp);
 }
 
 const char *credentials_find(void *server, const char *name)
 {
     struct server *s = server;
-    for (size_t i = 0; i < CREDENTIAL_COUNT; i++) {
-        if (strcmp(names[i], name) == 0)
-            return s->credentials[i];
+    for (size_t i = 0; i < CREDENTIALS_MOST; i++) {
+        if (s->credentials[i].name && strcmp(s->credentials[i].name, name) == 0)
+            return s->credentials[i].value;
     }
     return NULL;
 }
@@ -68,9 +96,9 @@ struct str credentials_frame(mem *ctx, const struct server *s)
     jo_obj(&o);
     jo_key(&o, "credentials");
     jo_obj(&o);
-    for (size_t i = 0; i < CREDENTIAL_COUNT; i++) {
-        if (s->credentials[i])
-            jo_kz(&o, names[i], s->credentials[i]);
+    for (size_t i = 0; i < CREDENTIALS_MOST; i++) {
+        if (s->credentials[i].name)
+            jo_kz(&o, s->credentials[i].name, s->credentials[i].value);
     }
     jo_end_obj(&o);
     jo_end_obj(&o);
@@ -79,8 +107,8 @@ struct str credentials_frame(mem *ctx, const struct server *s)
 
 void credentials_wipe(struct server *s)
 {
-    for (size_t i = 0; i < CREDENTIAL_COUNT; i++) {
-        secret_free(s->credentials[i]);
-        s->credentials[i] = NULL;
+    for (size_t i = 0; i < CREDENTIALS_MOST; i++) {
+        secret_free(s->credentials[i].value);
+        s->credentials[i] = (struct credential){0};
     }
 }

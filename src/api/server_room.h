@@ -10,7 +10,10 @@
 struct runner; /* runners.c */
 struct tail;   /* tail.c */
 
-enum credential_kind { CREDENTIAL_ANTHROPIC, CREDENTIAL_OPENAI, CREDENTIAL_CUSTOM, CREDENTIAL_COUNT };
+#define CREDENTIALS_MOST 16
+struct credential {
+    char *name, *value; /* NULL: free */
+};
 struct server {
     mem *ctx;
     const struct server_place *place;
@@ -21,7 +24,7 @@ struct server {
     struct http_server *http;
     struct upstream_pool *pool;
     struct gateway *gateway;
-    char *credentials[CREDENTIAL_COUNT];
+    struct credential credentials[CREDENTIALS_MOST];
     uv_pipe_t keeper, link;
     struct frame_reader keeper_in;
     uv_timer_t tick;
@@ -62,7 +65,7 @@ void tails_close(struct server *s);
 void event_json(mem *ctx, const struct event *e, struct json_out *o);
 
 /* credentials.c */
-/* Takes the members that it knows; NULL json fields are left alone. */
+/* Takes members {"NAME":"value"}; names are those of environment variables. */
 void credentials_take(struct server *s, struct json members);
 const char *credentials_find(void *server, const char *name);
 void credentials_from_environment(struct server *s);

@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FEEDBACK_MAX (16u << 10)
-
 /* ---- sandbox ---- */
 
 /* The private repository is readable at /workspace/.git, with the object folders that it borrows from at their own
@@ -301,7 +299,7 @@ static enum next iterate_verify(struct run *run, struct err *err)
                                .no_sandbox = json_bool(json_get(run->spec, "no_sandbox"), false),
                                .work_dir = mem_printf(tmp, "%s/verify", run->task_dir),
                                .cache_dir = mem_printf(tmp, "%s/cache", run->place->data_dir),
-                               .feedback_max = FEEDBACK_MAX,
+                               .feedback_max = (size_t)setting_int(run->settings, "check.feedback"),
                                .limits = run_sandbox_limits(run),
                                .cancel_fd = link_order_fd(run->link),
                                .on_run = verify_progress,

@@ -20,6 +20,7 @@ struct settings;
 void preflight_machine(mem *ctx, const struct settings *set, struct preflight *p);
 /* Rows of one run: the repository, model reachable (one cheap request without cost: GET of the models route), credential present, price under a budget, check runnable (its program is there). `spec` as of prepare_task. */
 void preflight_run(mem *ctx, const struct settings *set, struct json spec, struct preflight *p);
+const char *preflight_grade_name(enum preflight_grade grade); /* "ok", "note", "warning", "failed" */
 void preflight_json(const struct preflight *p, struct json_out *out);
 /* First failed row as an error. RC_OK when none failed. */
 MUST_USE enum rc preflight_verdict(const struct preflight *p, struct err *err);

@@ -1,0 +1,300 @@
+/* A task's spec, made before the daemon hears of it. */
+#include "ops/prepare.h"
+#include "base/text.h"
+#include "conf/limits.h"
+#include "conf/project.h"
+#include "money/money.h"
+#include "ops/model.h"
+#include "repo/repo.h"
+#include "verify/verify.h"
+#include <stdlib.h>
+
+#define SPEC_MAX (4u << 20)
+
+struct preparation {
+    mem *ctx;
+    const struct settings *set;
+    const struct prepare_wish *wish;
+    struct repo_facts repo;
+    const char *base;
+    struct project project;
+    struct check *checks;
+    size_t check_count;
+    struct model_choice model;
+    int64_t iterations, time_s, tokens;
+    const char *iterations_words;
+    pico money; /* -1: no limit */
+    struct json_out o, notes;
+    struct buf spec, notes_text;
+};
+
+static void note(struct preparation *p, const char *words)
+{
+    jo_z(&p->notes, words);
+}
+
+static enum rc read_project(struct preparation *p, struct err *err)
+{
+    struct str text;
+    enum rc rc = repo_blob(p->ctx, p->repo.git_dir, p->base, PROJECT_FILE, 256u << 10, &text, err);
+    p->project.money = -1;
+    if (rc == RC_NOT_FOUND) {
+        static const char *const none[] = {NULL};
+        p->project.setup = p->project.protect = none;
+        return RC_OK;
+    }
+    return rc == RC_OK ? project_parse(p->ctx, text, PROJECT_FILE, &p->project, err) : rc;
+}
+
+static enum rc choose_checks(struct preparation *p, struct err *err)
+{
+    const char *const *given = p->wish->checks;
+    int64_t standard = setting_int(p->set, "check.timeout");
+    size_t n = 0;
+    while (given && given[n])
+        n++;
+    if (n == 0 && p->project.check_count == 0) {
+        enum rc rc = check_detect(p->ctx, p->repo.git_dir, p->base, &p->checks, &n, err);
+        p->check_count = n > 1 ? 1 : n; /* the best of those found */
+        for (size_t i = 0; rc == RC_OK && i < p->check_count; i++)
+            p->checks[i].timeout_s = p->checks[i].timeout_s > 0 ? p->checks[i].timeout_s : (int)standard;
+        if (rc == RC_OK && n == 0)
+            note(p,
+                 "no check was given or found: the task can only end as unproven; name one with --check 'make test'");
+        return rc;
+    }
+    p->check_count = n ? n : p->project.check_count;
+    p->checks = mem_array(p->ctx, struct check, p->check_count);
+    for (size_t i = 0; i < p->check_count; i++) {
+        if (n) {
+            if (!str_trim(str_of(given[i])).n)
+                return err_set(err, RC_INVALID, "--check needs a command, such as --check 'make test'");
+            p->checks[i] = (struct check){.name = i ? mem_printf(p->ctx, "check-%zu", i + 1) : "check",
+                                          .command = given[i],
+                                          .timeout_s = (int)standard,
+                                          .required = true,
+                                          .origin = "--check"};
+        } else {
+            const struct project_check *c = &p->project.checks[i];
+            p->checks[i] = (struct check){.name = c->name,
+                                          .command = c->command,
+                                          .timeout_s = (int)(c->timeout_s ? c->timeout_s : standard),
+                                          .required = c->required,
+                                          .origin = PROJECT_FILE,
+                                          .defined_in = PROJECT_FILE};
+        }
+    }
+    return RC_OK;
+}
+
+static int64_t first_set(int64_t a, int64_t b, int64_t c)
+{
+    return a > 0 ? a : b > 0 ? b : c;
+}
+
+static enum rc choose_limits(struct preparation *p, struct err *err)
+{
+    const struct prepare_wish *w = p->wish;
+    struct iteration_limit limit;
+    iteration_limit_choose(p->ctx, p->set, str_of(w->text), &limit);
+    p->iterations = first_set(w->iterations, p->project.iterations, limit.iterations);
+    p->iterations_words =
+        w->iterations > 0           ? mem_printf(p->ctx, "%lld iterations: --iterations", (long long)p->iterations)
+        : p->project.iterations > 0 ? mem_printf(p->ctx, "%lld iterations: " PROJECT_FILE, (long long)p->iterations)
+                                    : limit.words;
+    p->time_s = first_set(w->time_s, p->project.time_s, setting_int(p->set, "limits.time"));
+    p->tokens = first_set(w->tokens, p->project.tokens, setting_int(p->set, "limits.tokens"));
+    pico standard = setting_int(p->set, "limits.money");
+    p->money = p->project.money >= 0 ? p->project.money : standard > 0 ? standard : -1;
+    if (w->budget && money_parse(str_of(w->budget), &p->money, err) != RC_OK)
+        return err_context(err, "--budget");
+    if (p->money == 0) {
+        err_set(err, RC_INVALID, "a budget of 0 admits no request to a model");
+        return err_hint(err, "give an amount, such as --budget 2.00, or leave it away for no limit");
+    }
+    return RC_OK;
+}
+
+static enum rc choose_gates(struct preparation *p, struct err *err)
+{
+    struct str rest = str_of(p->wish->approve), gate;
+    jo_key(&p->o, "approve");
+    jo_arr(&p->o);
+    while (str_next(&rest, ',', &gate)) {
+        gate = str_trim(gate);
+        if (!str_eqz(gate, "plan") && !str_eqz(gate, "commit"))
+            return err_set(err, RC_INVALID, "--approve takes plan, commit or both: --approve plan,commit");
+        jo_str(&p->o, gate);
+    }
+    jo_end_arr(&p->o);
+    return RC_OK;
+}
+
+static void note_repository(struct preparation *p)
+{
+    if (p->repo.dirty)
+        note(
+            p,
+            "the work tree has changes that are not committed: they are not part of this task, and --apply waits until it is clean");
+    if (p->repo.submodules)
+        note(p, "the repository has submodules: their folders are empty in the workspace");
+    if (p->repo.shallow)
+        note(p, "the repository is shallow: the agent sees only the history that is here");
+    if (!p->repo.branch)
+        note(p, "HEAD is detached: the result is delivered as a branch");
+    if (!p->repo.user_name || !p->repo.user_email)
+        note(
+            p,
+            "git knows no name and e-mail of yours: commits are by Nightmill; set them with git config user.name and user.email");
+}
+
+static void write_strings(struct json_out *o, const char *key, const char *const *v)
+{
+    jo_key(o, key);
+    jo_arr(o);
+    for (size_t i = 0; v && v[i]; i++)
+        jo_z(o, v[i]);
+    jo_end_arr(o);
+}
+
+static void write_checks(struct preparation *p)
+{
+    jo_key(&p->o, "checks");
+    jo_arr(&p->o);
+    for (size_t i = 0; i < p->check_count; i++) {
+        const struct check *c = &p->checks[i];
+        jo_obj(&p->o);
+        jo_kz(&p->o, "name", c->name);
+        jo_kz(&p->o, "command", c->command);
+        jo_ki(&p->o, "timeout_s", c->timeout_s);
+        jo_kb(&p->o, "required", c->required);
+        jo_kz(&p->o, "origin", c->origin);
+        jo_kz(&p->o, "defined_in", c->defined_in);
+        jo_end_obj(&p->o);
+    }
+    jo_end_arr(&p->o);
+}
+
+static void write_hooks(struct preparation *p)
+{
+    int64_t standard = setting_int(p->set, "hooks.timeout");
+    jo_key(&p->o, "hooks");
+    jo_arr(&p->o);
+    for (size_t i = 0; i < p->project.hook_count; i++) {
+        const struct project_hook *h = &p->project.hooks[i];
+        jo_obj(&p->o);
+        jo_kz(&p->o, "when", h->when);
+        jo_kz(&p->o, "command", h->command);
+        jo_ki(&p->o, "timeout_s", h->timeout_s ? h->timeout_s : standard);
+        jo_end_obj(&p->o);
+    }
+    jo_end_arr(&p->o);
+}
+
+static void write_limits(struct preparation *p)
+{
+    struct json_out *o = &p->o;
+    jo_key(o, "limits");
+    jo_obj(o);
+    jo_ki(o, "iterations", p->iterations);
+    jo_kz(o, "iterations_words", p->iterations_words);
+    jo_ki(o, "time_s", p->time_s);
+    jo_ki(o, "tokens", p->tokens);
+    jo_kz(o, "money", p->money >= 0 ? money_exact(p->ctx, p->money, 2) : NULL);
+    jo_kz(o, "currency", setting_text(p->set, "money.currency"));
+    jo_end_obj(o);
+}
+
+static void write_model(struct preparation *p)
+{
+    struct json_out *o = &p->o;
+    const struct model_choice *m = &p->model;
+    jo_key(o, "model");
+    jo_obj(o);
+    jo_kz(o, "wire", m->wire);
+    jo_kz(o, "url", m->url);
+    jo_kz(o, "name", m->name);
+    jo_kz(o, "key", m->key);
+    jo_kz(o, "why", m->why);
+    jo_ki(o, "context", m->context);
+    jo_ki(o, "max_output", m->max_output);
+    jo_kz(o, "stronger", m->stronger);
+    jo_end_obj(o);
+}
+
+static enum rc write_spec(struct preparation *p, struct err *err)
+{
+    struct json_out *o = &p->o;
+    const struct prepare_wish *w = p->wish;
+    jo_obj(o);
+    jo_kz(o, "text", w->text);
+    jo_kz(o, "repo", p->repo.top);
+    jo_kz(o, "git_dir", p->repo.git_dir);
+    jo_kz(o, "base", p->base);
+    jo_kz(o, "branch", p->repo.branch);
+    jo_kb(o, "shallow", p->repo.shallow);
+    jo_key(o, "identity");
+    jo_obj(o);
+    jo_kz(o, "name", p->repo.user_name);
+    jo_kz(o, "email", p->repo.user_email);
+    jo_end_obj(o);
+    write_checks(p);
+    write_strings(o, "setup", p->project.setup);
+    write_strings(o, "protect", p->project.protect);
+    write_strings(o, "allow_check_changes", w->allow_check_changes);
+    write_hooks(p);
+    enum rc rc = choose_gates(p, err);
+    if (rc != RC_OK)
+        return rc;
+    jo_kb(o, "apply", w->apply);
+    jo_kb(o, "require_proof", w->require_proof);
+    jo_kb(o, "no_sandbox", w->no_sandbox);
+    jo_kz(o, "instructions", p->project.instructions);
+    write_limits(p);
+    write_model(p);
+    jo_key(o, "settings");
+    settings_json(p->set, o);
+    note_repository(p);
+    jo_end_arr(&p->notes);
+    jo_kraw(o, "notes", buf_view(&p->notes_text));
+    jo_end_obj(o);
+    return p->spec.overflow ? err_set(err, RC_LIMIT, "the task is larger than %u MiB", SPEC_MAX >> 20) : RC_OK;
+}
+
+enum rc prepare_task(mem *ctx, const struct settings *set, const struct prepare_wish *wish, struct str *ret_spec,
+                     struct err *err)
+{
+    struct preparation *p = mem_new(ctx, struct preparation);
+    p->ctx = ctx;
+    p->set = set;
+    p->wish = wish;
+    buf_init(&p->spec, ctx, SPEC_MAX);
+    buf_init(&p->notes_text, ctx, 65536);
+    json_out_init(&p->o, &p->spec);
+    json_out_init(&p->notes, &p->notes_text);
+    jo_arr(&p->notes);
+    if (!wish->text || !str_trim(str_of(wish->text)).n) {
+        err_set(err, RC_INVALID, "say what is to be changed");
+        return err_hint(err, "nightmill run \"Add a --json flag to the report command\" --check 'make test'");
+    }
+    if (!str_utf8(str_of(wish->text)))
+        return err_set(err, RC_INVALID, "the task's text is not UTF-8");
+    enum rc rc = repo_inspect(ctx, wish->dir ? wish->dir : ".", &p->repo, err);
+    if (rc != RC_OK)
+        return rc;
+    p->base = p->repo.head;
+    rc = read_project(p, err);
+    if (rc == RC_OK)
+        rc = choose_checks(p, err);
+    if (rc == RC_OK)
+        rc = choose_limits(p, err);
+    if (rc == RC_OK) {
+        const char *name = wish->model ? wish->model : *setting_text(set, "model.name") ? NULL : p->project.model;
+        rc = model_choose(ctx, set, name, model_key_in_environment, &p->model, err);
+    }
+    if (rc == RC_OK)
+        rc = write_spec(p, err);
+    if (rc == RC_OK)
+        *ret_spec = buf_view(&p->spec);
+    return rc;
+}
