@@ -1,0 +1,363 @@
+/* OpenAI Chat Completions, as OpenAI speaks it and as compatible servers do.
+ *
+ * Data-only events, each a `chat.completion.chunk`; the end is the text [DONE]. Usage comes in one more chunk without
+ * choices, when asked for; some servers put it on the last chunk, some on every one (cumulative). Prompt counts include
+ * cached tokens, completion counts include reasoning.
+ * Reasoning text is read for the operator and never sent back: servers differ in whether they take or refuse it. */
+#include "llm/wire.h"
+
+/* --- requests --- */
+
+static void text_parts_write(struct json_out *o, const struct llm_message *m, bool null_when_none)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    size_t most = 0;
+    for (const struct llm_part *part = m->first; part; part = part->next)
+        most += part->text.n + 2;
+    struct buf text;
+    buf_init(&text, tmp, most);
+    for (const struct llm_part *part = m->first; part; part = part->next)
+        if (part->kind == LLM_TEXT && !wire_blank(part->text)) {
+            if (text.n)
+                buf_z(&text, "\n\n");
+            buf_str(&text, part->text);
+        }
+    jo_key(o, "content");
+    if (text.n || !null_when_none)
+        jo_str(o, buf_view(&text));
+    else
+        jo_null(o);
+}
+
+static bool has_kind(const struct llm_message *m, enum llm_part_kind kind)
+{
+    for (const struct llm_part *part = m->first; part; part = part->next)
+        if (part->kind == kind && (kind != LLM_TEXT || !wire_blank(part->text)))
+            return true;
+    return false;
+}
+
+static void call_write(struct json_out *o, const struct llm_part *call)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    jo_obj(o);
+    jo_kz(o, "id", call->id);
+    jo_kz(o, "type", "function");
+    jo_key(o, "function");
+    jo_obj(o);
+    jo_kz(o, "name", wire_tool_name(tmp, call->name));
+    jo_ks(o, "arguments", wire_arguments(tmp, call));
+    jo_end_obj(o);
+    if (call->opaque.n) /* signatures of thought: a provider that sends them wants them back */
+        jo_kraw(o, "extra_content", call->opaque);
+    jo_end_obj(o);
+}
+
+static void assistant_write(struct json_out *o, const struct llm_message *m)
+{
+    bool calls = has_kind(m, LLM_TOOL_CALL);
+    jo_obj(o);
+    jo_kz(o, "role", "assistant");
+    text_parts_write(o, m, calls);
+    if (calls) {
+        jo_key(o, "tool_calls");
+        jo_arr(o);
+        for (const struct llm_part *part = m->first; part; part = part->next)
+            if (part->kind == LLM_TOOL_CALL)
+                call_write(o, part);
+        jo_end_arr(o);
+    }
+    jo_end_obj(o);
+}
+
+/* Results are messages of their own and come first: they answer the calls just before. */
+static void user_write(struct json_out *o, const struct llm_message *m)
+{
+    for (const struct llm_part *part = m->first; part; part = part->next) {
+        if (part->kind != LLM_TOOL_RESULT)
+            continue;
+        jo_obj(o);
+        jo_kz(o, "role", "tool");
+        jo_kz(o, "tool_call_id", part->id);
+        jo_ks(o, "content", part->text);
+        jo_end_obj(o);
+    }
+    if (!has_kind(m, LLM_TEXT) && has_kind(m, LLM_TOOL_RESULT))
+        return;
+    jo_obj(o);
+    jo_kz(o, "role", "user");
+    text_parts_write(o, m, false);
+    jo_end_obj(o);
+}
+
+static void messages_write(struct json_out *o, const struct llm_conversation *c)
+{
+    jo_key(o, "messages");
+    jo_arr(o);
+    if (c->system && c->system[0]) {
+        jo_obj(o);
+        jo_kz(o, "role", "system");
+        jo_kz(o, "content", c->system);
+        jo_end_obj(o);
+    }
+    for (const struct llm_message *m = c->first; m; m = m->next)
+        (m->role == LLM_ASSISTANT ? assistant_write : user_write)(o, m);
+    jo_end_arr(o);
+}
+
+static void tools_write(struct json_out *o, const struct llm_conversation *c)
+{
+    if (!c->tool_count)
+        return;
+    jo_key(o, "tools");
+    jo_arr(o);
+    for (size_t i = 0; i < c->tool_count; i++) {
+        jo_obj(o);
+        jo_kz(o, "type", "function");
+        jo_key(o, "function");
+        jo_obj(o);
+        jo_kz(o, "name", c->tools[i].name);
+        jo_kz(o, "description", c->tools[i].description);
+        jo_kraw(o, "parameters", str_of(c->tools[i].schema));
+        jo_end_obj(o);
+        jo_end_obj(o);
+    }
+    jo_end_arr(o);
+}
+
+static void request_write(const struct llm_conversation *c, const char *model, const char *cap, int64_t max_output,
+                          struct buf *b)
+{
+    struct json_out o;
+    json_out_init(&o, b);
+    jo_obj(&o);
+    jo_kz(&o, "model", model);
+    jo_ki(&o, cap, max_output);
+    jo_kb(&o, "stream", true);
+    jo_kraw(&o, "stream_options", STR("{\"include_usage\":true}"));
+    tools_write(&o, c); /* tools and system text first: what stays the same between requests is a common beginning */
+    messages_write(&o, c);
+    jo_end_obj(&o);
+}
+
+static void chat_request(const struct llm_conversation *c, const char *model, int64_t max_output, struct buf *b)
+{
+    request_write(c, model, "max_tokens", max_output, b);
+}
+
+static void openai_request(const struct llm_conversation *c, const char *model, int64_t max_output, struct buf *b)
+{
+    request_write(c, model, "max_completion_tokens", max_output, b);
+}
+
+static const char *const *chat_headers(mem *ctx, const char *key)
+{
+    const char **lines = mem_array(ctx, const char *, 2);
+    lines[0] = wire_key_line(lines, "Authorization: Bearer ", key);
+    return lines;
+}
+
+/* --- answers --- */
+
+static const struct wire_stop stops[] = {
+    {"stop", LLM_STOP_END},
+    {"length", LLM_STOP_LENGTH},
+    {"tool_calls", LLM_STOP_TOOLS},
+    {"function_call", LLM_STOP_TOOLS},
+    {"content_filter", LLM_STOP_REFUSED},
+    {"eos", LLM_STOP_END},
+};
+
+/* The first choice's usage, or that of the whole: five disjoint buckets from counts that overlap. */
+static void usage_settle(struct llm_parser *p)
+{
+    const struct counts *n = &p->counts;
+    int64_t prompt = n->prompt, output = n->output, cached = n->cached, written = n->written;
+    /* A total that is larger than its parts says that reasoning (or cached input) stands beside them, not inside. */
+    int64_t beside = n->total - prompt - output;
+    if (cached + written > prompt || (beside > 0 && beside == cached && beside != n->reasoning))
+        prompt += cached + written;
+    else if (beside > 0)
+        output += beside;
+    p->answer.usage = (struct usage){
+        .input = prompt - cached - written,
+        .cache_read = cached,
+        .cache_write = written,
+        .output = output,
+        .reasoning = n->reasoning < output ? n->reasoning : output,
+    };
+}
+
+static void usage_take(struct llm_parser *p, struct json usage, bool final)
+{
+    if (json_type(usage) != JSON_OBJECT)
+        return;
+    struct counts *n = &p->counts;
+    count_raise(&n->prompt, json_get(usage, "prompt_tokens"));
+    count_raise(&n->output, json_get(usage, "completion_tokens"));
+    count_raise(&n->total, json_get(usage, "total_tokens"));
+    count_raise(&n->cached, json_path(usage, "prompt_tokens_details.cached_tokens"));
+    count_raise(&n->cached, json_get(usage, "prompt_cache_hit_tokens"));
+    count_raise(&n->written, json_path(usage, "prompt_tokens_details.cache_write_tokens"));
+    count_raise(&n->reasoning, json_path(usage, "completion_tokens_details.reasoning_tokens"));
+    if (n->prompt + n->output == 0)
+        return; /* a place holder: no request has an empty prompt */
+    usage_settle(p);
+    if (final && json_type(json_get(usage, "completion_tokens")) == JSON_NUMBER)
+        p->answer.usage_known = true;
+}
+
+static bool complete_object(struct str text)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct json root;
+    return text.n > 2 && text.p[0] == '{' && !json_parse(tmp, text, &root, NULL);
+}
+
+/* The draft that a piece of a call belongs to. Servers number calls, or name them by id, or do neither; some number all
+ * of them 0, so that only the new id and name tell that another call begins; some invent a new id for every piece. */
+static struct draft *call_draft(struct llm_parser *p, struct json call, int64_t index)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    const char *id = json_z(tmp, json_get(call, "id"), "");
+    bool named = json_z(tmp, json_path(call, "function.name"), "")[0];
+    struct draft *d = NULL;
+    if (index >= 0)
+        d = draft_find(p, LLM_TOOL_CALL, index);
+    else
+        for (struct llm_part *part = p->message.first; part; part = part->next)
+            if (part->kind == LLM_TOOL_CALL && (!id[0] ? !named : part->id && strcmp(part->id, id) == 0))
+                d = (struct draft *)part;
+    if (d && named && id[0] && d->part.id && strcmp(d->part.id, id) != 0)
+        d = NULL;
+    return d ? d : draft_add(p, LLM_TOOL_CALL, index);
+}
+
+static void call_take(struct llm_parser *p, struct json call, int64_t index)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct draft *d = call_draft(p, call, json_int(json_get(call, "index"), index));
+    if (!d)
+        return;
+    draft_name(p, &d->part.id, json_get(call, "id"));
+    draft_name(p, &d->part.name, json_path(call, "function.name"));
+    struct json extra = json_get(call, "extra_content"), arguments = json_path(call, "function.arguments");
+    if (json_type(extra) == JSON_OBJECT && !d->part.opaque.n)
+        d->part.opaque = str_of(str_dup(p, json_raw(extra)));
+    if (json_type(arguments) == JSON_OBJECT) {
+        d->arguments = str_of(str_dup(p, json_raw(arguments)));
+        return;
+    }
+    struct str piece = json_str(tmp, arguments);
+    /* The last event may repeat the whole. */
+    if (piece.n && str_eq(piece, buf_view(&d->text)) && complete_object(piece))
+        return;
+    draft_grow(p, d, piece);
+}
+
+static void content_take(struct llm_parser *p, struct json content)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    draft_append(p, LLM_TEXT, json_str(tmp, content));
+    if (json_type(content) != JSON_ARRAY)
+        return;
+    for (struct json_iter it = json_iter(content); json_next(&it);) {
+        draft_append(p, LLM_TEXT, json_str(tmp, json_get(it.value, "text")));
+        struct json thinking = json_get(it.value, "thinking");
+        draft_append(p, LLM_REASONING,
+                     json_str(tmp, json_type(thinking) == JSON_ARRAY ? json_path(thinking, "0.text") : thinking));
+    }
+}
+
+/* A delta, or a whole message: then only what the deltas have not told yet counts. */
+static void delta_take(struct llm_parser *p, struct json delta, bool whole)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    bool told = whole && p->answer.message;
+    struct str thought = json_str(tmp, json_get(delta, "reasoning_content"));
+    if (!thought.n)
+        thought = json_str(tmp, json_get(delta, "reasoning"));
+    if (!told) {
+        draft_append(p, LLM_REASONING, thought);
+        content_take(p, json_get(delta, "content"));
+        struct str refusal = json_str(tmp, json_get(delta, "refusal"));
+        draft_append(p, LLM_TEXT, refusal);
+        if (refusal.n)
+            p->answer.stop = LLM_STOP_REFUSED;
+    }
+    int64_t at = 0;
+    for (struct json_iter it = json_iter(json_get(delta, "tool_calls")); json_next(&it); at++) {
+        int64_t index = json_int(json_get(it.value, "index"), whole ? at : -1);
+        struct draft *d = whole ? draft_find(p, LLM_TOOL_CALL, index) : NULL;
+        if (!d || !d->text.n)
+            call_take(p, it.value, index);
+    }
+    if (json_type(json_get(delta, "function_call")) == JSON_OBJECT) { /* the shape before tool_calls */
+        struct buf b;
+        buf_init(&b, tmp, 2 * json_raw(delta).n + 64);
+        buf_printf(&b, "{\"function\":%.*s}", STR_FMT(json_raw(json_get(delta, "function_call"))));
+        struct json call;
+        if (!json_parse(tmp, buf_view(&b), &call, NULL))
+            call_take(p, call, 0);
+    }
+}
+
+static void choice_take(struct llm_parser *p, struct json choice, bool whole)
+{
+    struct json delta = json_get(choice, "delta"), message = json_get(choice, "message");
+    if (json_len(delta))
+        delta_take(p, delta, false);
+    if (json_type(message) == JSON_OBJECT)
+        delta_take(p, message, true);
+    enum llm_stop stop = wire_stop(stops, sizeof stops / sizeof stops[0], json_get(choice, "finish_reason"));
+    if (stop != LLM_STOP_NONE && p->answer.stop != LLM_STOP_REFUSED)
+        p->answer.stop = stop;
+    usage_take(p, json_get(choice, "usage"), whole || p->answer.stop != LLM_STOP_NONE);
+}
+
+/* A chunk of a stream or a whole answer. Only the first choice counts: no other is asked for. */
+static size_t object_take(struct llm_parser *p, struct json root, bool whole)
+{
+    size_t n = 0;
+    wire_identity(p, root);
+    for (struct json_iter it = json_iter(json_get(root, "choices")); json_next(&it); n++)
+        if (json_int(json_get(it.value, "index"), 0) == 0)
+            choice_take(p, it.value, whole);
+    usage_take(p, json_get(root, "usage"), whole || n == 0 || p->answer.stop != LLM_STOP_NONE);
+    return n;
+}
+
+static enum rc chat_event(struct llm_parser *p, struct str name, struct str data, struct err *err)
+{
+    data = str_trim(data);
+    if (!data.n)
+        return RC_OK;
+    if (str_eqz(data, "[DONE]")) {
+        p->answer.complete = !p->answer.failed;
+        return RC_OK;
+    }
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct json root;
+    enum rc rc = wire_parse(tmp, p, data, &root, err);
+    if (rc || !json_is(root))
+        return rc;
+    if (json_is(json_get(root, "error")))
+        wire_failed(p, json_get(root, "error"));
+    else if (str_eqz(name, "error"))
+        wire_failed(p, root);
+    object_take(p, root, false);
+    return RC_OK;
+}
+
+static enum rc chat_whole(struct llm_parser *p, struct json root, struct err *err)
+{
+    if (object_take(p, root, true) == 0)
+        return wire_nonsense(err, json_raw(root), "The model server's answer has no choices");
+    p->answer.complete = true;
+    return RC_OK;
+}
+
+static const struct llm_wire chat_wire = {chat_event, chat_whole, "max_tokens", "max_completion_tokens", true};
+static const struct llm_wire openai_wire = {chat_event, chat_whole, "max_completion_tokens", "max_tokens", true};
+const struct llm_dialect llm_chat = {"chat", "/v1/chat/completions", chat_request, chat_headers, &chat_wire};
+const struct llm_dialect llm_openai = {"openai", "/v1/chat/completions", openai_request, chat_headers, &openai_wire};

@@ -1,0 +1,325 @@
+/* One answer under construction: caps, shapes (stream or document), parts, counts. What the bytes mean is the
+ * dialect's. */
+#include "llm/wire.h"
+
+enum {
+    ANSWER_MOST = 64 << 20,
+    PARTS_MOST = 2048,
+    NAME_MOST = 256,
+    /* Arguments are put into the next request, whose reader allows 64 levels. */
+    ARGUMENTS_DEPTH = 32,
+};
+#define COUNT_MOST INT64_C(1000000000000)
+
+struct llm_parser *llm_parser_new(mem *ctx, const struct llm_dialect *d, void (*on_delta)(void *arg, struct str text),
+                                  void *arg)
+{
+    struct llm_parser *p = mem_new(ctx, struct llm_parser);
+    p->dialect = d;
+    p->on_delta = on_delta;
+    p->arg = arg;
+    p->message.role = LLM_ASSISTANT;
+    p->answer.usage.output = -1;
+    p->foreign = -1;
+    sse_init(&p->sse, p);
+    buf_init(&p->document, p, ANSWER_MOST);
+    return p;
+}
+
+const struct llm_answer *llm_parser_answer(const struct llm_parser *p)
+{
+    return &p->answer;
+}
+
+enum rc wire_nonsense(struct err *err, struct str seen, const char *sentence)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    err_set(err, RC_UPSTREAM, "%s", sentence);
+    err_detail(err, "It began with: %s", str_utf8_clean(tmp, str_sub(seen, 0, str_utf8_cut(seen, 200))));
+    err_hint(err, "Check that the model's URL and its wire format (chat, openai or messages) belong together.");
+    return RC_UPSTREAM;
+}
+
+enum rc wire_parse(mem *ctx, struct llm_parser *p, struct str data, struct json *ret, struct err *err)
+{
+    *ret = (struct json){0};
+    struct json root;
+    if (json_parse(ctx, data, &root, NULL)) {
+        /* A server may cut a character in two where it cuts its text. */
+        struct str clean = str_of(str_utf8_clean(ctx, data));
+        if (str_utf8(data) || json_parse(ctx, clean, &root, NULL)) {
+            if (p->at_end)
+                return RC_OK;
+            return wire_nonsense(err, data, "The model server sent an event that is not JSON");
+        }
+    }
+    if (json_type(root) == JSON_ARRAY) /* some wrap an error into one */
+        root = json_at(root, 0);
+    if (json_type(root) == JSON_OBJECT)
+        *ret = root;
+    return RC_OK;
+}
+
+static void broken(struct llm_parser *p, const char *sentence)
+{
+    if (!p->broken)
+        err_set(&p->why, RC_UPSTREAM, "%s", sentence);
+    p->broken = true;
+}
+
+struct draft *draft_add(struct llm_parser *p, enum llm_part_kind kind, int64_t index)
+{
+    if (p->part_count == PARTS_MOST) {
+        broken(p, "The model server sent an answer of too many parts");
+        return NULL;
+    }
+    p->part_count++;
+    struct draft *d = mem_new(p, struct draft);
+    d->part.kind = kind;
+    d->part.text = d->part.arguments = d->part.opaque = d->arguments = STR("");
+    d->index = index;
+    buf_init(&d->text, p, ANSWER_MOST);
+    buf_init(&d->seal, p, ANSWER_MOST);
+    if (p->message.last)
+        p->message.last->next = &d->part;
+    else
+        p->message.first = &d->part;
+    p->message.last = &d->part;
+    p->answer.message = &p->message;
+    return d;
+}
+
+struct draft *draft_find(struct llm_parser *p, int kind, int64_t index)
+{
+    struct draft *found = NULL;
+    for (struct llm_part *part = p->message.first; part; part = part->next) {
+        struct draft *d = (struct draft *)part;
+        if ((kind < 0 || (int)part->kind == kind) && d->index == index)
+            found = d;
+    }
+    return found;
+}
+
+void draft_grow(struct llm_parser *p, struct draft *d, struct str piece)
+{
+    if (!piece.n)
+        return;
+    if (!buf_str(&d->text, piece)) {
+        broken(p, "The model server sent an answer that is too long");
+        return;
+    }
+    if (d->part.kind != LLM_TOOL_CALL)
+        d->part.text = buf_view(&d->text);
+    if (d->part.kind == LLM_TEXT && p->on_delta)
+        p->on_delta(p->arg, piece);
+}
+
+void draft_append(struct llm_parser *p, enum llm_part_kind kind, struct str piece)
+{
+    if (!piece.n)
+        return;
+    struct draft *d = (struct draft *)p->message.last;
+    if (!d || d->part.kind != kind)
+        d = draft_add(p, kind, -1);
+    if (d)
+        draft_grow(p, d, piece);
+}
+
+void draft_name(struct llm_parser *p, const char **member, struct json v)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    const char *z = json_z(tmp, v, NULL);
+    if (!*member && z && z[0] && strlen(z) <= NAME_MOST)
+        *member = mem_str(p, z);
+}
+
+void wire_failed(struct llm_parser *p, struct json error)
+{
+    p->answer.failed = true;
+    if (p->answer.error_type)
+        return;
+    struct json inner = json_is(json_get(error, "error")) ? json_get(error, "error") : error;
+    const char *words = json_z(p, json_get(inner, "message"), json_z(p, inner, ""));
+    const char *type = json_z(p, json_get(inner, "code"), NULL);
+    int64_t number = json_int(json_get(inner, "code"), -1);
+    if (!type)
+        type = json_z(p, json_get(inner, "type"), number >= 0 ? mem_printf(p, "%lld", (long long)number) : "");
+    p->answer.error_type = type;
+    p->answer.error_message = words;
+}
+
+void count_raise(int64_t *count, struct json v)
+{
+    int64_t n = json_int(v, 0);
+    if (n > COUNT_MOST)
+        n = COUNT_MOST;
+    if (n > *count)
+        *count = n;
+}
+
+void wire_identity(struct llm_parser *p, struct json object)
+{
+    draft_name(p, &p->answer.model, json_get(object, "model"));
+    draft_name(p, &p->answer.request_id, json_get(object, "id"));
+}
+
+enum llm_stop wire_stop(const struct wire_stop *table, size_t n, struct json word)
+{
+    for (size_t i = 0; i < n; i++)
+        if (json_eqz(word, table[i].word))
+            return table[i].stop;
+    return json_type(word) == JSON_STRING ? LLM_STOP_OTHER : LLM_STOP_NONE;
+}
+
+/* Most open brackets at a time of a text that is known to be JSON. */
+static int depth(struct str json)
+{
+    int now = 0, most = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < json.n; i++) {
+        char c = json.p[i];
+        if (quoted && c == '\\')
+            i++;
+        else if (c == '"')
+            quoted = !quoted;
+        else if (!quoted && (c == '{' || c == '[') && ++now > most)
+            most = now;
+        else if (!quoted && (c == '}' || c == ']'))
+            now--;
+    }
+    return most;
+}
+
+static bool is_object(struct str text)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct json root;
+    return !json_parse(tmp, text, &root, NULL) && json_type(root) == JSON_OBJECT && depth(text) <= ARGUMENTS_DEPTH;
+}
+
+static bool id_taken(struct llm_parser *p, const struct llm_part *before, const char *id)
+{
+    for (const struct llm_part *part = p->message.first; part != before; part = part->next)
+        if (part->kind == LLM_TOOL_CALL && part->id && strcmp(part->id, id) == 0)
+            return true;
+    return false;
+}
+
+/* Calls get what a server left out: an id of their own, arguments. Sealing bytes become visible. */
+static void parts_finish(struct llm_parser *p)
+{
+    int number = 0;
+    bool calls = false;
+    for (struct llm_part *part = p->message.first; part; part = part->next) {
+        struct draft *d = (struct draft *)part;
+        if (d->seal.n)
+            part->opaque = buf_view(&d->seal);
+        if (part->opaque.n && part->kind == LLM_TOOL_CALL && depth(part->opaque) > ARGUMENTS_DEPTH)
+            part->opaque = STR("");
+        if (part->kind != LLM_TOOL_CALL)
+            continue;
+        calls = true;
+        part->arguments = wire_blank(buf_view(&d->text)) ? d->arguments : buf_view(&d->text);
+        if (wire_blank(part->arguments))
+            part->arguments = STR("{}");
+        part->bad_arguments = !is_object(part->arguments);
+        if (!part->name)
+            part->name = "";
+        const char *id = part->id;
+        do
+            number++;
+        while (!id && id_taken(p, NULL, mem_printf(p, "call_%d", number)));
+        if (!id)
+            part->id = mem_printf(p, "call_%d", number);
+        for (int again = 2; id_taken(p, part, part->id); again++)
+            part->id = mem_printf(p, "%s_%d", id ? id : "call", again);
+    }
+    /* Many servers say "stop" where they mean calls. */
+    if (calls && p->answer.stop == LLM_STOP_END)
+        p->answer.stop = LLM_STOP_TOOLS;
+}
+
+static enum rc on_event(void *arg, struct str name, struct str data, struct err *err)
+{
+    struct llm_parser *p = arg;
+    return p->answer.complete ? RC_OK : p->dialect->wire->event(p, name, data, err);
+}
+
+/* What the first byte that is not white space says. */
+static void shape_find(struct llm_parser *p, struct str bytes)
+{
+    for (size_t i = 0; i < bytes.n && p->shape == SHAPE_UNKNOWN; i++) {
+        if (strchr(" \t\r\n", bytes.p[i]) && bytes.p[i])
+            continue;
+        p->shape = bytes.p[i] == '{' || bytes.p[i] == '[' ? SHAPE_DOCUMENT : SHAPE_STREAM;
+    }
+}
+
+static enum rc feed(struct llm_parser *p, struct str bytes, struct err *err)
+{
+    p->bytes += bytes.n;
+    if (p->bytes > ANSWER_MOST)
+        return err_set(err, RC_UPSTREAM, "The model server sent an answer of more than %d MiB", ANSWER_MOST >> 20);
+    shape_find(p, bytes);
+    if (p->shape == SHAPE_DOCUMENT) /* fits: its cap is the answer's */
+        return buf_str(&p->document, bytes) ? RC_OK : RC_BUG;
+    return sse_feed(&p->sse, bytes, on_event, p, err);
+}
+
+/* Keeps the first failure: what comes after it is not read. */
+static enum rc settle(struct llm_parser *p, enum rc rc, const struct err *seen, struct err *err)
+{
+    if (rc && !p->broken) {
+        p->why = *seen;
+        p->broken = true;
+    }
+    if (p->broken && err)
+        *err = p->why;
+    return p->broken ? p->why.rc : RC_OK;
+}
+
+enum rc llm_parser_feed(struct llm_parser *p, const void *bytes, size_t n, struct err *err)
+{
+    struct err seen = {0};
+    enum rc rc = p->broken || p->ended || !n ? RC_OK : feed(p, str_n(bytes, n), &seen);
+    return settle(p, rc, &seen, err);
+}
+
+static enum rc document_end(struct llm_parser *p, struct err *err)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct json root;
+    enum rc rc = wire_parse(tmp, p, buf_view(&p->document), &root, NULL);
+    if (rc || !json_is(root))
+        return wire_nonsense(err, buf_view(&p->document), "The model server's answer is not JSON");
+    struct json error = json_get(root, "error");
+    if (json_is(error)) {
+        wire_failed(p, error);
+        return RC_OK;
+    }
+    return p->dialect->wire->whole(p, root, err);
+}
+
+enum rc llm_parser_end(struct llm_parser *p, bool is_stream, const struct llm_answer **ret, struct err *err)
+{
+    struct err seen = {0};
+    enum rc rc = RC_OK;
+    if (!p->ended && !p->broken) {
+        if (p->shape == SHAPE_DOCUMENT)
+            rc = document_end(p, &seen);
+        else if (!is_stream && p->shape == SHAPE_UNKNOWN)
+            rc = err_set(&seen, RC_UPSTREAM, "The model server sent an empty answer");
+        else {
+            p->at_end = true;
+            rc = sse_end(&p->sse, on_event, p, &seen);
+            if (!rc && !p->sse.known && p->sse.foreign)
+                rc = wire_nonsense(&seen, STR("neither an event nor an object"),
+                                   "The model server's answer is not a stream of events");
+        }
+    }
+    if (!p->ended)
+        parts_finish(p);
+    p->ended = true;
+    *ret = &p->answer;
+    return settle(p, rc, &seen, err);
+}

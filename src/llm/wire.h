@@ -1,0 +1,93 @@
+/* What the files of this room share: the event splitter, the parts of an answer under construction, and what a dialect
+ * tells about reading its answers. Private to this room. */
+#pragma once
+#include "llm/llm.h"
+
+/* Server-sent events (WHATWG HTML, "Server-sent events"): lines end with LF, CR or CRLF; a blank line ends an event. */
+struct sse {
+    struct buf line, name, data;
+    bool after_cr; /* a LF that comes next belongs to the CR before it */
+    bool begun;    /* a line was seen: a byte order mark is dropped only before the first */
+    bool has_data; /* a data line came, perhaps an empty one */
+    bool foreign;  /* a whole line came before any field or comment: this is no event stream */
+    bool known;    /* a field or comment was seen */
+};
+typedef enum rc (*sse_event_fn)(void *arg, struct str name, struct str data, struct err *err);
+void sse_init(struct sse *s, mem *ctx);
+MUST_USE enum rc sse_feed(struct sse *s, struct str bytes, sse_event_fn fn, void *arg, struct err *err);
+/* What is left at the end: an unfinished line and an event without its blank line count as finished. */
+MUST_USE enum rc sse_end(struct sse *s, sse_event_fn fn, void *arg, struct err *err);
+
+/* A part that is still growing. `part` is first: the list of an answer's message runs through it. */
+struct draft {
+    struct llm_part part;
+    struct buf text;      /* text, reasoning, or the arguments of a call */
+    struct buf seal;      /* signature of reasoning */
+    int64_t index;        /* the provider's number of the part */
+    struct str arguments; /* call: arguments that came whole, used when no pieces come */
+};
+/* Counts as the provider names them; each only grows (figures are cumulative and may be repeated). */
+struct counts {
+    int64_t prompt, cached, written, written_5m, written_1h, output, reasoning, total;
+};
+struct llm_parser {
+    const struct llm_dialect *dialect;
+    void (*on_delta)(void *arg, struct str text);
+    void *arg;
+    struct llm_answer answer;
+    struct llm_message message;
+    struct sse sse;
+    struct buf document; /* bytes of an answer that is no stream */
+    enum { SHAPE_UNKNOWN, SHAPE_STREAM, SHAPE_DOCUMENT } shape;
+    size_t bytes, part_count;
+    struct counts counts;
+    int64_t foreign; /* number of a block of a kind that is not read; -1: none */
+    bool at_end;     /* the input is over: an event that makes no sense was cut, not wrong */
+    bool ended;      /* llm_parser_end was called */
+    bool broken;
+    struct err why; /* when broken */
+};
+
+/* How a dialect reads. `event`: one event of a stream. `whole`: an answer that came as one document. */
+struct llm_wire {
+    enum rc (*event)(struct llm_parser *p, struct str name, struct str data, struct err *err);
+    enum rc (*whole)(struct llm_parser *p, struct json root, struct err *err);
+    const char *cap;       /* name of the output cap that is added when there is none */
+    const char *other_cap; /* another name that it may have, or NULL */
+    bool asks_usage;       /* usage of a stream comes only when stream_options.include_usage asks for it */
+};
+extern const struct llm_dialect llm_chat, llm_openai, llm_messages;
+
+/* RC_UPSTREAM in words, with the beginning of what came as detail. */
+enum rc wire_nonsense(struct err *err, struct str seen, const char *sentence);
+/* Parses an event's data. *ret is JSON_NONE (and RC_OK) for what is not an object or was cut by the end. */
+MUST_USE enum rc wire_parse(mem *ctx, struct llm_parser *p, struct str data, struct json *ret, struct err *err);
+/* NULL once the answer has too many parts; the parser is then broken. */
+struct draft *draft_add(struct llm_parser *p, enum llm_part_kind kind, int64_t index);
+/* The last part of that kind (of any when kind < 0) with that number, or NULL. */
+struct draft *draft_find(struct llm_parser *p, int kind, int64_t index);
+void draft_grow(struct llm_parser *p, struct draft *d, struct str piece);
+/* Grows the last part when it has the kind, else begins one. Empty pieces change nothing. */
+void draft_append(struct llm_parser *p, enum llm_part_kind kind, struct str piece);
+/* A call's id or name: kept when there is none yet and it is sane (not empty, 1 to 256 bytes, no NUL). */
+void draft_name(struct llm_parser *p, const char **member, struct json v);
+/* Takes the provider's words from an error object (or string) in any of the shapes in use. */
+void wire_failed(struct llm_parser *p, struct json error);
+/* Larger of both; only whole numbers from 0 to 10^12 count. */
+void count_raise(int64_t *count, struct json v);
+/* Model and response id, the first that comes. */
+void wire_identity(struct llm_parser *p, struct json object);
+struct wire_stop {
+    const char *word;
+    enum llm_stop stop;
+};
+enum llm_stop wire_stop(const struct wire_stop *table, size_t n, struct json word);
+
+/* Request bodies. */
+/* A tool name that every provider takes: letters, digits, '_', '-', 1 to 64 of them. */
+const char *wire_tool_name(mem *ctx, const char *name);
+/* Arguments that are a JSON object; those that are none are wrapped into one that shows them. */
+struct str wire_arguments(mem *ctx, const struct llm_part *call);
+bool wire_blank(struct str text); /* nothing but white space */
+/* A header line, or NULL when the key is NULL, empty or could break out of its line. */
+const char *wire_key_line(mem *ctx, const char *prefix, const char *key);
