@@ -2,12 +2,15 @@
 #include "api/server_room.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "flow/retention.h"
 #include <signal.h>
 #include <unistd.h>
 
-#define BODY_MAX (64u << 20)
-#define STOP_MS  3000
-#define TICK_MS  1000
+#define BODY_MAX        (64u << 20)
+#define STOP_MS         3000
+#define TICK_MS         1000
+#define RETENTION_TICKS 3600 /* hourly */
+#define RETENTION_FIRST 60   /* not while starting */
 
 /* Writer thread: hints for tails and the schedule. */
 struct commit_hint {
@@ -39,9 +42,27 @@ static void commit_happened(void *arg, const char *const *ids, size_t n)
     loop_post(&s->loop, commit_arrived, h);
 }
 
+static void retention_work(void *arg)
+{
+    struct server *s = arg;
+    struct err err = {0};
+    int64_t n, keep_s = setting_int(s->place->settings, "log.retention");
+    if (retention_run(&s->board, clock_wall_ns(), keep_s, &n, &err) != RC_OK)
+        log_err(&err, "could not remove what is past its time");
+    else if (n)
+        log_info("removed %lld folders of delivered tasks past their time", (long long)n);
+}
+
+static void retention_done(void *arg)
+{
+    (void)arg;
+}
+
 static void tick(uv_timer_t *timer)
 {
     struct server *s = timer->data;
+    if (s->ticks++ % RETENTION_TICKS == RETENTION_FIRST && !s->stopping)
+        loop_offload(&s->loop, retention_work, retention_done, s);
     tails_wake(s, NULL);
     runners_schedule(s);
 }

@@ -28,6 +28,7 @@ struct server {
     uv_pipe_t keeper, link;
     struct frame_reader keeper_in;
     uv_timer_t tick;
+    uint64_t ticks;
     uv_signal_t term, intr;
     struct runner *runners; /* uthash by task id */
     struct tail *tails;
