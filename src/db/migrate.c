@@ -30,7 +30,8 @@ static enum rc record_check(const struct recorded *r, const struct db_migration 
     err_set(err, RC_CONFLICT, "Migration %" PRId64 " (%s) differs from the one that made this database.", m->number,
             m->name);
     err_detail(err, "recorded %.64s, in this program %s", r->hash, hash);
-    return err_hint(err, "Use the program that made the database, or another data folder; nothing was changed.");
+    err_hint(err, "Use the program that made the database, or another data folder; nothing was changed.");
+    return RC_CONFLICT;
 }
 
 static enum rc too_new(const struct recorded *last, size_t known, struct err *err)
@@ -38,7 +39,8 @@ static enum rc too_new(const struct recorded *last, size_t known, struct err *er
     err_set(err, RC_CONFLICT,
             "The database was made by a newer Nightmill: it is at migration %" PRId64 ", this program knows %zu.",
             last->number, known);
-    return err_hint(err, "Update Nightmill, or choose another data folder; nothing was changed.");
+    err_hint(err, "Update Nightmill, or choose another data folder; nothing was changed.");
+    return RC_CONFLICT;
 }
 
 static enum rc step_body(struct db_conn *c, const struct db_migration *m, struct err *err)
@@ -65,7 +67,9 @@ static enum rc step_apply(struct db_conn *c, const struct db_migration *m, struc
         rc = db_exec(c, &sql_commit, DB_NONE, NULL, err);
     if (rc && d->in_transaction(c->link) && db_exec(c, &sql_rollback, DB_NONE, NULL, NULL))
         rc = err_set(err, RC_IO, "A failed migration could not be undone.");
-    return rc ? err_context(err, "Migration %" PRId64 " (%s)", m->number, m->name) : RC_OK;
+    if (rc)
+        err_context(err, "Migration %" PRId64 " (%s)", m->number, m->name);
+    return rc;
 }
 
 enum rc migrate(struct db_conn *c, const struct db_migration *list, size_t n, struct err *err)

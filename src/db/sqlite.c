@@ -26,33 +26,37 @@ static enum rc damaged(const struct db_engine *e, const char *seen, struct err *
 {
     err_set(err, RC_IO, "The database %s is damaged.", e->path);
     err_detail(err, "%s", seen);
-    return err_hint(
+    err_hint(
         err,
         "Nothing was changed or deleted. Stop Nightmill, copy %s* to a safe place, then put back a backup, or save "
         "what can be read: sqlite3 %s .recover | sqlite3 recovered.db",
         e->path, e->path);
+    return RC_IO;
 }
 
 static enum rc disk_full(const struct db_engine *e, const char *seen, struct err *err)
 {
     err_set(err, RC_LIMIT, "There is no room left to write the database %s.", e->path);
     err_detail(err, "%s", seen);
-    return err_hint(err, "Free some space in %s and try again; what was acknowledged is safe.", e->dir);
+    err_hint(err, "Free some space in %s and try again; what was acknowledged is safe.", e->dir);
+    return RC_LIMIT;
 }
 
 static enum rc read_only(const struct db_engine *e, const char *seen, struct err *err)
 {
     err_set(err, RC_DENIED, "The database %s cannot be written.", e->path);
     err_detail(err, "%s", seen);
-    return err_hint(
-        err, "Make the folder %s and the files in it writable for this user, or choose another data folder.", e->dir);
+    err_hint(err, "Make the folder %s and the files in it writable for this user, or choose another data folder.",
+             e->dir);
+    return RC_DENIED;
 }
 
 static enum rc held(const struct db_engine *e, const char *seen, struct err *err)
 {
     err_set(err, RC_UNAVAILABLE, "Another program holds the database %s.", e->path);
     err_detail(err, "%s", seen);
-    return err_hint(err, "End the program that has the file open (fuser %s), then try again.", e->path);
+    err_hint(err, "End the program that has the file open (fuser %s), then try again.", e->path);
+    return RC_UNAVAILABLE;
 }
 
 static enum rc device(const struct db_engine *e, sqlite3 *h, const char *seen, struct err *err)
@@ -64,7 +68,8 @@ static enum rc device(const struct db_engine *e, sqlite3 *h, const char *seen, s
         return read_only(e, seen, err);
     err_set(err, RC_IO, "The database %s could not be read or written.", e->path);
     err_detail(err, "%s", seen);
-    return err_hint(err, "Look for disk errors (dmesg) and make a copy of %s before anything else.", e->dir);
+    err_hint(err, "Look for disk errors (dmesg) and make a copy of %s before anything else.", e->dir);
+    return RC_IO;
 }
 
 enum rc sqlite_failed(const struct db_engine *e, sqlite3 *h, int code, const char *doing, struct err *err)
@@ -92,17 +97,20 @@ enum rc sqlite_failed(const struct db_engine *e, sqlite3 *h, int code, const cha
         return device(e, h, seen, err);
     case SQLITE_TOOBIG:
         err_set(err, RC_LIMIT, "A value is too large for the database.");
-        return err_detail(err, "%s", seen);
+        err_detail(err, "%s", seen);
+        return RC_LIMIT;
     case SQLITE_CONSTRAINT: {
         bool taken =
             code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY || code == SQLITE_CONSTRAINT_ROWID;
         err_set(err, taken ? RC_CONFLICT : RC_INVALID,
                 taken ? "There is such a row already." : "A value is not allowed.");
-        return err_detail(err, "%s", seen);
+        err_detail(err, "%s", seen);
+        return taken ? RC_CONFLICT : RC_INVALID;
     }
     default:
         err_set(err, RC_BUG, "The database refused a statement.");
-        return err_detail(err, "%s", seen);
+        err_detail(err, "%s", seen);
+        return RC_BUG;
     }
 }
 

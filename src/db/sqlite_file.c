@@ -20,8 +20,10 @@
 static enum rc folder_failed(const struct db_engine *e, enum rc rc, struct err *err)
 {
     if (rc == RC_LIMIT)
-        return err_hint(err, "Free some space in %s and try again.", e->dir);
-    return err_hint(err, "Make the folder %s writable for this user, or choose another data folder.", e->dir);
+        err_hint(err, "Free some space in %s and try again.", e->dir);
+    else
+        err_hint(err, "Make the folder %s writable for this user, or choose another data folder.", e->dir);
+    return rc;
 }
 
 static enum rc lock_take(mem *ctx, struct db_engine *e, struct err *err)
@@ -34,7 +36,8 @@ static enum rc lock_take(mem *ctx, struct db_engine *e, struct err *err)
             err_set(err, rc, "Another Nightmill (process %d) has the data folder %s open.", (int)holder, e->dir);
         else
             err_set(err, rc, "Another Nightmill has the data folder %s open.", e->dir);
-        return err_hint(err, "Use that one, or end it first, or choose another data folder.");
+        err_hint(err, "Use that one, or end it first, or choose another data folder.");
+        return rc;
     }
     return rc ? folder_failed(e, rc, err) : RC_OK;
 }
@@ -50,7 +53,8 @@ static enum rc file_make(const struct db_engine *e, struct err *err)
     }
     if (!S_ISREG(st.st_mode)) {
         err_set(err, RC_INVALID, "The database %s is not a regular file.", e->path);
-        return err_hint(err, "Move it away, or choose another data folder.");
+        err_hint(err, "Move it away, or choose another data folder.");
+        return RC_INVALID;
     }
     if ((st.st_mode & 077) != 0 && fchmod(fd, st.st_mode & 0700) != 0)
         log_warn("the database %s can be read by other users and its mode cannot be changed", e->path);
@@ -86,7 +90,8 @@ static bool ended_in_order(const struct db_engine *e)
 static enum rc foreign(const struct db_engine *e, struct err *err)
 {
     err_set(err, RC_INVALID, "The file %s is a database of another program.", e->path);
-    return err_hint(err, "Move it away, or choose another data folder; it was not changed.");
+    err_hint(err, "Move it away, or choose another data folder; it was not changed.");
+    return RC_INVALID;
 }
 
 /* Ours, new, or foreign. Looks before anything is written. */
@@ -114,9 +119,9 @@ static enum rc wal_begin(const struct db_engine *e, sqlite3 *h, bool is_new, str
         rc = sqlite_failed(e, h, sqlite3_extended_errcode(h), "journal_mode", err);
     const char *mode = rc ? NULL : (const char *)sqlite3_column_text(s, 0);
     if (!rc && (!mode || strcmp(mode, "wal") != 0)) {
-        err_set(err, RC_UNAVAILABLE, "The folder %s cannot hold the database.", e->dir);
+        rc = err_set(err, RC_UNAVAILABLE, "The folder %s cannot hold the database.", e->dir);
         err_detail(err, "Write-ahead logging needs shared memory maps, which this file system does not offer.");
-        rc = err_hint(err, "Choose a data folder on a local disk.");
+        err_hint(err, "Choose a data folder on a local disk.");
     }
     sqlite3_finalize(s);
     return rc;

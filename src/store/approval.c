@@ -32,7 +32,8 @@ enum rc approval_insert(struct store_tx *tx, const struct approval *a, bool *ret
 static enum rc missing(const char *id, struct err *err)
 {
     err_set(err, RC_NOT_FOUND, "There is no approval %.16s.", id);
-    return err_hint(err, "See what waits for an answer with: nightmill ls");
+    err_hint(err, "See what waits for an answer with: nightmill ls");
+    return RC_NOT_FOUND;
 }
 
 static enum rc find(mem *ctx, struct db_conn *c, const char *id, struct approval *ret, struct err *err)
@@ -76,7 +77,8 @@ static enum rc refused(struct store_tx *tx, const char *id, struct err *err)
         return rc;
     if (strcmp(a.outcome, "waiting") == 0 || strcmp(a.outcome, "expired") == 0) {
         err_set(err, RC_CONFLICT, "Approval %s has expired.", id);
-        return err_hint(err, "Resume the task to be asked again: nightmill resume %s", a.task_id);
+        err_hint(err, "Resume the task to be asked again: nightmill resume %s", a.task_id);
+        return RC_CONFLICT;
     }
     return err_set(err, RC_CONFLICT, "Approval %s was already %s%s%.60s.", id, a.outcome, a.answered_by ? " by " : "",
                    a.answered_by ? a.answered_by : "");

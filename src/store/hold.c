@@ -34,7 +34,8 @@ static enum rc currency_check(struct store_tx *tx, const struct hold *h, struct 
     err_set(err, RC_INVALID,
             "The price of %.100s is in %.3s, but this task's budget or spending is in another currency.", h->model,
             h->currency);
-    return err_hint(err, "Set a price for the model in the currency of the budget, or run the task without a budget.");
+    err_hint(err, "Set a price for the model in the currency of the budget, or run the task without a budget.");
+    return RC_INVALID;
 }
 
 /* Saturating like money: a sum out of range refuses. */
@@ -56,8 +57,9 @@ static enum rc money_admit(const struct hold *h, const struct spent *spent, pico
     err_detail(err, "settled %s, held %s (%" PRId64 " of unknown usage), asked %s, limit %s %s",
                money_exact(tmp, spent->settled, 2), money_exact(tmp, spent->held, 2), spent->kept,
                money_exact(tmp, h->amount, 2), money_exact(tmp, limit, 2), cur);
-    return err_hint(err, "Raise it and go on with: nightmill resume %s --budget %s", h->task_id,
-                    money_exact(tmp, money_add(used, money_add(h->amount, h->amount)), 2));
+    err_hint(err, "Raise it and go on with: nightmill resume %s --budget %s", h->task_id,
+             money_exact(tmp, money_add(used, money_add(h->amount, h->amount)), 2));
+    return RC_LIMIT;
 }
 
 static enum rc tokens_admit(const struct hold *h, int64_t used, int64_t limit, struct err *err)
@@ -68,8 +70,9 @@ static enum rc tokens_admit(const struct hold *h, int64_t used, int64_t limit, s
             "The limit of %" PRId64 " tokens would be passed: %" PRId64
             " are used or held, the next request may take %" PRId64 ".",
             limit, used, h->tokens);
-    return err_hint(err, "Raise it and go on with: nightmill resume %s --max-tokens %" PRId64, h->task_id,
-                    money_add(used, money_add(h->tokens, h->tokens)));
+    err_hint(err, "Raise it and go on with: nightmill resume %s --max-tokens %" PRId64, h->task_id,
+             money_add(used, money_add(h->tokens, h->tokens)));
+    return RC_LIMIT;
 }
 
 static enum rc admit(struct store_tx *tx, const struct hold *h, pico limit_money, int64_t limit_tokens, struct err *err)

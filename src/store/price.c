@@ -104,8 +104,8 @@ enum rc price_find(mem *ctx, struct store *s, const char *model, int64_t at_ns, 
     if (rc != RC_NOT_FOUND)
         return rc;
     err_set(err, rc, "There is no price for the model %.100s.", model);
-    return err_hint(err, "Set one (per million tokens) with: nightmill price set %.100s --input 3.00 --output 15.00",
-                    model);
+    err_hint(err, "Set one (per million tokens) with: nightmill price set %.100s --input 3.00 --output 15.00", model);
+    return rc;
 }
 
 enum rc price_get(mem *ctx, struct store *s, int64_t id, struct price *ret, struct err *err)

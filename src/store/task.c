@@ -77,7 +77,8 @@ static const struct db_shape update_shape = DB_SHAPE_HEAD(task, task_columns, UP
 enum rc task_missing(const char *id, struct err *err)
 {
     err_set(err, RC_NOT_FOUND, "There is no task %.16s.", id);
-    return err_hint(err, "See the tasks with: nightmill ls");
+    err_hint(err, "See the tasks with: nightmill ls");
+    return RC_NOT_FOUND;
 }
 
 enum rc task_need(struct store_tx *tx, const char *id, struct err *err)
@@ -120,8 +121,10 @@ static enum rc find(mem *ctx, struct db_conn *c, const char *id, struct task *re
 {
     DB_SQL(sql, WHOLE "WHERE t.id = $1");
     enum rc rc = id_check(id, "task", err);
-    if (rc)
-        return err_hint(err, "See the tasks with: nightmill ls");
+    if (rc) {
+        err_hint(err, "See the tasks with: nightmill ls");
+        return rc;
+    }
     rc = db_one(ctx, c, &sql, DB_ARGS(db_text(id)), &whole_shape, ret, err);
     return rc == RC_NOT_FOUND ? task_missing(id, err) : rc;
 }
