@@ -2,6 +2,7 @@
 #include "api/server_room.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "flow/journal.h"
 #include "flow/retention.h"
 #include <signal.h>
 #include <unistd.h>
@@ -40,6 +41,7 @@ static void commit_happened(void *arg, const char *const *ids, size_t n)
     for (size_t i = 0; i < n; i++)
         h->ids[i] = mem_str(ctx, ids[i]);
     loop_post(&s->loop, commit_arrived, h);
+    crash_point("server");
 }
 
 static void retention_work(void *arg)
