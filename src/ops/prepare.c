@@ -33,58 +33,67 @@ static void note(struct preparation *p, const char *words)
     jo_z(&p->notes, words);
 }
 
-static enum rc read_project(struct preparation *p, struct err *err)
+static enum rc read_project(mem *ctx, const char *git_dir, const char *base, struct project *ret, struct err *err)
 {
+    static const char *const none[] = {NULL};
     struct str text;
-    enum rc rc = repo_blob(p->ctx, p->repo.git_dir, p->base, PROJECT_FILE, 256u << 10, &text, err);
-    p->project.money = -1;
-    if (rc == RC_NOT_FOUND) {
-        static const char *const none[] = {NULL};
-        p->project.setup = p->project.protect = none;
+    enum rc rc = repo_blob(ctx, git_dir, base, PROJECT_FILE, 256u << 10, &text, err);
+    *ret = (struct project){.money = -1, .setup = none, .protect = none};
+    if (rc == RC_NOT_FOUND)
         return RC_OK;
-    }
-    return rc == RC_OK ? project_parse(p->ctx, text, PROJECT_FILE, &p->project, err) : rc;
+    return rc == RC_OK ? project_parse(ctx, text, PROJECT_FILE, ret, err) : rc;
 }
 
-static enum rc choose_checks(struct preparation *p, struct err *err)
+static enum rc checks_given(mem *ctx, const char *const *given, size_t n, int64_t timeout_s, struct check *checks,
+                            struct err *err)
 {
-    const char *const *given = p->wish->checks;
-    int64_t standard = setting_int(p->set, "check.timeout");
-    size_t n = 0;
-    while (given && given[n])
-        n++;
-    if (n == 0 && p->project.check_count == 0) {
-        enum rc rc = check_detect(p->ctx, p->repo.git_dir, p->base, &p->checks, &n, err);
-        p->check_count = n > 1 ? 1 : n; /* the best of those found */
-        for (size_t i = 0; rc == RC_OK && i < p->check_count; i++)
-            p->checks[i].timeout_s = p->checks[i].timeout_s > 0 ? p->checks[i].timeout_s : (int)standard;
-        if (rc == RC_OK && n == 0)
-            note(p,
-                 "no check was given or found: the task can only end as unproven; name one with --check 'make test'");
-        return rc;
-    }
-    p->check_count = n ? n : p->project.check_count;
-    p->checks = mem_array(p->ctx, struct check, p->check_count);
-    for (size_t i = 0; i < p->check_count; i++) {
-        if (n) {
-            if (!str_trim(str_of(given[i])).n)
-                return err_set(err, RC_INVALID, "--check needs a command, such as --check 'make test'");
-            p->checks[i] = (struct check){.name = i ? mem_printf(p->ctx, "check-%zu", i + 1) : "check",
-                                          .command = given[i],
-                                          .timeout_s = (int)standard,
-                                          .required = true,
-                                          .origin = "--check"};
-        } else {
-            const struct project_check *c = &p->project.checks[i];
-            p->checks[i] = (struct check){.name = c->name,
-                                          .command = c->command,
-                                          .timeout_s = (int)(c->timeout_s ? c->timeout_s : standard),
-                                          .required = c->required,
-                                          .origin = PROJECT_FILE,
-                                          .defined_in = PROJECT_FILE};
-        }
+    for (size_t i = 0; i < n; i++) {
+        if (!str_trim(str_of(given[i])).n)
+            return err_set(err, RC_INVALID, "--check needs a command, such as --check 'make test'");
+        checks[i] = (struct check){.name = i ? mem_printf(ctx, "check-%zu", i + 1) : "check",
+                                   .command = given[i],
+                                   .timeout_s = (int)timeout_s,
+                                   .required = true,
+                                   .origin = "--check"};
     }
     return RC_OK;
+}
+
+enum rc prepare_checks(mem *ctx, const struct settings *set, const char *git_dir, const char *base,
+                       const char *const *given, struct project *ret_project, struct check **ret, size_t *ret_n,
+                       struct err *err)
+{
+    int64_t standard = setting_int(set, "check.timeout");
+    size_t n = 0;
+    enum rc rc = read_project(ctx, git_dir, base, ret_project, err);
+    if (rc != RC_OK)
+        return rc;
+    while (given && given[n])
+        n++;
+    if (n) {
+        *ret = mem_array(ctx, struct check, n);
+        *ret_n = n;
+        return checks_given(ctx, given, n, standard, *ret, err);
+    }
+    if (ret_project->check_count) {
+        *ret_n = ret_project->check_count;
+        *ret = mem_array(ctx, struct check, *ret_n);
+        for (size_t i = 0; i < *ret_n; i++) {
+            const struct project_check *c = &ret_project->checks[i];
+            (*ret)[i] = (struct check){.name = c->name,
+                                       .command = c->command,
+                                       .timeout_s = (int)(c->timeout_s ? c->timeout_s : standard),
+                                       .required = c->required,
+                                       .origin = PROJECT_FILE,
+                                       .defined_in = PROJECT_FILE};
+        }
+        return RC_OK;
+    }
+    rc = check_detect(ctx, git_dir, base, ret, &n, err);
+    *ret_n = rc == RC_OK && n > 0; /* the best of those found */
+    if (*ret_n && (*ret)[0].timeout_s <= 0)
+        (*ret)[0].timeout_s = (int)standard;
+    return rc;
 }
 
 static int64_t first_set(int64_t a, int64_t b, int64_t c)
@@ -283,9 +292,10 @@ enum rc prepare_task(mem *ctx, const struct settings *set, const struct prepare_
     if (rc != RC_OK)
         return rc;
     p->base = p->repo.head;
-    rc = read_project(p, err);
-    if (rc == RC_OK)
-        rc = choose_checks(p, err);
+    rc =
+        prepare_checks(ctx, set, p->repo.git_dir, p->base, wish->checks, &p->project, &p->checks, &p->check_count, err);
+    if (rc == RC_OK && p->check_count == 0)
+        note(p, "no check was given or found: the task can only end as unproven; name one with --check 'make test'");
     if (rc == RC_OK)
         rc = choose_limits(p, err);
     if (rc == RC_OK) {

@@ -2,7 +2,9 @@
  * it can be shown before the run. Starts git; small processes only. The spec is one JSON object, described in src/api/api.md. */
 #pragma once
 #include "base/json.h"
+#include "conf/project.h"
 #include "conf/setting.h"
+#include "verify/verify.h"
 
 struct prepare_wish { /* flags; NULL, 0 or false: not given */
     const char *dir;         /* where the command was called; "." */
@@ -18,3 +20,6 @@ struct prepare_wish { /* flags; NULL, 0 or false: not given */
 struct settings;
 /* RC_INVALID and friends with one sentence and what to do. *ret_spec is JSON text in ctx. */
 MUST_USE enum rc prepare_task(mem *ctx, const struct settings *set, const struct prepare_wish *wish, struct str *ret_spec, struct err *err);
+
+/* The project file and the checks of a base commit: the commands given (NULL-terminated, may be NULL), else nightmill.yaml, else the best one found. None is not an error. In ctx. */
+MUST_USE enum rc prepare_checks(mem *ctx, const struct settings *set, const char *git_dir, const char *base, const char *const *given, struct project *ret_project, struct check **ret, size_t *ret_n, struct err *err);

@@ -25,6 +25,9 @@ MUST_USE enum rc repo_inspect(mem *ctx, const char *dir, struct repo_facts *ret,
 MUST_USE enum rc repo_git_version(mem *ctx, const char **ret, struct err *err);
 MUST_USE enum rc repo_resolve(mem *ctx, const char *git_dir, const char *name, const char **ret_commit, struct err *err); /* any revision to a commit id */
 
+/* Makes <dir>/git, an empty private repository that borrows the user's objects, without a work tree; idempotent. *ret_git_dir in ctx. */
+MUST_USE enum rc repo_borrow(mem *ctx, const char *dir, const struct repo_facts *repo, const char **ret_git_dir, struct err *err);
+
 struct workspace {
     const char *dir;     /* <task>/work : files; no .git inside */
     const char *git_dir; /* <task>/git : private repository */
