@@ -26,7 +26,7 @@ static struct err err;
 
 static void setup(void)
 {
-    snprintf(folder, sizeof folder, "/tmp/test_file_XXXXXX");
+    snprintf(folder, sizeof folder, "/tmp/test_db_file_XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     snprintf(file, sizeof file, "%s/t.db", folder);
     snprintf(note, sizeof note, "%s/t.db.clean", folder);
