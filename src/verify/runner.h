@@ -35,6 +35,7 @@ struct runner {
     void (*line)(void *state, struct str line);       /* one line, without colours and line end */
     void (*end)(void *state);                         /* may be NULL */
     void (*whole)(struct tally *t, struct str bytes); /* for reports that are one document; may be NULL */
+    bool nameless;                                    /* its output may leave out the names of tests that fail */
     const char *const *covers; /* runners whose counts in the same output are the same tests again */
     const char *const *tests;  /* globs of test files and of what they need */
     const char *const *config; /* globs of files that steer the runner */
@@ -67,8 +68,9 @@ int64_t python_fewest(struct str text, const char *framework);
 bool python_shadows(const char *path);
 bool javascript_canary(const struct canary_site *site, struct str text, struct buf *out);
 int64_t javascript_fewest(struct str text, const char *framework);
+bool tap_canary(const struct canary_site *site, struct str text, struct buf *out);
 bool c_shadows(const char *path);
-extern const char *const python_canary_files[], *const javascript_canary_files[];
+extern const char *const python_canary_files[], *const javascript_canary_files[], *const tap_canary_files[];
 extern const char *const python_tests[], *const javascript_tests[];
 extern const char *const python_config[], *const javascript_config[];
 

@@ -51,16 +51,12 @@ static void prove_line(void *state, struct str s)
 }
 
 static const char *const covers[] = {"tap", NULL};
-extern const struct runner runner_tap;
-static bool prove_canary(const struct canary_site *site, struct str text, struct buf *out)
-{
-    return runner_tap.canary(site, text, out);
-}
-
 const struct runner runner_prove = {
     .name = "prove",
     .state = sizeof(struct prove),
     .line = prove_line,
+    .nameless = true,
     .covers = covers,
-    .canary = prove_canary,
+    .canary_files = tap_canary_files,
+    .canary = tap_canary,
 };

@@ -102,7 +102,7 @@ static bool perl_canary(const struct canary_site *site, struct str text, struct 
     return buf_str(out, str_sub(text, at, text.n));
 }
 
-static bool tap_canary(const struct canary_site *site, struct str text, struct buf *out)
+bool tap_canary(const struct canary_site *site, struct str text, struct buf *out)
 {
     if (text_has_line(text, "@test ")) { /* bats */
         buf_str(out, text);
@@ -113,8 +113,8 @@ static bool tap_canary(const struct canary_site *site, struct str text, struct b
 
 static const char *const tests[] = {"*.t",        "*.bats",     "test*.sh",  "*_test.sh", "*-test.sh",
                                     "run-tests*", "run_tests*", "runtests*", "/t/",       NULL};
-static const char *const canary_files[] = {"*.t",          "*.bats",        "test*.sh",  "*_test.sh", "*-test.sh",
-                                           "test/**/*.sh", "tests/**/*.sh", "t/**/*.sh", NULL};
+const char *const tap_canary_files[] = {"*.t",          "*.bats",        "test*.sh",  "*_test.sh", "*-test.sh",
+                                        "test/**/*.sh", "tests/**/*.sh", "t/**/*.sh", NULL};
 static const char *const config[] = {".proverc", NULL};
 
 const struct runner runner_tap = {
@@ -124,6 +124,6 @@ const struct runner runner_tap = {
     .end = tap_end,
     .tests = tests,
     .config = config,
-    .canary_files = canary_files,
+    .canary_files = tap_canary_files,
     .canary = tap_canary,
 };
