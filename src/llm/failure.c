@@ -77,7 +77,7 @@ static bool time_take(struct str s, const char *pattern, int64_t *ret_s, struct 
         return false;
     *ret_s = timegm(&tm);
     *ret_rest = str_sub(s, (size_t)(end - z), s.n);
-    return true;
+    return *ret_s >= 0 && *ret_s < INT64_C(7258118400); /* 1970 to 2199; nanoseconds of other years may not fit */
 }
 
 /* The three dates of HTTP (RFC 9110, 5.6.7). */
