@@ -1,0 +1,120 @@
+"""Declared once, derived everywhere: each descriptor file has its line in its register, and each register is documented."""
+import hashlib
+import os
+import pathlib
+import re
+import subprocess
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+SRC = ROOT / "src"
+PROGRAM = os.environ.get("NIGHTMILL_PROGRAM", str(ROOT / "build" / "nightmill"))
+MIGRATIONS = SRC / "db" / "migrations"
+
+
+def lines_of(register, macro):
+    text = re.sub(r"/\*.*?\*/", "", (SRC / register).read_text(encoding="utf-8"), flags=re.S)
+    return re.findall(rf"^{macro}\(\s*\"?([a-z0-9_.-]+)\"?", text, re.M)
+
+
+def program(*arguments):
+    done = subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL,
+                          env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", "NIGHTMILL_DATA_DIR": "/nonexistent/data"})
+    if done.returncode:
+        raise AssertionError(f"{arguments}: {done.stderr}")
+    return done.stdout
+
+
+class Registers(unittest.TestCase):
+    def same(self, files, lines, where):
+        self.assertEqual(sorted(files), sorted(lines), f"{where}: the files and the lines of the register differ")
+        self.assertEqual(len(lines), len(set(lines)), f"{where}: a line stands twice")
+
+    def test_check_runners(self):
+        self.same([f.stem.removeprefix("runner_") for f in (SRC / "verify").glob("runner_*.c")], lines_of("verify/runners.def", "RUNNER"), "src/verify/runners.def")
+
+    def test_commands(self):
+        self.same([f.stem.removeprefix("command_") for f in (SRC / "cli").glob("command_*.c")], lines_of("cli/commands.def", "COMMAND"), "src/cli/commands.def")
+
+    def test_settings_that_are_used_exist(self):
+        """A getter with an unknown name is a broken invariant at run time; here it is one at test time."""
+        names = set(lines_of("conf/settings.def", "SETTING"))
+        self.assertGreater(len(names), 20)
+        wrong = []
+        for file in sorted(SRC.rglob("*.c")):
+            for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+                for used in re.findall(r"\bsetting_(?:int|bool|text)\([^\"()]*\"([a-z_.]+)\"", line):
+                    if used not in names:
+                        wrong.append(f"{file.relative_to(ROOT)}:{number}: {used}")
+        self.assertEqual(wrong, [])
+
+    def test_settings_are_used(self):
+        names = lines_of("conf/settings.def", "SETTING")
+        text = "".join(f.read_text(encoding="utf-8") for f in SRC.rglob("*.c"))
+        self.assertEqual([n for n in names if f'"{n}"' not in text], [])
+
+    def test_routes_are_documented(self):
+        """Every route of the code has a row in api.md and the other way round."""
+        documented = set(re.findall(r"^\| (?:GET|POST|PUT|DELETE) (/[^ |]*)", (SRC / "api" / "api.md").read_text(encoding="utf-8"), re.M))
+        self.assertGreater(len(documented), 10)
+        code = "".join(f.read_text(encoding="utf-8") for f in (SRC / "api").glob("*.c"))
+        fixed = {re.sub(r"/ID\b.*", "", d) for d in documented}
+        self.assertEqual([d for d in sorted(fixed) if f'"{d}' not in code], [])
+
+
+class Migrations(unittest.TestCase):
+    """A migration that was released is never changed: its hash stands in migrations.sha256, one line a file."""
+
+    def test_unchanged(self):
+        listed = dict(reversed(line.split()) for line in (ROOT / "tests" / "policy" / "migrations.sha256").read_text(encoding="ascii").splitlines() if line.strip())
+        files = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in MIGRATIONS.glob("*.sql")}
+        self.assertEqual({n: h for n, h in files.items() if n in listed}, listed, "a released migration was changed or removed: put it back and write a new one")
+        self.assertEqual(sorted(set(files) - set(listed)), [], "a migration without its line in tests/policy/migrations.sha256")
+
+    def test_numbered_without_gaps(self):
+        names = sorted(f.name for f in MIGRATIONS.glob("*.sql"))
+        self.assertEqual([int(n.split("_")[0]) for n in names], list(range(1, len(names) + 1)), names)
+
+
+class Documents(unittest.TestCase):
+    def test_settings_table(self):
+        """The table of the README is the register's own."""
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        table = program("config", "docs").strip()
+        self.assertIn(table, readme, "README.md: put the output of `build/nightmill config docs` between the settings marks")
+
+    def test_commands_are_in_the_tour(self):
+        text = (ROOT / "README.md").read_text(encoding="utf-8") + (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
+        self.assertEqual([c for c in lines_of("cli/commands.def", "COMMAND") if f"nightmill {c}" not in text], [])
+
+    def test_rooms_are_in_the_tour(self):
+        tour = (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
+        self.assertEqual([p.name for p in sorted(SRC.iterdir()) if p.is_dir() and f"src/{p.name}" not in tour], [])
+
+    def test_links_lead_somewhere(self):
+        broken = []
+        for document in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *SRC.rglob("*.md")]:
+            for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+                if "://" not in target and not (document.parent / target).exists():
+                    broken.append(f"{document.relative_to(ROOT)}: {target}")
+        self.assertEqual(broken, [])
+
+    def test_paths_in_documents_exist(self):
+        broken = []
+        for document in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+            for path in re.findall(r"`((?:src|tests|bench|docs)/[A-Za-z0-9_./-]+)`", document.read_text(encoding="utf-8")):
+                if not (ROOT / path).exists():
+                    broken.append(f"{document.relative_to(ROOT)}: {path}")
+        self.assertEqual(broken, [])
+
+    def test_help_man_and_completions_come_out(self):
+        for arguments, word in ((("help", "--man"), ".TH"), (("help", "--completion", "bash"), "complete"), (("help", "--completion", "zsh"), "#compdef"), (("help", "--completion", "fish"), "complete -c nightmill")):
+            text = program(*arguments)
+            self.assertIn(word, text)
+            self.assertEqual([c for c in lines_of("cli/commands.def", "COMMAND") if c not in text], [], arguments)
+
+    def test_man_page_has_no_warnings(self):
+        if subprocess.run(["which", "groff"], capture_output=True).returncode:
+            self.skipTest("no groff here")
+        done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z"], input=program("help", "--man"), capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
