@@ -77,7 +77,8 @@ void http_answer_abort(
 void http_on_gone(struct http_request *r, void (*gone)(struct http_request *r));
 bool http_is_gone(const struct http_request *r);
 /* Bytes waiting to be written to this client; callers stop producing above HTTP_HIGH_WATER and go on when `drained` is
- * called, each time that the backlog was above and has fallen to a quarter. A client is dropped at 64 MiB. */
+ * called, each time that the backlog was above and has fallen to a quarter. A client is dropped at 64 MiB. Above the
+ * mark for a client that is gone. */
 #define HTTP_HIGH_WATER (256u << 10)
 size_t http_answer_backlog(const struct http_request *r);
 void http_on_drained(struct http_request *r, void (*drained)(struct http_request *r));

@@ -261,9 +261,12 @@ bool http_is_gone(const struct http_request *r)
     return !r->answer->session;
 }
 
+/* To a client that is gone, or whose departure is still to be said, nothing is ever written: a producer that goes by
+ * the backlog must not go on for ever. */
 size_t http_answer_backlog(const struct http_request *r)
 {
-    return r->answer->session ? conn_backlog(&r->answer->session->conn) : 0;
+    const struct http_session *s = r->answer->session;
+    return s && !s->conn.broken ? conn_backlog(&s->conn) : HTTP_HIGH_WATER + 1;
 }
 
 void http_on_drained(struct http_request *r, void (*drained)(struct http_request *r))
