@@ -478,7 +478,9 @@ int sandbox_init_main(int argc, char **argv)
     if (self.plain ? prctl(PR_SET_CHILD_SUBREAPER, 1) : prctl(PR_SET_PDEATHSIG, SIGKILL))
         return 1;
     umask(022);
-    signal(SIGPIPE, SIG_IGN);
+    /* The first process of a namespace is deaf to every signal from inside for which it has no handler. */
+    for (int sig = 1; sig < NSIG; sig++)
+        signal(sig, sig == SIGPIPE ? SIG_IGN : SIG_DFL);
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);

@@ -240,6 +240,8 @@ static void groups_look(void)
     probe.ctx = mem_root();
     cgroup_place_find(probe.ctx, "/proc/self", &probe.plain.place);
     probe.way.place = probe.plain.place;
+    if (probe.plain.place.kind == CGROUP_NONE)
+        probe.ctx = mem_free(probe.ctx);
     cgroup_sweep(&probe.plain.place);
 }
 

@@ -172,15 +172,31 @@ static bool pidfd_wait(int fd, int64_t until_ms)
     }
 }
 
+/* A start that did not come as far as init's hello: every stage holds the other end of the control socket, so its end
+ * is theirs. */
+static bool control_wait(int control, int64_t until_ms)
+{
+    char rest[256];
+    struct pollfd p = {.fd = control, .events = POLLIN};
+    for (;;) {
+        int64_t left = until_ms - clock_mono_ms();
+        if (left <= 0 || poll(&p, 1, (int)left) == 0)
+            return false;
+        ssize_t n = recv(control, rest, sizeof rest, MSG_DONTWAIT);
+        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+            return true;
+    }
+}
+
 /* Ends everything inside and waits. The pidfd of init becomes readable only when the kernel has ended and reaped every
  * process of its pid namespace. Also the destructor: frees nothing that the context frees. */
 static int sandbox_end(struct sandbox *sb)
 {
     int64_t until = clock_mono_ms() + END_DEADLINE_MS;
-    if (sb->control >= 0)
-        close(fd_take(&sb->control)); /* a plain init ends its descendants and itself */
     bool gone = true;
     if (sb->plain) {
+        if (sb->control >= 0)
+            close(fd_take(&sb->control)); /* a plain init now ends its descendants and itself */
         gone = sb->outer_fd < 0 || pidfd_wait(sb->outer_fd, until);
         if (!gone)
             pidfd_kill(sb->outer_fd);
@@ -188,7 +204,12 @@ static int sandbox_end(struct sandbox *sb)
     } else {
         pidfd_kill(sb->init_fd);
         pidfd_kill(sb->outer_fd);
-        gone = sb->init_fd < 0 || pidfd_wait(sb->init_fd, until);
+        if (sb->init_fd >= 0)
+            gone = pidfd_wait(sb->init_fd, until);
+        else if (sb->outer > 0)
+            gone = control_wait(sb->control, until);
+        if (sb->control >= 0)
+            close(fd_take(&sb->control));
     }
     if (sb->outer > 0 && (sb->outer_fd < 0 || pidfd_wait(sb->outer_fd, until)))
         while (waitpid(sb->outer, NULL, 0) < 0 && errno == EINTR)
