@@ -53,8 +53,7 @@ static const char *counts_words(mem *ctx, const struct test_counts *c)
                       unit, (long long)c->passed, (long long)c->failed, (long long)c->skipped);
 }
 
-static void feedback_run(struct judge *j, struct buf *b, const struct check *check, const struct verdict_run *run,
-                         size_t share)
+static void feedback_run(struct buf *b, const struct check *check, const struct verdict_run *run, size_t share)
 {
     CLEANUP_MEM mem *tmp = mem_root();
     buf_printf(b, "Check \"%s\" (%s): %s; %s.\n", check->name, check->command, run_words(tmp, run),
@@ -69,13 +68,19 @@ static void feedback_run(struct judge *j, struct buf *b, const struct check *che
         }
         buf_printf(b, "Last output:\n%.*s\n", STR_FMT(tail));
     }
-    (void)j;
 }
 
 static void feedback_set(struct judge *j, struct buf *b)
 {
     j->v->feedback = str_of(text_middle(j->ctx, buf_view(b), feedback_max(j)));
 }
+
+static const char sealed_advice[] =
+    "Tests, their configuration and the files that define the checks are put back to what they were before the task; "
+    "the checks must pass then too. Put these files back (new tests may be added) and mend the code instead.\n";
+static const char distrust_advice[] =
+    "The test run must end by itself after all tests, with the assertions as they are. Something in the changed code "
+    "ends it early, replaces assertions or writes results itself: remove that.";
 
 /* What was decided, in words, and what to do. */
 static void feedback_words(struct judge *j, const char *advice)
@@ -148,7 +153,7 @@ static void feedback_red(struct judge *j)
         red += j->subjects[i].check->required && !run_green(j->subjects[i].delivered);
     for (size_t i = 0; i < j->n; i++)
         if (j->subjects[i].check->required && !run_green(j->subjects[i].delivered))
-            feedback_run(j, &b, j->subjects[i].check, j->subjects[i].delivered, feedback_max(j) * 3 / 4 / red);
+            feedback_run(&b, j->subjects[i].check, j->subjects[i].delivered, feedback_max(j) * 3 / 4 / red);
     feedback_set(j, &b);
 }
 
@@ -215,11 +220,8 @@ static enum rc step_sealed(struct judge *j, struct err *err)
                paths_words(j->ctx, j->v->protected_changed), run_words(j->ctx, s->sealed));
         struct buf b;
         buf_init(&b, j->ctx, 1 << 20);
-        buf_printf(
-            &b,
-            "%s\nTests, their configuration and the files that define the checks are put back to what they were before the task; the checks must pass then too. Put these files back (new tests may be added) and mend the code instead.\n",
-            j->v->words);
-        feedback_run(j, &b, s->check, s->sealed, feedback_max(j) / 2);
+        buf_printf(&b, "%s\n%s", j->v->words, sealed_advice);
+        feedback_run(&b, s->check, s->sealed, feedback_max(j) / 2);
         feedback_set(j, &b);
         return RC_OK;
     }
@@ -311,7 +313,7 @@ static enum rc step_counts(struct judge *j, struct err *err)
             buf_printf(
                 &b, "%s.\nEvery test that ran before the task must run after it as well, unskipped, and be reported.\n",
                 j->v->words);
-            feedback_run(j, &b, s->check, s->delivered, feedback_max(j) / 2);
+            feedback_run(&b, s->check, s->delivered, feedback_max(j) / 2);
             feedback_set(j, &b);
         }
     }
@@ -403,7 +405,7 @@ static enum rc canary_subject(struct judge *j, struct subject *s, const char **r
 
 static enum rc step_canary(struct judge *j, struct err *err)
 {
-    size_t trusted = 0, unknown = 0;
+    size_t trusted = 0;
     struct buf words;
     buf_init(&words, j->ctx, 64 << 10);
     for (size_t i = 0; i < j->n; i++) {
@@ -417,10 +419,7 @@ static enum rc step_canary(struct judge *j, struct err *err)
         if (j->decided) {
             j->v->canary = "not_trusted";
             j->v->canary_words = j->v->words;
-            feedback_words(
-                j,
-                "The test run must end by itself after all tests, with the assertions as they are. Something in the changed code ends it early, "
-                "replaces assertions or writes results itself: remove that.");
+            feedback_words(j, distrust_advice);
             return RC_OK;
         }
         if (why)
@@ -428,12 +427,10 @@ static enum rc step_canary(struct judge *j, struct err *err)
         else
             buf_printf(&words, "%s%s: goes red when a test that must fail is added", words.n ? "; " : "",
                        s->check->name);
-        unknown += why != NULL;
         trusted += why == NULL;
     }
     j->v->canary = trusted ? "trusted" : "unknown_framework";
     j->v->canary_words = buf_take(&words, j->ctx);
-    (void)unknown;
     return RC_OK;
 }
 
