@@ -293,7 +293,7 @@ static UNUSED void serving_stop(struct serving *s)
     serving_stop_end(s);
 }
 
-static size_t serving_connections(struct serving *s)
+static UNUSED size_t serving_connections(struct serving *s)
 {
     s->connections = SIZE_MAX;
     uv_async_send(&s->async);

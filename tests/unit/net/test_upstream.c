@@ -307,7 +307,7 @@ START_TEST(an_endless_head)
     struct script script;
     script_start(&script, steps);
     struct probe *p = ask(url(script.url, "/"));
-    ck_assert(p->rc != RC_OK && p->heads == 0);
+    ck_assert_msg(p->rc == RC_LIMIT && p->heads == 0, "%s %s", rc_name(p->rc), p->words);
     script_stop(&script);
 }
 END_TEST
