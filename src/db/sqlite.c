@@ -62,6 +62,8 @@ static enum rc held(const struct db_engine *e, const char *seen, struct err *err
 static enum rc device(const struct db_engine *e, sqlite3 *h, const char *seen, struct err *err)
 {
     int system = h ? sqlite3_system_errno(h) : 0;
+    if (system == 0)
+        system = errno; /* not recorded when a commit fails; calls that may fail so begin with errno = 0 */
     if (system == ENOSPC || system == EDQUOT || system == EFBIG)
         return disk_full(e, seen, err);
     if (system == EROFS || system == EACCES || system == EPERM)
@@ -118,6 +120,7 @@ enum rc sqlite_failed(const struct db_engine *e, sqlite3 *h, int code, const cha
 
 enum rc sqlite_exec(const struct db_engine *e, sqlite3 *h, const char *text, struct err *err)
 {
+    errno = 0;
     int code = sqlite3_exec(h, text, NULL, NULL, NULL);
     return code == SQLITE_OK ? RC_OK : sqlite_failed(e, h, sqlite3_extended_errcode(h), text, err);
 }
@@ -294,6 +297,7 @@ static enum rc sqlite_start(struct db_link *l, const char *const *sql, const str
 
 static enum rc sqlite_step(struct db_link *l, bool *ret_row, struct err *err)
 {
+    errno = 0;
     int code = sqlite3_step(l->running->s);
     *ret_row = code == SQLITE_ROW;
     if (code == SQLITE_ROW || code == SQLITE_DONE)
@@ -342,6 +346,7 @@ static int64_t wal_size(const struct db_engine *e)
  * second, and gives up soon when a reader is in the way. */
 static enum rc log_copy(struct db_link *l, bool empty, int patience_ms, struct err *err)
 {
+    errno = 0;
     int code = sqlite3_wal_checkpoint_v2(l->h, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     if (code == SQLITE_OK && empty) {
         sqlite3_busy_timeout(l->h, patience_ms);
