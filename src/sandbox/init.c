@@ -7,6 +7,7 @@
  * allocates for one message at a time. Not here: judging results; the opener does that. */
 #include "base/clock.h"
 #include "os/frame.h"
+#include "os/path.h"
 #include "os/proc.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/words.h"
@@ -447,9 +448,9 @@ static bool descriptors_settle(void)
 static bool arguments_take(int argc, char **argv)
 {
     int64_t *const numbers[] = {&self.processes, &self.cpu_seconds, &self.file_bytes, &self.memory_bytes};
-    if (argc != 7 || (strcmp(argv[2], "sealed") != 0 && strcmp(argv[2], "plain") != 0))
+    self.plain = argc == 8 && strcmp(argv[2], "plain") == 0;
+    if (!self.plain && (argc != 7 || strcmp(argv[2], "sealed") != 0))
         return false;
-    self.plain = strcmp(argv[2], "plain") == 0;
     for (int i = 0; i < 4; i++)
         if (!str_int(str_of(argv[3 + i]), 0, INT64_MAX, numbers[i]))
             return false;
@@ -490,7 +491,9 @@ int sandbox_init_main(int argc, char **argv)
         return 1;
     hello();
     serve();
-    if (self.plain)
+    if (self.plain) {
         end_descendants();
+        (void)!path_remove_tree(argv[7], NULL); /* the temporary folder of the commands */
+    }
     _exit(0);
 }

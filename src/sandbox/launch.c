@@ -18,6 +18,7 @@
 enum {
     FD_LOG = 2,
     FD_SECCOMP = ROOM_CONTROL_FD + 1,
+    FD_LIFE,
     FD_FIRST_FREE,
     FD_ASIDE = 64, /* sources are moved above this before they are put in their places */
     FILES_SOFT = 4096,
@@ -42,12 +43,14 @@ static bool fd_move(int *fd)
  */
 static bool fds_arrange(const struct launch *l)
 {
-    int log = l->log, control = l->control, seccomp = l->seccomp;
+    int log = l->log, control = l->control, seccomp = l->seccomp, life = l->life;
     int nothing = open("/dev/null", O_RDWR);
-    if (nothing < 0 || !fd_move(&nothing) || !fd_move(&log) || !fd_move(&control) || !fd_move(&seccomp))
+    if (nothing < 0 || !fd_move(&nothing) || !fd_move(&log) || !fd_move(&control) || !fd_move(&seccomp) ||
+        !fd_move(&life))
         return false;
     return dup2(nothing, 0) == 0 && dup2(nothing, 1) == 1 && dup2(log, FD_LOG) == FD_LOG &&
            dup2(control, ROOM_CONTROL_FD) == ROOM_CONTROL_FD && dup2(seccomp, FD_SECCOMP) == FD_SECCOMP &&
+           dup2(life, FD_LIFE) == FD_LIFE && fcntl(FD_LIFE, F_SETFD, FD_CLOEXEC) == 0 &&
            syscall(SYS_close_range, FD_FIRST_FREE, ~0u, 0u) == 0;
 }
 
@@ -78,6 +81,29 @@ static void limit_lower(int resource, rlim_t soft, rlim_t hard)
     now.rlim_max = now.rlim_max < hard ? now.rlim_max : hard;
     now.rlim_cur = soft < now.rlim_max ? soft : now.rlim_max;
     (void)setrlimit((__rlimit_resource_t)resource, &now);
+}
+
+/* Bubblewrap's inner process first waits for its outer one, and does not yet end with it: were the outer killed at that
+ * moment, the inner would wait for ever. So a small process watches until init is there, and ends the launcher's group
+ * when the opener goes or gives up. It is bubblewrap's child, which reaps it. */
+static enum rc guard_start(struct err *err)
+{
+    pid_t group = getpgrp(), pid = fork();
+    if (pid < 0)
+        return err_sys(err, errno, "Could not start the process that watches the start of a sandbox");
+    if (pid > 0)
+        return RC_OK;
+    char byte;
+    ssize_t n;
+    setsid(); /* out of the group, and deaf to the terminal */
+    if (dup2(FD_LIFE, 0) != 0 || syscall(SYS_close_range, 1, ~0u, 0u) < 0)
+        _exit(1);
+    do {
+        n = read(0, &byte, 1);
+    } while (n < 0 && errno == EINTR);
+    if (n != 1)
+        kill(-group, SIGKILL);
+    _exit(0);
 }
 
 /* ---- where the inner user can reach them ---- */
@@ -189,7 +215,8 @@ static enum rc launch_prepare(const struct launch *l, pid_t opener, struct args 
     if (rc != RC_OK)
         return rc;
     die_with(opener);
-    return bwrap_args(l, &s, a, err);
+    rc = guard_start(err);
+    return rc == RC_OK ? bwrap_args(l, &s, a, err) : rc;
 }
 
 static void failure_send(const struct err *err)
@@ -212,7 +239,7 @@ static _Noreturn void launch_main(const struct launch *l, pid_t opener)
     struct err err = {0};
     die_with(opener);
     signals_default();
-    if (!fds_arrange(l))
+    if (setpgid(0, 0) < 0 || !fds_arrange(l))
         _exit(127);
     struct args a = {.ctx = mem_root()};
     if (launch_prepare(l, opener, &a, &err) == RC_OK) {

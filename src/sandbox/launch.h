@@ -21,6 +21,8 @@ struct launch {
     bool watch_memory;           /* no control group limits it: init watches */
     bool disable_userns;         /* bubblewrap knows --disable-userns */
     int control, log, seccomp;   /* the child's ends; they stay the caller's */
+    int life; /* read end of a pipe whose other end only the opener has: a byte says that init is there, its end that
+                 the start is over */
 };
 enum { LAUNCH_AGENT_UID = 1000, LAUNCH_VERIFIER_UID = 1001 }; /* as seen inside */
 

@@ -26,6 +26,7 @@ enum {
     END_DEADLINE_MS = 10000,  /* after KILL; a process in an uninterruptible wait may outlast it */
     COUNT_DEADLINE_MS = 1000, /* a fork bomb may keep init from answering */
     OWN_PROCESSES = 2,        /* bubblewrap and init, in the control group with the rest */
+    START_PROCESSES = 3,      /* and the guard of the start */
     LOG_TEXT_MAX = 600,       /* of what bubblewrap said */
     UID_BASE_DEFAULT = 64810,
 };
@@ -223,7 +224,7 @@ static int sandbox_end(struct sandbox *sb)
     gone = cgroup_close(sb->cgroup, left > 100 ? (int)left : 100) && gone;
     sb->cgroup = NULL;
     if (sb->plain_tmp)
-        (void)!path_remove_tree(sb->plain_tmp, NULL);
+        (void)!path_remove_tree(sb->plain_tmp, NULL); /* init does so too, when we are killed */
     if (!gone)
         log_warn("Something in a sandbox outlived its end by %d ms", END_DEADLINE_MS);
     return 0;
@@ -396,7 +397,7 @@ static struct sandbox_limits limits_fill(const struct sandbox_limits *given)
 static enum rc group_open(struct sandbox *sb, const struct room_way *way, const struct sandbox_spec *spec,
                           const struct sandbox_limits *limits, struct err *err)
 {
-    struct cgroup_limits l = {limits->memory_bytes, limits->processes + OWN_PROCESSES};
+    struct cgroup_limits l = {limits->memory_bytes, limits->processes + START_PROCESSES};
     if (way->place.kind == CGROUP_NONE)
         return RC_OK;
     return cgroup_open(sb, &way->place, spec->label ? spec->label : "sandbox", &l, &sb->cgroup, err);
@@ -408,6 +409,7 @@ static enum rc open_sealed(struct sandbox *sb, const struct room_way *way, const
     CLEANUP_FD int theirs = -1;
     CLEANUP_FD int filter = -1;
     CLEANUP_FD int log = memfd_create("log", MFD_CLOEXEC);
+    int life[2];
     struct launch l = {.spec = spec,
                        .limits = limits_fill(&spec->limits),
                        .rung = way->rung,
@@ -415,8 +417,11 @@ static enum rc open_sealed(struct sandbox *sb, const struct room_way *way, const
                        .program = room_program(sb),
                        .map = way->map,
                        .disable_userns = way->disable_userns};
-    if (log < 0)
+    if (log < 0 || pipe2(life, O_CLOEXEC) < 0)
         return err_sys(err, errno, "Could not start a sandbox");
+    CLEANUP_FD int life_theirs = life[0];
+    CLEANUP_FD int life_ours = life[1]; /* closed on every return: the guard then ends a start that failed */
+    l.life = life_theirs;
     l.uid = way->rung == RUNG_REAL_UID ? uid_base + (uid_t)spec->user : 1 + (uid_t)spec->user;
     enum rc rc = filter_get(spec->debug, &filter, err);
     if (rc == RC_OK)
@@ -447,6 +452,8 @@ static enum rc open_sealed(struct sandbox *sb, const struct room_way *way, const
     sb->init_fd = sb->init > 0 ? (int)syscall(SYS_pidfd_open, sb->init, 0u) : -1;
     if (sb->init_fd < 0 || !sandbox_alive(sb))
         return err_set(err, RC_UNAVAILABLE, "The first process of the sandbox could not be watched");
+    if (write(life_ours, &(char){ROOM_READY}, 1) != 1)
+        return err_set(err, RC_UNAVAILABLE, "The guard of the start has gone");
     return RC_OK;
 }
 
@@ -481,6 +488,7 @@ static enum rc open_plain(struct sandbox *sb, const struct room_way *way, const 
                           mem_printf(sb, "%lld", (long long)limits.cpu_seconds),
                           mem_printf(sb, "%lld", (long long)limits.file_bytes),
                           "0",
+                          tmp,
                           NULL};
     struct proc_spec start = {.argv = argv,
                               .fds = {-1, -1, -1, theirs},
