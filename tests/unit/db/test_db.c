@@ -392,6 +392,29 @@ START_TEST(more_threads_than_readers)
 }
 END_TEST
 
+/* What makes a commit durable and cheap is a setting of the connection; losing one shows only when the power fails. */
+static enum rc settings_read(struct db_conn *c, void *arg, struct err *err)
+{
+    DB_SQL(synchronous, "PRAGMA synchronous");
+    DB_SQL(automatic, "PRAGMA wal_autocheckpoint");
+    DB_SQL(references, "PRAGMA foreign_keys");
+    int64_t *ret = arg;
+    enum rc rc = db_one_int(c, &synchronous, DB_NONE, &ret[0], err);
+    if (!rc)
+        rc = db_one_int(c, &automatic, DB_NONE, &ret[1], err);
+    return rc ? rc : db_one_int(c, &references, DB_NONE, &ret[2], err);
+}
+
+START_TEST(commits_are_durable)
+{
+    int64_t settings[3] = {-1, -1, -1};
+    ck_assert_int_eq(db_write(db, settings_read, settings, NULL), RC_OK);
+    ck_assert_int_eq(settings[0], 2); /* FULL */
+    ck_assert_int_eq(settings[1], 0);
+    ck_assert_int_eq(settings[2], 1);
+}
+END_TEST
+
 static int64_t log_size(void)
 {
     char path[128];
@@ -431,6 +454,7 @@ int main(void)
     tcase_add_test(tc, failed_commit_fails_its_group);
     tcase_add_test(tc, closing_runs_what_is_queued);
     tcase_add_test(tc, more_threads_than_readers);
+    tcase_add_test(tc, commits_are_durable);
     tcase_add_test(tc, log_is_emptied);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
