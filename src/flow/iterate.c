@@ -169,6 +169,8 @@ static enum next iterate_agent(struct run *run, struct err *err)
         }
         if (rc == RC_OK)
             rc = err->rc ? err->rc : RC_UPSTREAM;
+        if (res.end == AGENT_LIMIT && !run->limit_kind)
+            rc = RC_DENIED; /* the provider's own account is empty: no waiting helps */
         next = run_model_failed(run, rc, res.retry_after_s, err);
         if (next != NEXT_GO)
             return next;
