@@ -22,7 +22,7 @@ struct hand {
     int root;
     uid_t uid;
     gid_t gid;
-    bool open_up; /* the owner may read and write everything: for taking a tree back */
+    bool open_up; /* the owner may read files and change folders: for taking a tree back */
     int failed;   /* errno of the first failure */
     char path[PATH_MAX];
     unsigned copies;
@@ -76,24 +76,30 @@ static bool unshare_file(struct hand *h, const char *path, const struct stat *st
     return false;
 }
 
-static bool change(struct hand *h, const char *path, const struct stat *seen)
+/* What the owner of a tree taken back needs to read it and to remove it. */
+static mode_t mode_open(const struct stat *st)
 {
-    struct stat st = *seen;
-    bool changes =
-        st.st_uid != h->uid || st.st_gid != h->gid || (h->open_up && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)));
-    if (!changes)
-        return true;
-    if (S_ISREG(st.st_mode) && st.st_nlink > 1 && !unshare_file(h, path, &st))
-        return false;
-    CLEANUP_FD int fd = open_entry(h, path, O_PATH);
-    if (fd < 0 || fchownat(fd, "", h->uid, h->gid, AT_EMPTY_PATH) < 0)
-        return false;
-    if (!h->open_up || S_ISLNK(st.st_mode))
-        return true;
-    mode_t want = (st.st_mode & 0777) | (S_ISDIR(st.st_mode) ? 0700 : 0600);
-    char self[32];
+    return (st->st_mode & 0777) | (S_ISDIR(st->st_mode) ? 0700 : 0400);
+}
+
+static bool mode_set(int fd, mode_t mode)
+{
+    char self[32]; /* fchmod does not take a descriptor opened with O_PATH */
     snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-    return want == (st.st_mode & 07777) || chmod(self, want) == 0;
+    return chmod(self, mode) == 0;
+}
+
+static bool change(struct hand *h, const char *path, const struct stat *st)
+{
+    bool owner = st->st_uid != h->uid || st->st_gid != h->gid, plain = S_ISREG(st->st_mode) || S_ISDIR(st->st_mode);
+    bool mode = h->open_up && plain && mode_open(st) != (st->st_mode & 07777);
+    if (!owner && !mode)
+        return true;
+    if (S_ISREG(st->st_mode) && st->st_nlink > 1 && !unshare_file(h, path, st) && (errno != EACCES || owner))
+        return false; /* EACCES: ours, but closed to ourselves; only its mode changes, and only towards us */
+    CLEANUP_FD int fd = open_entry(h, path, O_PATH);
+    return fd >= 0 && (!owner || fchownat(fd, "", h->uid, h->gid, AT_EMPTY_PATH) == 0) &&
+           (!mode || mode_set(fd, mode_open(st)));
 }
 
 static int visit(void *arg, const char *path, enum path_kind kind, const struct stat *st)

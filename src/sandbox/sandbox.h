@@ -105,8 +105,8 @@ void sandbox_set_uid_base(uid_t base);
  * newuidmap. A file that has other names (hard links) is copied first, so that a file elsewhere never changes hands. No
  * sandbox may be open on the tree. */
 MUST_USE enum rc sandbox_give(const char *dir, enum sandbox_user user, struct err *err);
-/* Takes it back: everything belongs to the opening process, which may read and write every file and folder (u+rwX);
- * set-user-id bits are gone. */
+/* Takes it back: everything belongs to the opening process, which may read every file and change every folder (files
+ * u+r, folders u+rwx); set-user-id bits are gone. */
 MUST_USE enum rc sandbox_take(const char *dir, struct err *err);
 
 /* Role "init": called by main when argv[1] is "init", before anything else is set up. The program that is re-executed
