@@ -70,7 +70,7 @@ static enum rc tokens_admit(const struct hold *h, int64_t used, int64_t limit, s
             "The limit of %" PRId64 " tokens would be passed: %" PRId64
             " are used or held, the next request may take %" PRId64 ".",
             limit, used, h->tokens);
-    err_hint(err, "Raise it and go on with: nightmill resume %s --max-tokens %" PRId64, h->task_id,
+    err_hint(err, "Raise it and go on with: nightmill resume %s --tokens %" PRId64, h->task_id,
              money_add(used, money_add(h->tokens, h->tokens)));
     return RC_LIMIT;
 }

@@ -104,7 +104,8 @@ enum rc price_find(mem *ctx, struct store *s, const char *model, int64_t at_ns, 
     if (rc != RC_NOT_FOUND)
         return rc;
     err_set(err, rc, "There is no price for the model %.100s.", model);
-    err_hint(err, "Set one (per million tokens) with: nightmill price set %.100s --input 3.00 --output 15.00", model);
+    err_hint(err, "Set one (per million tokens) with: nightmill config price %.100s --input 3.00 --output 15.00",
+             model);
     return rc;
 }
 

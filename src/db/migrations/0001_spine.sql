@@ -30,7 +30,9 @@ CREATE TABLE task (
 ) STRICT;
 CREATE INDEX task_state ON task (state, number);
 CREATE INDEX task_repo ON task (repo, number);
+CREATE INDEX task_repo_state ON task (repo, state, number);
 CREATE INDEX task_active ON task (number) WHERE state NOT IN ('done', 'unproven', 'stopped', 'failed');
+CREATE INDEX task_repo_active ON task (repo, number) WHERE state NOT IN ('done', 'unproven', 'stopped', 'failed');
 
 -- What may be long: kept apart, so that counting events does not rewrite it.
 CREATE TABLE task_text (

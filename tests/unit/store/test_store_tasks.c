@@ -241,13 +241,20 @@ START_TEST(lists_use_their_indexes)
     DB_SQL(events,
            "EXPLAIN QUERY PLAN SELECT data FROM event WHERE task_id = $1 AND number > $2 ORDER BY number LIMIT $3");
     DB_SQL(held, "EXPLAIN QUERY PLAN SELECT sum(amount) FROM hold WHERE task_id = $1 AND state IN ('open', 'kept')");
+    DB_SQL(repo_state, "EXPLAIN QUERY PLAN SELECT id FROM task t WHERE t.repo = $3 AND t.state = $4 AND t.number < $1"
+                       " ORDER BY t.number DESC LIMIT $2");
+    DB_SQL(repo_active,
+           "EXPLAIN QUERY PLAN SELECT id FROM task t WHERE t.repo = $3 AND t.state NOT IN ('done', 'unproven',"
+           " 'stopped', 'failed') AND t.number < $1 ORDER BY t.number DESC LIMIT $2");
     const struct {
         const char *const *sql;
         int parameters;
         const char *index;
     } plans[] = {{&active, 2, "task_active"},
                  {&state, 3, "task_state"},
-                 {&repo, 3, "task_repo"},
+                 {&repo, 3, "task_repo "},
+                 {&repo_state, 4, "task_repo_state"},
+                 {&repo_active, 3, "task_repo_active"},
                  {&events, 3, "sqlite_autoindex_event_1"},
                  {&held, 1, "hold_live"}};
     struct plan {
@@ -260,7 +267,7 @@ START_TEST(lists_use_their_indexes)
     WRITE(insert_many, NULL);
     for (size_t i = 0; i < sizeof plans / sizeof plans[0]; i++) {
         DB_READER struct db_conn *c = db_reader(store_db(s));
-        struct db_arg args[3] = {db_int(1000), db_int(10), db_text("x")};
+        struct db_arg args[4] = {db_int(1000), db_int(10), db_text("x"), db_text("y")};
         struct plan *rows;
         size_t n;
         ck_assert_int_eq(db_all(root, c, plans[i].sql, (struct db_args){.v = args, .n = (size_t)plans[i].parameters},
