@@ -9,7 +9,7 @@ static const struct {
     int (*main)(int argc, char **argv);
 } roles[] = {
     {"keeper", role_keeper},     {"server", role_server},         {"runner", role_runner},
-    {"init", sandbox_init_main}, {"launch", sandbox_launch_main},
+    {"init", sandbox_init_main},
 };
 
 int main(int argc, char **argv)
