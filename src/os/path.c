@@ -74,7 +74,8 @@ static enum rc path_check(const char *path, struct err *err)
         return err_set(err, RC_INVALID, "The path is too long");
     if (path[0] == '/') {
         err_set(err, RC_DENIED, "The path %s leads out of the folder", path);
-        return err_hint(err, "Use a path relative to the folder.");
+        err_hint(err, "Use a path relative to the folder.");
+        return RC_DENIED;
     }
     return RC_OK;
 }
@@ -371,7 +372,8 @@ enum rc path_write(int root, const char *path, struct str contents, mode_t mode,
         }
         if (rc == RC_NOT_FOUND && hop > 0) {
             err_set(err, RC_DENIED, "The path %s is a link to a file that does not exist", path);
-            return err_hint(err, "Remove the link first, or write to the place that it names.");
+            err_hint(err, "Remove the link first, or write to the place that it names.");
+            return RC_DENIED;
         }
         if (rc != RC_OK && rc != RC_NOT_FOUND)
             return rc;
@@ -551,7 +553,8 @@ enum rc path_remove_tree(const char *path, struct err *err)
         return RC_OK;
     if (r.failed == EXDEV || r.failed == EBUSY) {
         err_set(err, RC_CONFLICT, "Could not remove %s: something is mounted at %s in it", path, r.name);
-        return err_hint(err, "Unmount it and try again.");
+        err_hint(err, "Unmount it and try again.");
+        return RC_CONFLICT;
     }
     return err_sys(err, r.failed, "Could not remove %s: %s", path, r.name);
 }
@@ -712,7 +715,9 @@ enum rc path_lock(const char *path, int *ret_fd, pid_t *ret_holder, struct err *
         if (ret_holder)
             *ret_holder = holder;
         err_set(err, RC_CONFLICT, "The lock %s is held by another process", path);
-        return holder ? err_detail(err, "Process %d holds it.", (int)holder) : RC_CONFLICT;
+        if (holder)
+            err_detail(err, "Process %d holds it.", (int)holder);
+        return RC_CONFLICT;
     }
     char text[32];
     int n = snprintf(text, sizeof text, "%d\n", (int)getpid());
