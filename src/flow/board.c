@@ -699,7 +699,7 @@ enum rc board_due(mem *ctx, const struct board *b, struct board_due **ret, size_
     for (size_t s = 0; s < 3; s++) {
         struct task *tasks;
         size_t got;
-        struct task_filter f = {.state = states[s], .limit = 1000};
+        struct task_filter f = {.state = states[s], .limit = 1000, .brief = true};
         enum rc rc = task_list(ctx, b->store, &f, &tasks, &got, err);
         if (rc != RC_OK)
             return rc;

@@ -37,6 +37,20 @@ struct link {
     mem *inputs_ctx;
 };
 
+/* Held by the thread whenever it is not waiting: a fork of the main thread (sandboxes, git) then never catches it in the
+ * middle of an allocation, whose locks the child would inherit. */
+static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER;
+
+static void busy_hold(void)
+{
+    pthread_mutex_lock(&busy);
+}
+
+static void busy_release(void)
+{
+    pthread_mutex_unlock(&busy);
+}
+
 static int unix_connect(const char *path)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -249,6 +263,7 @@ static void *link_main(void *arg)
         pthread_mutex_unlock(&l->lock);
         if (quit)
             break;
+        busy_hold();
         if (l->sock < 0) {
             link_reconnect(l);
             mem_free(ctx);
@@ -258,16 +273,20 @@ static void *link_main(void *arg)
         if (l->sock >= 0)
             link_send_pending(l);
         struct pollfd fds[2] = {{.fd = l->wake_fd, .events = POLLIN}, {.fd = l->sock, .events = POLLIN}};
-        if (poll(fds, l->sock < 0 ? 1 : 2, link_poll_ms(l)) < 0)
+        int wait_ms = link_poll_ms(l);
+        busy_release();
+        if (poll(fds, l->sock < 0 ? 1 : 2, wait_ms) < 0)
             continue;
         uint64_t drained;
         if (fds[0].revents && read(l->wake_fd, &drained, sizeof drained) < 0)
             continue;
+        busy_hold();
         if (l->sock >= 0 && fds[1].revents && !link_read(l, &in)) {
             pthread_mutex_lock(&l->lock);
             link_drop(l);
             pthread_mutex_unlock(&l->lock);
         }
+        busy_release();
     }
     mem_free(ctx);
     return NULL;
@@ -340,7 +359,10 @@ enum rc link_open(mem *ctx, const char *socket_path, const char *task_id, const 
         .spec = json_get(welcome, "spec"),
         .inputs = json_get(welcome, "inputs"),
     };
-    if (pthread_create(&l->thread, NULL, link_main, l) != 0) {
+    static bool guarded;
+    if (!guarded)
+        guarded = pthread_atfork(busy_hold, busy_release, busy_release) == 0;
+    if (!guarded || pthread_create(&l->thread, NULL, link_main, l) != 0) {
         mem_free(l);
         return err_set(err, RC_UNAVAILABLE, "could not start a thread");
     }

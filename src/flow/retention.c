@@ -25,7 +25,7 @@ enum rc retention_run(const struct board *b, int64_t now_ns, int64_t keep_s, int
     static const char *const states[] = {"done", "unproven"};
     *ret_n = 0;
     for (size_t s = 0; s < sizeof states / sizeof *states; s++) {
-        struct task_filter f = {.state = states[s], .limit = PAGE};
+        struct task_filter f = {.state = states[s], .limit = PAGE, .brief = true};
         size_t n;
         do {
             CLEANUP_MEM mem *tmp = mem_root();
