@@ -374,11 +374,11 @@ fail_make:
     return rc;
 }
 
-int cgroup_join(const struct cgroup *cg)
+int cgroup_add(const struct cgroup *cg, pid_t pid)
 {
-    int failed = cg->memory ? file_put(cg->memory, "cgroup.procs", "0") : 0;
+    int failed = cg->memory ? number_put(cg->memory, "cgroup.procs", pid) : 0;
     if (!failed && cg->pids && cg->pids != cg->memory)
-        failed = file_put(cg->pids, "cgroup.procs", "0");
+        failed = number_put(cg->pids, "cgroup.procs", pid);
     return failed;
 }
 

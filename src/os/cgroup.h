@@ -32,8 +32,9 @@ struct cgroup;
 /* Makes a group. Belongs to ctx; call cgroup_close before ctx is freed, or the folder stays until a sweep. */
 MUST_USE enum rc cgroup_open(mem *ctx, const struct cgroup_place *place, const char *label,
                              const struct cgroup_limits *limits, struct cgroup **ret, struct err *err);
-/* Moves the calling process into the group. Async-signal-safe: for use between fork and exec. 0 or an errno. */
-int cgroup_join(const struct cgroup *cg);
+/* Moves a process into the group; what it starts later is inside too. 0 or an errno (ESRCH: it has ended). The kernel
+ * waits for a grace period here, some 10 ms, when nothing was moved just before: let something else run meanwhile. */
+int cgroup_add(const struct cgroup *cg, pid_t pid);
 /* Processes inside; with ret_pids (may be NULL) the first `max` of them. */
 size_t cgroup_list(const struct cgroup *cg, pid_t *ret_pids, size_t max);
 struct cgroup_events {

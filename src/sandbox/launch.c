@@ -201,9 +201,6 @@ static enum rc bwrap_args(const struct launch *l, const struct sources *s, struc
 
 static enum rc launch_prepare(const struct launch *l, pid_t opener, struct args *a, struct err *err)
 {
-    int failed = l->cgroup ? cgroup_join(l->cgroup) : 0;
-    if (failed)
-        return err_sys(err, failed, "Could not join the control group of the sandbox");
     limit_lower(RLIMIT_CORE, 0, 0);
     limit_lower(RLIMIT_NOFILE, FILES_SOFT, FILES_HARD);
     struct sources s = {.paths = mem_array(a->ctx, const char *, l->spec->mount_count + 1),

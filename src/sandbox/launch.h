@@ -1,11 +1,10 @@
 /* The launcher: a forked child of the opener that becomes bubblewrap.
  *
- * It joins the control group, sets limits, puts the mount sources where the inner user can reach them, becomes that
+ * It sets limits, puts the mount sources where the inner user can reach them, becomes that
  * user as far as the rung allows, and executes bubblewrap, which executes init. It is forked and not re-executed: the
  * opener is a small process, and loading this program's libraries once more would cost more than the rest of the start.
  */
 #pragma once
-#include "os/cgroup.h"
 #include "sandbox/idmap.h"
 #include "sandbox/sandbox.h"
 
@@ -14,13 +13,12 @@ struct launch {
     struct sandbox_limits limits; /* no zeros */
     enum sandbox_rung rung;       /* not RUNG_NONE */
     const char *bwrap, *program;
-    struct idmap map;            /* RUNG_SUB_UID */
-    uid_t uid;                   /* RUNG_REAL_UID: becomes this; RUNG_SUB_UID: this one in the namespace */
-    const struct cgroup *cgroup; /* NULL: none */
-    bool limit_processes;        /* no control group counts them */
-    bool watch_memory;           /* no control group limits it: init watches */
-    bool disable_userns;         /* bubblewrap knows --disable-userns */
-    int control, log, seccomp;   /* the child's ends; they stay the caller's */
+    struct idmap map;          /* RUNG_SUB_UID */
+    uid_t uid;                 /* RUNG_REAL_UID: becomes this; RUNG_SUB_UID: this one in the namespace */
+    bool limit_processes;      /* no control group counts them */
+    bool watch_memory;         /* no control group limits it: init watches */
+    bool disable_userns;       /* bubblewrap knows --disable-userns */
+    int control, log, seccomp; /* the child's ends; they stay the caller's */
     int life; /* read end of a pipe whose other end only the opener has: a byte says that init is there, its end that
                  the start is over */
 };

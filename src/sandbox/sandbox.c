@@ -403,6 +403,16 @@ static enum rc group_open(struct sandbox *sb, const struct room_way *way, const 
     return cgroup_open(sb, &way->place, spec->label ? spec->label : "sandbox", &l, &sb->cgroup, err);
 }
 
+/* While the process starts up, and again for init: bubblewrap may have started it before it was moved itself. Commands
+ * come only later, so that nothing of theirs is ever outside. */
+static enum rc group_add(struct sandbox *sb, pid_t pid, struct err *err)
+{
+    int failed = sb->cgroup ? cgroup_add(sb->cgroup, pid) : 0;
+    if (failed == 0 || failed == ESRCH) /* gone: whoever waits for it says why */
+        return RC_OK;
+    return err_sys(err, failed, "Could not move a sandbox into its control group");
+}
+
 static enum rc open_sealed(struct sandbox *sb, const struct room_way *way, const struct sandbox_spec *spec,
                            int deadline_ms, struct err *err)
 {
@@ -430,7 +440,6 @@ static enum rc open_sealed(struct sandbox *sb, const struct room_way *way, const
         rc = group_open(sb, way, spec, &l.limits, err);
     if (rc != RC_OK)
         return rc;
-    l.cgroup = sb->cgroup;
     l.limit_processes = !sb->cgroup || !way->place.pids;
     l.watch_memory = !sb->cgroup || !way->place.memory;
     l.control = theirs;
@@ -446,7 +455,11 @@ static enum rc open_sealed(struct sandbox *sb, const struct room_way *way, const
         kill(sb->outer, SIGKILL);
         return rc;
     }
-    rc = hello_wait(sb, log, deadline_ms, err);
+    rc = group_add(sb, sb->outer, err);
+    if (rc == RC_OK)
+        rc = hello_wait(sb, log, deadline_ms, err);
+    if (rc == RC_OK)
+        rc = group_add(sb, sb->init, err);
     if (rc != RC_OK)
         return rc;
     sb->init_fd = sb->init > 0 ? (int)syscall(SYS_pidfd_open, sb->init, 0u) : -1;
@@ -455,12 +468,6 @@ static enum rc open_sealed(struct sandbox *sb, const struct room_way *way, const
     if (write(life_ours, &(char){ROOM_READY}, 1) != 1)
         return err_set(err, RC_UNAVAILABLE, "The guard of the start has gone");
     return RC_OK;
-}
-
-static int plain_join(void *arg)
-{
-    errno = cgroup_join(arg);
-    return errno;
 }
 
 /* For spec->without. The group, where there is one, is only for finding what is left. */
@@ -490,18 +497,14 @@ static enum rc open_plain(struct sandbox *sb, const struct room_way *way, const 
                           "0",
                           tmp,
                           NULL};
-    struct proc_spec start = {.argv = argv,
-                              .fds = {-1, -1, -1, theirs},
-                              .fd_count = 4,
-                              .new_session = true,
-                              .before_exec = sb->cgroup ? plain_join : NULL,
-                              .arg = sb->cgroup};
+    struct proc_spec start = {.argv = argv, .fds = {-1, -1, -1, theirs}, .fd_count = 4, .new_session = true};
     rc = proc_start(&start, &sb->outer, &sb->outer_fd, err);
     if (rc != RC_OK)
         return rc;
     close(fd_take(&theirs));
     sb->init = sb->outer;
-    return hello_wait(sb, -1, deadline_ms, err);
+    rc = group_add(sb, sb->outer, err);
+    return rc == RC_OK ? hello_wait(sb, -1, deadline_ms, err) : rc;
 }
 
 enum rc room_open(mem *ctx, const struct room_way *way, const struct sandbox_spec *spec, int deadline_ms,

@@ -4,6 +4,7 @@
  * copied, folders bound, the users' file is written anew. Bubblewrap looks at the mount table after each bind, so small
  * files are copied into its own root, which becomes read-only, rather than bound. */
 #include "sandbox/launch.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -19,22 +20,19 @@ enum { ETC_FILE_MAX = 4 << 20 }; /* a larger table is left out */
 static const char *const root_names[] = {"/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin"};
 
 static const char *const etc_files[] = {
-    "/etc/ld.so.cache",    "/etc/ld.so.conf",     "/etc/protocols",      "/etc/services",    "/etc/mime.types",
-    "/etc/magic",          "/etc/timezone",       "/etc/debian_version", "/etc/lsb-release", "/etc/os-release",
-    "/etc/localtime",      "/etc/locale.alias",   "/etc/inputrc",        "/etc/host.conf",   "/etc/gai.conf",
-    "/etc/shells",         "/etc/redhat-release", "/etc/fpc.cfg",        "/etc/rpc",         "/etc/networks",
-    "/etc/ssl/openssl.cnf"};
+    "/etc/ld.so.cache",    "/etc/protocols",      "/etc/services",    "/etc/mime.types", "/etc/magic",
+    "/etc/timezone",       "/etc/debian_version", "/etc/lsb-release", "/etc/os-release", "/etc/localtime",
+    "/etc/locale.alias",   "/etc/inputrc",        "/etc/host.conf",   "/etc/gai.conf",   "/etc/shells",
+    "/etc/redhat-release", "/etc/fpc.cfg",        "/etc/rpc",         "/etc/networks",   "/etc/ssl/openssl.cnf"};
 
 /* Patterns. No private keys, no package managers' settings (they may hold tokens). */
 static const char *const etc_folders[] = {"/etc/alternatives",
                                           "/etc/ssl/certs",
                                           "/etc/pki/tls/certs",
                                           "/etc/pki/ca-trust/extracted",
-                                          "/etc/ld.so.conf.d",
                                           "/etc/java-*",
                                           "/etc/maven",
                                           "/etc/perl",
-                                          "/etc/python3*",
                                           "/etc/php",
                                           "/etc/fonts",
                                           "/etc/xml",
@@ -105,13 +103,25 @@ static void add_file(struct args *a, const char *path)
         close(fd);
 }
 
+/* Worth a mount: readable by everybody and not empty. */
+static bool is_folder_with_files(const char *path)
+{
+    struct stat st;
+    bool found = false;
+    DIR *d = stat(path, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & S_IROTH) ? opendir(path) : NULL;
+    for (struct dirent *e; d && !found && (e = readdir(d));)
+        found = e->d_name[0] != '.';
+    if (d)
+        closedir(d);
+    return found;
+}
+
 static void add_folders(struct args *a, const char *pattern)
 {
     glob_t found;
     if (glob(pattern, GLOB_NOSORT, NULL, &found) == 0)
         for (size_t i = 0; i < found.gl_pathc; i++) {
-            struct stat st;
-            if (stat(found.gl_pathv[i], &st) < 0 || !S_ISDIR(st.st_mode) || !(st.st_mode & S_IROTH))
+            if (!is_folder_with_files(found.gl_pathv[i]))
                 continue;
             const char *path = mem_str(a->ctx, found.gl_pathv[i]);
             args_add(a, "--ro-bind", path, path, NULL);

@@ -1,0 +1,116 @@
+/* How long a sandbox takes from sandbox_open to the first byte of a command and back to nothing, beside plain
+ * bubblewrap with the same namespaces: medians of 60, interleaved, so that a busy machine burdens all alike. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "os/proc.h"
+#include "sandbox/sandbox.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ROUNDS = 60 };
+enum { PLAIN, MINIMAL, OPEN, FIRST, NEXT, CLOSE, KINDS };
+static const char *const words[KINDS] = {[PLAIN] = "bwrap, new namespaces, /usr /proc /dev /tmp, true",
+                                         [MINIMAL] = "fork, exec, true",
+                                         [OPEN] = "sandbox_open",
+                                         [FIRST] = "first command (/bin/true)",
+                                         [NEXT] = "next command (/bin/true)",
+                                         [CLOSE] = "sandbox_close"};
+static int64_t took[KINDS][ROUNDS];
+
+static int by_size(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void must(enum rc rc, const struct err *err)
+{
+    if (rc == RC_OK)
+        return;
+    fprintf(stderr, "bench_sandbox: %s %s %s\n", err->sentence, err->detail, err->hint);
+    exit(1);
+}
+
+static int64_t time_of(const char *const *argv)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct err err = {0};
+    struct proc_spec spec = {.argv = argv, .new_session = true};
+    struct proc_result r;
+    int64_t start = clock_mono_ns();
+    must(proc_run(tmp, &spec, (struct str){0}, 1000, 20000, -1, &r, &err), &err);
+    if (r.exit_code != 0)
+        must(err_set(&err, RC_IO, "%s failed: %.*s", argv[0], STR_FMT(r.err)), &err);
+    return clock_mono_ns() - start;
+}
+
+static int64_t run_true(mem *ctx, struct sandbox *sb)
+{
+    const char *const argv[] = {"/bin/true", NULL};
+    struct sandbox_command cmd = {.argv = argv, .timeout_ms = 20000, .cancel_fd = -1, .out_fd = -1};
+    struct sandbox_result r;
+    struct err err = {0};
+    int64_t start = clock_mono_ns();
+    must(sandbox_run(ctx, sb, &cmd, &r, &err), &err);
+    return clock_mono_ns() - start;
+}
+
+static void round_of(int i, const char *dir)
+{
+    static const char *const bare[] = {"/bin/true", NULL};
+    static const char *const plain[] = {"bwrap",         "--unshare-all", "--die-with-parent",
+                                        "--new-session", "--as-pid-1",    "--uid",
+                                        "1000",          "--ro-bind",     "/usr",
+                                        "/usr",          "--symlink",     "usr/lib",
+                                        "/lib",          "--symlink",     "usr/lib64",
+                                        "/lib64",        "--symlink",     "usr/bin",
+                                        "/bin",          "--proc",        "/proc",
+                                        "--dev",         "/dev",          "--tmpfs",
+                                        "/tmp",          "/bin/true",     NULL};
+    CLEANUP_MEM mem *ctx = mem_root();
+    struct sandbox_mount mount = {dir, "/workspace", true};
+    struct sandbox_spec spec = {.mounts = &mount, .mount_count = 1, .cwd = "/workspace", .label = "bench"};
+    struct sandbox *sb;
+    struct err err = {0};
+    took[MINIMAL][i] = time_of(bare);
+    took[PLAIN][i] = time_of(plain);
+    int64_t start = clock_mono_ns();
+    must(sandbox_open(ctx, &spec, 20000, &sb, &err), &err);
+    took[OPEN][i] = clock_mono_ns() - start;
+    took[FIRST][i] = run_true(ctx, sb);
+    took[NEXT][i] = run_true(ctx, sb);
+    start = clock_mono_ns();
+    sandbox_close(sb, NULL);
+    took[CLOSE][i] = clock_mono_ns() - start;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "init") == 0)
+        return sandbox_init_main(argc, argv);
+    char dir[] = "/tmp/bench-sandbox-XXXXXX";
+    log_open("bench", LOG_WARN);
+    int64_t start = clock_mono_ns();
+    const struct sandbox_probe *p = sandbox_probe();
+    int64_t probe = clock_mono_ns() - start;
+    struct err problem = p->problem;
+    must(p->works ? RC_OK : RC_UNAVAILABLE, &problem);
+    if (!mkdtemp(dir) || chmod(dir, 0777) < 0)
+        return 1;
+    for (int i = 0; i < ROUNDS; i++)
+        round_of(i, dir);
+    rmdir(dir);
+    printf("sandbox: %s; %s; bubblewrap %s\n", p->rung_words, p->limits_words, p->bwrap_version);
+    printf("%-52s %8.2f ms\n", "probe (once a process)", (double)probe / 1e6);
+    for (int k = 0; k < KINDS; k++) {
+        qsort(took[k], ROUNDS, sizeof took[k][0], by_size);
+        printf("%-52s %8.2f ms  p90 %8.2f\n", words[k], (double)took[k][ROUNDS / 2] / 1e6,
+               (double)took[k][ROUNDS * 9 / 10] / 1e6);
+    }
+    printf("%-52s %8.2f times plain bwrap\n", "open, one command, close",
+           (double)(took[OPEN][ROUNDS / 2] + took[FIRST][ROUNDS / 2] + took[CLOSE][ROUNDS / 2]) /
+               (double)took[PLAIN][ROUNDS / 2]);
+    return 0;
+}
