@@ -110,20 +110,20 @@ static enum next deliver(struct run *run, const char *state, struct err *err)
         words = applied ? mem_printf(tmp, "applied to %s", run->repo.branch ? run->repo.branch : "HEAD")
                         : mem_printf(tmp, "on branch %s; not applied: %s", branch, why.sentence);
     }
-    struct record rec;
-    record_begin(&rec);
+    struct draft rec;
+    draft_begin(&rec);
     jo_kz(&rec.o, "branch", branch);
     jo_kz(&rec.o, "commit", commit);
     jo_kb(&rec.o, "applied", applied);
     jo_kz(&rec.o, "words", words);
-    return record_end(run, &rec, "delivered", "system", err) == RC_OK ? NEXT_GO : NEXT_FAIL;
+    return draft_end(run, &rec, "delivered", "system", err) == RC_OK ? NEXT_GO : NEXT_FAIL;
 }
 
 /* A blocked before-done hook turns the iteration into one that is not finished: the next one gets its words. */
 static enum next finish_blocked(mem *ctx, struct run *run, const char *said, struct err *err)
 {
-    struct record rec;
-    record_begin(&rec);
+    struct draft rec;
+    draft_begin(&rec);
     jo_ki(&rec.o, "iteration", run->iteration);
     jo_kz(&rec.o, "outcome", "blocked");
     jo_kz(&rec.o, "words", "the before-done hook blocked");
@@ -131,7 +131,7 @@ static enum next finish_blocked(mem *ctx, struct run *run, const char *said, str
     jo_kz(&rec.o, "feedback", feedback);
     jo_kz(&rec.o, "signature", failure_signature(ctx, str_of(feedback)));
     jo_kb(&rec.o, "changed", true);
-    return record_end(run, &rec, "iteration.finished", "system", err) == RC_OK ? NEXT_GO : NEXT_FAIL;
+    return draft_end(run, &rec, "iteration.finished", "system", err) == RC_OK ? NEXT_GO : NEXT_FAIL;
 }
 
 enum next run_finish(struct run *run, const char *state, struct err *err)
@@ -164,7 +164,7 @@ enum next run_finish(struct run *run, const char *state, struct err *err)
 enum next run_undo(struct run *run, struct err *err)
 {
     CLEANUP_MEM mem *tmp = mem_root();
-    struct record rec;
+    struct draft rec;
     const struct journal_entry *d = journal_last(run->journal, "delivered", 0, NULL);
     const char *words = NULL;
     struct err why = {0};
@@ -175,10 +175,10 @@ enum next run_undo(struct run *run, struct err *err)
                        &words, &why);
     else
         err_set(&why, RC_NOT_FOUND, "task %s delivered nothing that could be taken back", run->place->task_id);
-    record_begin(&rec);
+    draft_begin(&rec);
     jo_kz(&rec.o, "words", rc == RC_OK ? words : why.sentence);
     if (rc != RC_OK)
         jo_kz(&rec.o, "hint", why.hint);
-    return record_end(run, &rec, rc == RC_OK ? "task.undone" : "undo.refused", "system", err) == RC_OK ? NEXT_REST
-                                                                                                       : NEXT_FAIL;
+    return draft_end(run, &rec, rc == RC_OK ? "task.undone" : "undo.refused", "system", err) == RC_OK ? NEXT_REST
+                                                                                                      : NEXT_FAIL;
 }

@@ -21,12 +21,12 @@ static struct json gate_answer(const struct run *run, int64_t origin)
 
 static enum next gate_ask(struct run *run, const char *gate, struct str subject, struct err *err)
 {
-    struct record rec;
-    record_begin(&rec);
+    struct draft rec;
+    draft_begin(&rec);
     jo_kz(&rec.o, "gate", gate);
     jo_ks(&rec.o, "subject", str_sub(subject, 0, str_utf8_cut(subject, SUBJECT_MAX)));
     jo_ki(&rec.o, "expires_s", setting_int(run->settings, "approval.expires"));
-    if (record_end(run, &rec, "gate.waiting", "system", err) != RC_OK)
+    if (draft_end(run, &rec, "gate.waiting", "system", err) != RC_OK)
         return NEXT_FAIL;
     CLEANUP_MEM mem *tmp = mem_root();
     return run_state(run, "needs_you", "approval", mem_printf(tmp, "the %s waits for your approval", gate), err);
@@ -129,10 +129,10 @@ static enum next plan_make(struct run *run, struct err *err)
         int64_t retry_s;
         enum rc rc = plan_request(turn, run, buf_view(&body), &text, &retry_s, err);
         if (rc == RC_OK) {
-            struct record rec;
-            record_begin(&rec);
+            struct draft rec;
+            draft_begin(&rec);
             jo_kz(&rec.o, "text", text);
-            return record_end(run, &rec, "plan.made", "agent", err) == RC_OK ? NEXT_GO : NEXT_FAIL;
+            return draft_end(run, &rec, "plan.made", "agent", err) == RC_OK ? NEXT_GO : NEXT_FAIL;
         }
         enum next next = run_model_failed(run, rc, retry_s, err);
         if (next != NEXT_GO)

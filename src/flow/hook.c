@@ -9,15 +9,15 @@
 static enum next hook_record(struct run *run, const char *when, const char *command, int exit_code, const char *words,
                              struct str output, struct err *err)
 {
-    struct record rec;
-    record_begin(&rec);
+    struct draft rec;
+    draft_begin(&rec);
     jo_ki(&rec.o, "iteration", run->iteration);
     jo_kz(&rec.o, "when", when);
     jo_kz(&rec.o, "command", command);
     jo_ki(&rec.o, "exit_code", exit_code);
     jo_kz(&rec.o, "words", words);
     jo_ks(&rec.o, "output", output);
-    return record_end(run, &rec, "hook.finished", "system", err) == RC_OK ? NEXT_GO : NEXT_FAIL;
+    return draft_end(run, &rec, "hook.finished", "system", err) == RC_OK ? NEXT_GO : NEXT_FAIL;
 }
 
 /* Index of the first hook of this moment that has no entry in the iteration yet. */

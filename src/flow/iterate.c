@@ -95,14 +95,14 @@ static enum next agent_done(struct run *run, const struct agent_result *res, str
                                        [AGENT_CANCELLED] = "cancelled",
                                        [AGENT_LIMIT] = "limit",
                                        [AGENT_FAILED] = "failed"};
-    struct record rec;
-    record_begin(&rec);
+    struct draft rec;
+    draft_begin(&rec);
     jo_ki(&rec.o, "iteration", run->iteration);
     jo_kz(&rec.o, "end", ends[res->end]);
     jo_kz(&rec.o, "summary", res->summary ? res->summary : "");
     jo_ki(&rec.o, "turns", res->turns);
     jo_ki(&rec.o, "tool_calls", res->tool_calls);
-    return record_end(run, &rec, "agent.finished", "agent", err) == RC_OK ? NEXT_GO : NEXT_FAIL;
+    return draft_end(run, &rec, "agent.finished", "agent", err) == RC_OK ? NEXT_GO : NEXT_FAIL;
 }
 
 static enum rc agent_once(mem *ctx, struct run *run, struct str prompt, struct agent_result *res, struct err *err)
@@ -241,8 +241,8 @@ static enum next iterate_commit(struct run *run, struct err *err)
         added += done.changes[i].added > 0 ? done.changes[i].added : 0;
         removed += done.changes[i].removed > 0 ? done.changes[i].removed : 0;
     }
-    struct record rec;
-    record_begin(&rec);
+    struct draft rec;
+    draft_begin(&rec);
     jo_ki(&rec.o, "iteration", run->iteration);
     jo_kz(&rec.o, "commit", done.commit);
     jo_kz(&rec.o, "tree", done.tree);
@@ -251,7 +251,7 @@ static enum next iterate_commit(struct run *run, struct err *err)
     jo_ki(&rec.o, "added", added);
     jo_ki(&rec.o, "removed", removed);
     jo_kz(&rec.o, "notes", str_utf8_clean(tmp, buf_view(&done.notes)));
-    return record_end(run, &rec, "iteration.committed", "system", err) == RC_OK ? NEXT_GO : NEXT_FAIL;
+    return draft_end(run, &rec, "iteration.committed", "system", err) == RC_OK ? NEXT_GO : NEXT_FAIL;
 }
 
 /* ---- verdict ---- */
@@ -276,12 +276,12 @@ static void checks_read(mem *ctx, struct run *run, struct check **ret, size_t *r
 static void verify_progress(void *arg, const char *kind, const char *check)
 {
     struct run *run = arg;
-    struct record rec;
-    record_begin(&rec);
+    struct draft rec;
+    draft_begin(&rec);
     jo_ki(&rec.o, "iteration", run->iteration);
     jo_kz(&rec.o, "kind", kind);
     jo_kz(&rec.o, "check", check);
-    if (record_end(run, &rec, "check.started", "system", NULL) != RC_OK)
+    if (draft_end(run, &rec, "check.started", "system", NULL) != RC_OK)
         return; /* progress only; the verdict's own record reports a journal that fails */
 }
 
@@ -320,12 +320,12 @@ static enum next iterate_verify(struct run *run, struct err *err)
         if (rc == RC_CANCELLED)
             return run_follow_order(run, err);
         if (rc == RC_OK && v.reason != REASON_SANDBOX) {
-            struct record rec;
-            record_begin(&rec);
+            struct draft rec;
+            draft_begin(&rec);
             jo_ki(&rec.o, "iteration", run->iteration);
             jo_key(&rec.o, "verdict");
             verdict_json(&v, &rec.o);
-            return record_end(run, &rec, "verdict", "system", err) == RC_OK ? NEXT_GO : NEXT_FAIL;
+            return draft_end(run, &rec, "verdict", "system", err) == RC_OK ? NEXT_GO : NEXT_FAIL;
         }
         if (rc == RC_OK)
             err_set(err, RC_UNAVAILABLE, "the check could not be run: %s", v.words);
@@ -338,14 +338,14 @@ static enum next iterate_verify(struct run *run, struct err *err)
 static enum next iterate_begin(struct run *run, struct err *err)
 {
     CLEANUP_MEM mem *tmp = mem_root();
-    struct record rec;
-    record_begin(&rec);
+    struct draft rec;
+    draft_begin(&rec);
     jo_ki(&rec.o, "iteration", run->iteration);
     jo_ki(&rec.o, "limit", run->iteration_limit);
     jo_kb(&rec.o, "keep_files", run->keep_files);
     jo_ks(&rec.o, "prompt", context_prompt(tmp, run));
     run->keep_files = false;
-    if (record_end(run, &rec, "iteration.started", "system", err) != RC_OK)
+    if (draft_end(run, &rec, "iteration.started", "system", err) != RC_OK)
         return NEXT_FAIL;
     run->start = journal_count(run->journal) - 1;
     return run_state(run, "working", "", "the agent works", err);
@@ -357,8 +357,8 @@ static enum next iterate_end(struct run *run, const char *outcome, const char *w
     CLEANUP_MEM mem *tmp = mem_root();
     int64_t engine_ns = clock_mono_ns() - began_ns - run->model_ns - run->outside_ns;
     bool good = strcmp(outcome, "proven") == 0 || strcmp(outcome, "unproven") == 0;
-    struct record rec;
-    record_begin(&rec);
+    struct draft rec;
+    draft_begin(&rec);
     jo_ki(&rec.o, "iteration", run->iteration);
     jo_kz(&rec.o, "outcome", outcome);
     jo_kz(&rec.o, "words", words);
@@ -366,7 +366,7 @@ static enum next iterate_end(struct run *run, const char *outcome, const char *w
     jo_kz(&rec.o, "signature", good ? "" : failure_signature(tmp, feedback));
     jo_kb(&rec.o, "changed", changed);
     jo_ki(&rec.o, "engine_ms", engine_ns > 0 ? engine_ns / 1000000 : 0);
-    return record_end(run, &rec, "iteration.finished", "system", err) == RC_OK ? NEXT_GO : NEXT_FAIL;
+    return draft_end(run, &rec, "iteration.finished", "system", err) == RC_OK ? NEXT_GO : NEXT_FAIL;
 }
 
 static enum next iterate_blocked(mem *ctx, struct run *run, const char *when, const char *said, int64_t began,

@@ -37,8 +37,8 @@ struct link {
     mem *inputs_ctx;
 };
 
-/* Held by the thread whenever it is not waiting: a fork of the main thread (sandboxes, git) then never catches it in the
- * middle of an allocation, whose locks the child would inherit. */
+/* Held by the thread whenever it is not waiting: a fork of the main thread (sandboxes, git) then never catches it in
+ * the middle of an allocation, whose locks the child would inherit. */
 static pthread_mutex_t busy = PTHREAD_MUTEX_INITIALIZER;
 
 static void busy_hold(void)

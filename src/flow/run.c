@@ -16,7 +16,7 @@
 
 /* ---- records ---- */
 
-void record_begin(struct record *rec)
+void draft_begin(struct draft *rec)
 {
     rec->ctx = mem_root();
     buf_init(&rec->b, rec->ctx, RECORD_MAX);
@@ -24,7 +24,7 @@ void record_begin(struct record *rec)
     jo_obj(&rec->o);
 }
 
-enum rc record_end(struct run *run, struct record *rec, const char *type, const char *actor, struct err *err)
+enum rc draft_end(struct run *run, struct draft *rec, const char *type, const char *actor, struct err *err)
 {
     const struct journal_entry *e;
     jo_end_obj(&rec->o);
@@ -48,15 +48,15 @@ static bool state_rests(const char *state)
 
 enum next run_state(struct run *run, const char *state, const char *reason, const char *words, struct err *err)
 {
-    struct record rec;
-    record_begin(&rec);
+    struct draft rec;
+    draft_begin(&rec);
     jo_kz(&rec.o, "state", state);
     jo_kz(&rec.o, "reason", reason);
     jo_kz(&rec.o, "words", words);
     jo_ki(&rec.o, "iteration", run->iteration);
     jo_ki(&rec.o, "iteration_limit", run->iteration_limit);
     jo_ki(&rec.o, "worked_ns", run_worked_ns(run));
-    if (record_end(run, &rec, "task.state", "system", err) != RC_OK)
+    if (draft_end(run, &rec, "task.state", "system", err) != RC_OK)
         return NEXT_FAIL;
     return state_rests(state) ? NEXT_REST : NEXT_GO;
 }
@@ -98,8 +98,8 @@ enum next run_backoff(struct run *run, int64_t retry_after_s, const struct err *
         seconds = retry_after_s > 7 * 86400 ? 7 * 86400 : retry_after_s < 1 ? 1 : retry_after_s;
     run->failures++;
     CLEANUP_MEM mem *tmp = mem_root();
-    struct record rec;
-    record_begin(&rec);
+    struct draft rec;
+    draft_begin(&rec);
     jo_ki(&rec.o, "seconds", seconds);
     jo_kz(&rec.o, "words",
           mem_printf(tmp, "%s; trying again in %s", why ? why->sentence : "something failed",
@@ -107,7 +107,7 @@ enum next run_backoff(struct run *run, int64_t retry_after_s, const struct err *
     if (why && why->hint[0])
         jo_kz(&rec.o, "hint", why->hint);
     struct err no_record = {0};
-    if (record_end(run, &rec, "backoff", "system", &no_record) != RC_OK)
+    if (draft_end(run, &rec, "backoff", "system", &no_record) != RC_OK)
         log_err(&no_record, "could not tell about a wait"); /* a full disk is a reason to wait, not to fail */
     struct pollfd order = {.fd = link_order_fd(run->link), .events = POLLIN};
     int64_t until = clock_mono_ms() + seconds * 1000;
@@ -227,12 +227,12 @@ static enum rc take_input(struct run *run, struct json event, struct err *err)
     int64_t number = json_int(json_get(event, "number"), 0);
     if (number <= inputs_taken(run))
         return RC_OK;
-    struct record rec;
-    record_begin(&rec);
+    struct draft rec;
+    draft_begin(&rec);
     jo_ki(&rec.o, "number", number);
     jo_kz(&rec.o, "type", json_z(tmp, json_get(event, "type"), ""));
     jo_kraw(&rec.o, "data", json_raw(json_get(event, "data")));
-    return record_end(run, &rec, "input.taken", "system", err);
+    return draft_end(run, &rec, "input.taken", "system", err);
 }
 
 enum rc run_take_inputs(struct run *run, struct err *err)
@@ -304,12 +304,12 @@ static enum next run_setup(struct run *run, struct err *err)
             i--;
             continue;
         }
-        struct record rec;
-        record_begin(&rec);
+        struct draft rec;
+        draft_begin(&rec);
         jo_kz(&rec.o, "command", commands[i]);
         jo_ki(&rec.o, "exit_code", res.exit_code);
         jo_kz(&rec.o, "output", str_utf8_clean(tmp, res.out));
-        if (record_end(run, &rec, "setup.finished", "system", err) != RC_OK)
+        if (draft_end(run, &rec, "setup.finished", "system", err) != RC_OK)
             return NEXT_FAIL;
     }
     return NEXT_GO;
@@ -411,12 +411,12 @@ static enum rc run_prepare(struct run *run, struct err *err)
 
 static enum next run_start(struct run *run, struct err *err)
 {
-    struct record rec;
+    struct draft rec;
     bool resumed = journal_count(run->journal) > 0;
-    record_begin(&rec);
+    draft_begin(&rec);
     jo_ki(&rec.o, "pid", getpid());
     jo_kb(&rec.o, "resumed", resumed);
-    if (record_end(run, &rec, "runner.started", "system", err) != RC_OK || run_take_inputs(run, err) != RC_OK)
+    if (draft_end(run, &rec, "runner.started", "system", err) != RC_OK || run_take_inputs(run, err) != RC_OK)
         return NEXT_FAIL;
     run_locate(run);
     return run_state(run, "working", "", resumed ? "goes on" : "begins", err);

@@ -35,14 +35,14 @@ struct run {
     int64_t model_ns, outside_ns; /* time spent in the model; in checks, hooks and commands */
 };
 
-/* A record under construction: `struct record rec = record_begin(run)`, write members with rec.o, then record_end. */
-struct record {
+/* A journal entry under construction: draft_begin, write members with rec.o, then draft_end. */
+struct draft {
     mem *ctx;
     struct buf b;
     struct json_out o;
 };
-void record_begin(struct record *rec);
-MUST_USE enum rc record_end(struct run *run, struct record *rec, const char *type, const char *actor, struct err *err);
+void draft_begin(struct draft *rec);
+MUST_USE enum rc draft_end(struct run *run, struct draft *rec, const char *type, const char *actor, struct err *err);
 
 /* Steps answer how to go on. */
 enum next {
