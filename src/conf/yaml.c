@@ -68,7 +68,7 @@ static enum rc node_add(struct reader *r, const yaml_event_t *ev, enum yaml_kind
 
 static enum rc container_open(struct reader *r, const yaml_event_t *ev, enum yaml_kind kind)
 {
-    struct yaml *node;
+    struct yaml *node = NULL;
     if (r->depth == YAML_DEPTH)
         return event_fail(r, ev, "The file is nested deeper than 16 levels.");
     enum rc rc = node_add(r, ev, kind, &node);
@@ -105,7 +105,7 @@ static enum rc scalar_add(struct reader *r, const yaml_event_t *ev)
         r->key_column = (int)ev->start_mark.column + 1;
         return RC_OK;
     }
-    struct yaml *node;
+    struct yaml *node = NULL;
     enum rc rc = node_add(r, ev, YAML_TEXT, &node);
     if (rc)
         return rc;
