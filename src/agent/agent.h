@@ -12,13 +12,16 @@
  * shapes a request: dialect, model, max_output, context_tokens, system_extra, prompt, tool_output_max,
  * command_timeout_s.
  *
- * Records (type: members), each exactly once:
- *   model.answered    turn, attempt, stop, text (cut), calls, model, context_tokens
- *   tool.started      turn, call, name, summary, digest, and for `edit` path, before, after (SHA-256), result, for
- * `run` tree tool.finished     turn, call, name, summary, digest, result, is_error, and for `write` and `edit` path,
- * after, for `run` exit_code, tree context.compacted turn, attempt, reason ("estimate", "refused"), before_tokens,
- * after_tokens, dropped: [{turn, call, name, what, bytes}] Turns, attempts and calls count from 1. Threads: main thread
- * of the runner. */
+ * Records, each exactly once; turns, attempts and calls count from 1:
+ * - agent.text: turn, text (cut at 20,000 bytes, then text_bytes), stop, calls, model
+ * - agent.note: turn, call, text
+ * - tool.started (only of what changes files): turn, call, name, summary, digest; `write`: path, after (SHA-256);
+ *   `edit`: path, before, after, result; `run`: tree
+ * - tool.again: a command that a crash cut short is run again
+ * - tool.finished: turn, call, name, summary, digest, result, is_error; `write`, `edit`: path, after; `run`: exit_code,
+ *   tree, elapsed_ns
+ * - context.compacted: turn, attempt, reason ("estimate", "refused"), before_tokens, after_tokens, dropped: [{turn,
+ * call, name, what, bytes}] Threads: main thread of the runner. */
 #pragma once
 #include "llm/llm.h"
 #include "repo/repo.h"
