@@ -1,0 +1,228 @@
+/* nightmill run: from a sentence to a task that is followed to its end. What is to be done, and by which limits, is
+ * decided by prepare_task and shown before it begins. */
+#include "base/text.h"
+#include "cli/bill.h"
+#include "cli/follow.h"
+#include "ops/preflight.h"
+#include "ops/prepare.h"
+#include <errno.h>
+#include <unistd.h>
+
+enum { TEXT_MOST = 256 << 10 };
+
+static const struct argument arguments[] = {
+    {.name = "TEXT", .help = "the change, in words; - reads it from standard input"},
+    {0},
+};
+static const struct option options[] = {
+    {.name = "check", .kind = OPTION_TEXT, .argument = "COMMAND", .repeat = true, .help = "command that must pass"},
+    {.name = "budget", .kind = OPTION_MONEY, .argument = "AMOUNT", .help = "most money, such as 2.00"},
+    {.name = "iterations", .kind = OPTION_COUNT, .argument = "N", .min = 1, .max = 1000, .help = "most iterations"},
+    {.name = "time",
+     .kind = OPTION_DURATION,
+     .argument = "DURATION",
+     .min = 1,
+     .max = 31536000,
+     .help = "most working time, such as 90, 15m or 2h"},
+    {.name = "tokens",
+     .kind = OPTION_COUNT,
+     .argument = "N",
+     .min = 1,
+     .max = 1000000000000,
+     .help = "most tokens, in and out"},
+    {.name = "model", .kind = OPTION_TEXT, .argument = "NAME", .help = "model to ask"},
+    {.name = "approve",
+     .kind = OPTION_CHOICES,
+     .argument = "GATES",
+     .choices = "plan|commit",
+     .help = "wait for an approval there"},
+    {.name = "allow-check-changes",
+     .kind = OPTION_TEXT,
+     .argument = "GLOB",
+     .repeat = true,
+     .help = "protected files that the change may touch"},
+    {.name = "apply", .help = "fast-forward the current branch when it is proven"},
+    {.name = "require-proof", .help = "new tests must be red at the base and green now"},
+    {.name = "no-sandbox", .help = "run without any protection"},
+    {.name = "detach", .letter = 'd', .help = "start it and return at once"},
+    {0},
+};
+static const struct example examples[] = {
+    {"nightmill run \"Add a --json flag to the report command\" --check 'make test' --budget 2.00",
+     "works until make test passes, for at most two units of the currency"},
+    {"nightmill run \"Implement #12\" --approve plan,commit",
+     "shows the plan first and the change before it is committed"},
+    {"nightmill run - --detach < task.txt", "reads the task from a file and returns"},
+    {0},
+};
+
+/* The task's text: the argument, or standard input. */
+static enum rc text_read(struct cli *cli, const char **ret, struct err *err)
+{
+    const char *text = call_argument(&cli->call, 0);
+    *ret = text;
+    if (strcmp(text, "-"))
+        return RC_OK;
+    struct buf b;
+    buf_init(&b, cli->ctx, TEXT_MOST);
+    for (;;) {
+        char bytes[4096];
+        ssize_t n = read(STDIN_FILENO, bytes, sizeof bytes);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_sys(err, errno, "Cannot read standard input");
+        if (!n)
+            break;
+        if (memchr(bytes, '\0', (size_t)n) || !buf_add(&b, bytes, (size_t)n))
+            return err_set(err, RC_INVALID, "The task's text must be text of at most %d KiB", TEXT_MOST >> 10);
+    }
+    *ret = buf_take(&b, cli->ctx);
+    return RC_OK;
+}
+
+static enum rc spec_make(struct cli *cli, struct json *ret, struct err *err)
+{
+    const struct call *call = &cli->call;
+    struct str spec;
+    struct prepare_wish wish = {.dir = ".",
+                                .checks = call_values(cli->ctx, call, "check"),
+                                .budget = call_value(call, "budget"),
+                                .iterations = call_number(call, "iterations", 0),
+                                .time_s = call_number(call, "time", 0),
+                                .tokens = call_number(call, "tokens", 0),
+                                .model = call_value(call, "model"),
+                                .approve = call_value(call, "approve"),
+                                .allow_check_changes = call_values(cli->ctx, call, "allow-check-changes"),
+                                .apply = call_has(call, "apply"),
+                                .require_proof = call_has(call, "require-proof"),
+                                .no_sandbox = call_has(call, "no-sandbox")};
+    enum rc rc = text_read(cli, &wish.text, err);
+    if (!rc)
+        rc = prepare_task(cli->ctx, cli->settings, &wish, &spec, err);
+    return rc ? rc : json_parse(cli->ctx, spec, ret, err);
+}
+
+/* The first row that forbids to begin. Without a sandbox, its row does not. */
+static enum rc preflight_judge(struct cli *cli, const struct preflight *p, struct err *err)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        const struct preflight_row *row = &p->rows[i];
+        if (row->grade != PREFLIGHT_FAIL || (!strcmp(row->name, "sandbox") && call_has(&cli->call, "no-sandbox")))
+            continue;
+        struct preflight one = {.rows = {*row}, .n = 1, .failed = true};
+        return preflight_verdict(&one, err);
+    }
+    return RC_OK;
+}
+
+static void line_say(struct cli *cli, const char *label, const char *words)
+{
+    const char *padded = mem_printf(cli->ctx, "%-9s", label);
+    if (!cli->json)
+        screen_write(&cli->err,
+                     str_of(mem_printf(cli->ctx, "  %s %s\n", screen_paint(cli->ctx, &cli->err, TONE_FAINT, padded),
+                                       text_terminal_line(cli->ctx, str_of(words), 400))));
+}
+
+static void preflight_say(struct cli *cli, const struct preflight *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        const struct preflight_row *row = &p->rows[i];
+        bool told = !strcmp(row->name, "check"); /* that there is none stands in the notes of the spec */
+        if (told || (row->grade != PREFLIGHT_WARN && row->grade != PREFLIGHT_NOTE))
+            continue;
+        line_say(cli, "note",
+                 mem_printf(cli->ctx, "%s: %s%s%s", row->name, row->evidence, row->mend ? "; " : "",
+                            row->mend ? row->mend : ""));
+    }
+}
+
+/* What was chosen and why, before anything begins. */
+static void spec_say(struct cli *cli, struct json spec, const char *id)
+{
+    mem *ctx = cli->ctx;
+    struct json limits = json_get(spec, "limits");
+    const char *currency = json_z(ctx, json_get(limits, "currency"), "USD");
+    const char *budget = amount_shown(ctx, json_z(ctx, json_get(limits, "money"), NULL), currency);
+    int64_t time_s = json_int(json_get(limits, "time_s"), 0), tokens = json_int(json_get(limits, "tokens"), 0);
+    cli_say(cli, "Task %s: %s", id, shown_line(ctx, spec, "text", 200));
+    for (struct json_iter it = json_iter(json_get(spec, "checks")); json_next(&it);)
+        line_say(cli, "check",
+                 mem_printf(ctx, "%s (%s%s)", shown_line(ctx, it.value, "command", 200),
+                            shown_line(ctx, it.value, "origin", 100),
+                            json_bool(json_get(it.value, "required"), true) ? "" : ", not required"));
+    line_say(cli, "limits",
+             mem_printf(ctx, "%s%s%s%s%s%s%s", shown_line(ctx, limits, "iterations_words", 300), budget ? "; " : "",
+                        budget ? budget : "", time_s ? "; " : "", time_s ? text_duration(ctx, time_s) : "",
+                        tokens ? "; tokens " : "", tokens ? count_shown(ctx, tokens) : ""));
+    line_say(cli, "model",
+             mem_printf(ctx, "%s at %s (%s)", shown_line(ctx, json_get(spec, "model"), "name", 100),
+                        shown_line(ctx, json_get(spec, "model"), "url", 100),
+                        shown_line(ctx, json_get(spec, "model"), "why", 100)));
+    for (struct json_iter it = json_iter(json_get(spec, "allow_check_changes")); json_next(&it);)
+        line_say(cli, "allowed", mem_printf(ctx, "changes of protected files: %s", json_z(ctx, it.value, "")));
+    if (json_bool(json_get(spec, "no_sandbox"), false))
+        line_say(cli, "note", "no sandbox: the agent's commands run as you, with all that you may do");
+    for (struct json_iter it = json_iter(json_get(spec, "notes")); json_next(&it);)
+        line_say(cli, "note", json_z(ctx, it.value, ""));
+}
+
+/* Everything up to the task in the database. */
+static enum rc task_begin(struct cli *cli, struct json *ret_task, struct err *err)
+{
+    struct json spec;
+    struct preflight machine = {0}, run = {0};
+    enum rc rc = cli_settings(cli, err);
+    if (!rc)
+        rc = spec_make(cli, &spec, err);
+    if (rc)
+        return rc;
+    preflight_machine(cli->ctx, cli->settings, &machine);
+    rc = preflight_judge(cli, &machine, err);
+    if (!rc)
+        rc = cli_reach(cli, err);
+    if (!rc)
+        rc = cli_hand_over_keys(cli, json_z(cli->ctx, json_path(spec, "model.key"), NULL), err);
+    if (rc)
+        return rc;
+    preflight_run(cli->ctx, cli->settings, spec, &run);
+    rc = preflight_judge(cli, &run, err);
+    if (rc)
+        return rc;
+    follow_prepare(); /* from here on Ctrl-C asks */
+    rc = cli_ask(cli, "POST", "/api/v1/tasks", json_raw(spec), ret_task, err);
+    if (rc)
+        return rc;
+    spec_say(cli, spec, json_z(cli->ctx, json_get(*ret_task, "id"), ""));
+    preflight_say(cli, &run);
+    return RC_OK;
+}
+
+static int run(struct cli *cli)
+{
+    struct err err = {0};
+    struct json task;
+    if (task_begin(cli, &task, &err) != RC_OK)
+        return cli_fail(cli, &err);
+    const char *id = json_z(cli->ctx, json_get(task, "id"), "");
+    if (!call_has(&cli->call, "detach"))
+        return follow_task(cli, id, 0);
+    if (cli->json)
+        cli_document(cli, "task", json_raw(task), EXIT_DONE);
+    else
+        cli_answerf(cli, "%s\n", text_terminal_line(cli->ctx, str_of(id), 64));
+    return EXIT_DONE;
+}
+
+const struct command command_run = {
+    .name = "run",
+    .summary = "make a described change and prove it",
+    .details =
+        "The checks are those of --check, else of nightmill.yaml, else the one that the project offers. The task works in "
+        "a folder of its own; your checkout is untouched. Ctrl-C asks whether to leave it or to stop it.",
+    .arguments = arguments,
+    .options = options,
+    .examples = examples,
+    .run = run,
+};
