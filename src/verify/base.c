@@ -92,6 +92,7 @@ static void result_json(const struct canary_result *r, struct json_out *out)
     jo_ki(out, "judgement", r->judgement);
     jo_ki(out, "sites", (int64_t)r->sites);
     jo_ki(out, "fewest", r->fewest);
+    jo_ki(out, "unbroken", r->unbroken);
     jo_key(out, "paths");
     jo_arr(out);
     for (size_t i = 0; i < r->n; i++)
@@ -106,6 +107,7 @@ static struct canary_result result_read(mem *ctx, struct json v)
     struct canary_result r = {.judgement = (enum canary_judgement)json_int(json_get(v, "judgement"), CANARY_UNUSABLE),
                               .sites = (size_t)json_int(json_get(v, "sites"), 0),
                               .fewest = json_int(json_get(v, "fewest"), 0),
+                              .unbroken = json_int(json_get(v, "unbroken"), 0),
                               .paths = mem_array(ctx, const char *, json_len(paths) + 1)};
     for (struct json_iter it = json_iter(paths); json_type(paths) == JSON_ARRAY && json_next(&it);)
         r.paths[r.n++] = json_z(ctx, it.value, "");

@@ -12,7 +12,7 @@
 
 enum { SITES_MAX = 2000, FILE_MAX = 1 << 20, WALK_MAX = 200000, TOKEN = 14, PATH_SHOWN = 4096 };
 
-typedef bool plant_fn(const struct canary_site *site, struct str text, struct buf *out);
+typedef bool plant_fn(struct canary_site *site, struct str text, struct buf *out);
 
 /* Runners that share a language share the function that plants. */
 static bool seen_plants(uint32_t seen, plant_fn *plant)
@@ -77,17 +77,21 @@ static int planter_visit(void *arg, const char *path, enum path_kind kind, const
     return 0;
 }
 
-/* Of the runners that were seen and could run this file, the one that promises least. */
-static int64_t site_fewest(const struct planter *p, plant_fn *plant, struct str text)
+/* Of the runners that were seen and could run this file, the one that promises least, and how many tests that is. */
+static const char *site_framework(const struct planter *p, plant_fn *plant, struct str text, int64_t *ret_fewest)
 {
-    int64_t least = -1;
+    const char *name = "";
+    *ret_fewest = 0;
     for (size_t i = 0; runners[i]; i++) {
         if (!(p->c->seen >> i & 1) || runners[i]->canary != plant)
             continue;
         int64_t n = runners[i]->fewest ? runners[i]->fewest(text, runners[i]->name) : 0;
-        least = least < 0 || n < least ? n : least;
+        if (!*name || n < *ret_fewest) {
+            name = runners[i]->name;
+            *ret_fewest = n;
+        }
     }
-    return least > 0 ? least : 0;
+    return name;
 }
 
 static void site_plant(struct planter *p, const char *path)
@@ -104,6 +108,8 @@ static void site_plant(struct planter *p, const char *path)
         if (r->canary == tried || !r->canary || !seen_plants(c->seen, r->canary) || !globs_match(r->canary_files, path))
             continue;
         tried = r->canary;
+        site.framework = site_framework(p, r->canary, text, &c->fewest[c->sites]);
+        site.broken = 0;
         struct buf out;
         buf_init(&out, tmp, FILE_MAX + (1 << 16));
         if (!r->canary(&site, text, &out) || out.overflow)
@@ -111,7 +117,7 @@ static void site_plant(struct planter *p, const char *path)
         p->rc = path_write(p->root, path, buf_view(&out), 0644, p->uid, p->gid, p->err);
         if (p->rc != RC_OK)
             return;
-        c->fewest[c->sites] = site_fewest(p, r->canary, text);
+        c->broken[c->sites] = site.broken;
         c->paths[c->sites++] = mem_str(p->ctx, path);
         return;
     }
@@ -130,6 +136,7 @@ enum rc canary_plant(mem *ctx, const char *dir, uid_t uid, gid_t gid, struct can
     c->token = token_new(ctx);
     c->paths = mem_array(ctx, const char *, SITES_MAX);
     c->fewest = mem_array(ctx, int64_t, SITES_MAX);
+    c->broken = mem_array(ctx, int64_t, SITES_MAX);
     c->sites = 0;
     rc = path_walk(root, ".", planter_visit, &p, err);
     for (size_t i = 0; rc == RC_OK && i < p.n; i++) {
@@ -187,11 +194,18 @@ struct canary_result canary_judge(mem *ctx, const struct canary *c, const struct
     struct str output = output_open(with);
     sites_named(c, output, named);
     output_close(output);
+    int64_t broken = 0;
     for (size_t i = 0; i < c->sites; i++)
         if (named[i]) {
             r.paths[r.n++] = c->paths[i];
             r.fewest += c->fewest[i];
+            broken += c->broken[i];
         }
+    /* Of those, so many may not have passed before; the others must have gone from passed to failed. */
+    int64_t excused = without->counts.skipped + without->counts.failed;
+    int64_t most = without->counts.passed - (broken > excused ? broken - excused : 0);
+    if (with->counts.framework && !with->counts.coarse && with->counts.passed > most)
+        r.unbroken = with->counts.passed - most;
     r.judgement = judge(&r, with, without);
     return r;
 }

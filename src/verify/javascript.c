@@ -43,11 +43,58 @@ static void expect_tests(struct buf *out, const char *n, const char *test, const
         buf_printf(out, "%s('%s%c', () => { %s%s; });\n", test, n, (char)('b' + i), expect, failures[i]);
 }
 
-bool javascript_canary(const struct canary_site *site, struct str text, struct buf *out)
+/* Whether a line at the very left begins a test with a literal name. */
+static bool begins_test(struct str line)
+{
+    static const char *const calls[] = {"test('", "test(\"", "test(`", "it('", "it(\"", "it(`"};
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
+        if (str_starts(line, str_of(calls[i])))
+            return true;
+    return false;
+}
+
+/* Backquotes on a line: an odd number opens or closes a text that spans lines. */
+static bool template_flips(struct str line)
+{
+    bool flips = false;
+    for (size_t i = 0; i < line.n; i++)
+        flips ^= line.p[i] == '`' && (i == 0 || line.p[i - 1] != '\\');
+    return flips;
+}
+
+/* The file with a failing statement at the start of those of its tests that are certain. */
+static int64_t tests_break(struct str text, const char *framework, const char *statement, struct buf *out)
+{
+    bool certain = javascript_fewest(text, framework) > 0, template = false;
+    int64_t broken = 0;
+    struct str rest = text;
+    for (struct str line; str_line(&rest, &line);) {
+        bool open = str_ends(line, STR("=> {")) || str_ends(line, STR(") {"));
+        buf_str(out, str_n(line.p, (size_t)((rest.n ? rest.p : text.p + text.n) - line.p)));
+        if (certain && !template && open && begins_test(line) && rest.n) {
+            buf_printf(out, "    %s;\n", statement);
+            broken++;
+        }
+        template ^= template_flips(line);
+    }
+    return broken;
+}
+
+/* What makes an existing test fail, through the assertion that such files use. */
+static const char *failing(mem *ctx, enum style style, bool module, bool expects, const char *n)
+{
+    if (style == STYLE_NODE)
+        return module ? mem_printf(ctx, "%sn.equal(1, 2)", n) : "require('node:assert').equal(1, 2)";
+    if (style == STYLE_GLOBALS)
+        return expects ? "expect(1).toBe(2)" : "throw new Error()";
+    return mem_printf(ctx, "%sn(1).toBe(2)", n);
+}
+
+bool javascript_canary(struct canary_site *site, struct str text, struct buf *out)
 {
     CLEANUP_MEM mem *tmp = mem_root();
     const char *n = site->name;
-    bool module = is_module(site->path, text);
+    bool module = is_module(site->path, text), expects = str_find(text, STR("expect(")) >= 0;
     enum style style = mentions_module(text, "node:test")       ? STYLE_NODE
                        : mentions_module(text, "vitest")        ? STYLE_VITEST
                        : mentions_module(text, "@jest/globals") ? STYLE_JEST_IMPORT
@@ -56,7 +103,12 @@ bool javascript_canary(const struct canary_site *site, struct str text, struct b
         str_find(text, STR("test(")) >= 0 || str_find(text, STR("it(")) >= 0 || str_find(text, STR("test.")) >= 0;
     if (style == STYLE_GLOBALS && !calls)
         return false;
-    buf_str(out, text);
+    /* A name that is required at the end of a file is not there yet when its first test begins. */
+    bool named = module || style == STYLE_NODE || style == STYLE_GLOBALS;
+    if (named)
+        site->broken = tests_break(text, site->framework, failing(tmp, style, module, expects, n), out);
+    else
+        buf_str(out, text);
     buf_z(out, "\n;\n");
     if (style == STYLE_NODE) {
         if (module)
@@ -65,7 +117,6 @@ bool javascript_canary(const struct canary_site *site, struct str text, struct b
             buf_printf(out, "const %st = require('node:test');\nconst %sn = require('node:assert');\n", n, n);
         node_tests(out, n);
     } else if (style == STYLE_GLOBALS) {
-        bool expects = str_find(text, STR("expect(")) >= 0;
         const char *test = str_find(text, STR("test(")) >= 0 ? "test" : "it";
         expect_tests(out, n, test, expects ? "expect" : NULL);
     } else {
@@ -83,17 +134,14 @@ bool javascript_canary(const struct canary_site *site, struct str text, struct b
 /* Calls at the very left with a literal name: each is a test of its own, whatever else there is. */
 int64_t javascript_fewest(struct str text, const char *framework)
 {
-    static const char *const calls[] = {"test('", "test(\"", "test(`", "it('", "it(\"", "it(`"};
     int64_t n = 0;
     (void)framework;
     if (str_find(text, STR(".only(")) >= 0 || str_find(text, STR("/*")) >= 0)
         return 0;
     bool template = false; /* inside a text between backquotes that spans lines */
     for (struct str line; str_line(&text, &line);) {
-        for (size_t i = 0; !template && i < sizeof calls / sizeof calls[0]; i++)
-            n += str_starts(line, str_of(calls[i]));
-        for (size_t i = 0; i < line.n; i++)
-            template ^= line.p[i] == '`' && (i == 0 || line.p[i - 1] != '\\');
+        n += !template && begins_test(line);
+        template ^= template_flips(line);
     }
     return n;
 }

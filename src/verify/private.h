@@ -2,9 +2,11 @@
 #pragma once
 #include "verify/runner.h"
 
-/* ---- protected.c ---- */
-/* The script that a command runs, when its name speaks of checking ("./run-checks.sh"); else NULL. */
-const char *check_script(mem *ctx, const char *command);
+/* ---- definition.c: scripts that a check calls by a name that speaks of checking; NULL-terminated, in ctx ---- */
+const char *const *command_scripts(mem *ctx, const struct verify_spec *spec);
+/* Those, and what the Makefile or package.json that defines a check calls. */
+MUST_USE enum rc definition_scripts(mem *ctx, const struct verify_spec *spec, const char *base, const char *const **ret,
+                                    struct err *err);
 
 /* ---- tree.c: what changed, and the trees that follow from it ---- */
 struct tree_change {
@@ -30,6 +32,7 @@ struct canary {
     const char *token; /* begins every name in this canary */
     const char **paths;
     int64_t *fewest; /* tests that each file reports at least when all of it is run */
+    int64_t *broken; /* tests of each file itself that were made to fail */
     size_t sites;
 };
 /* Whether failing tests can be planted for any of these frameworks. */
@@ -49,8 +52,9 @@ struct canary_result {
     enum canary_judgement judgement;
     const char **paths; /* files whose planted tests the output names */
     size_t n;
-    size_t sites;   /* files that were planted */
-    int64_t fewest; /* tests that the files in `paths` must have reported in the real run, at least */
+    size_t sites;     /* files that were planted */
+    int64_t fewest;   /* tests that the files in `paths` must have reported in the real run, at least */
+    int64_t unbroken; /* of the tests in `paths` that were made to fail, so many passed all the same; 0 is good */
 };
 /* Holds a run with the canary against the run without. Result in ctx. */
 struct canary_result canary_judge(mem *ctx, const struct canary *c, const struct verdict_run *with,

@@ -44,44 +44,14 @@ static bool list_has(const char *const *globs, const char *path, const char *as_
     return globs_match(globs, path) || globs_match(globs, as_folder);
 }
 
-/* Words before the program of a shell command, and shells that take a script. */
-static bool word_skipped(struct str word)
-{
-    static const char *const skipped[] = {"exec", "env", "time", "sh", "bash", "dash", "ksh", "zsh", "nice"};
-    for (size_t i = 0; i < sizeof skipped / sizeof skipped[0]; i++)
-        if (str_eqz(word, skipped[i]))
-            return true;
-    return word.p[0] == '-' || memchr(word.p, '=', word.n);
-}
-
-/* "./run-checks.sh --fast" is defined by that script. Only names that speak of checking count: "./app --selftest" runs
- * the very program that is being changed. */
-const char *check_script(mem *ctx, const char *command)
-{
-    static const char *const speak[] = {"test", "check", "verify", "ci", ".sh", ".bash"};
-    struct str rest = str_of(command), word;
-    while (str_next(&rest, ' ', &word)) {
-        if (!word.n || word_skipped(word))
-            continue;
-        bool here = scan_z(&word, "./");
-        if ((!here && !memchr(word.p, '/', word.n) && !str_ends(word, STR(".sh"))) || !word.n || word.p[0] == '/')
-            return NULL;
-        for (size_t i = 0; i < sizeof speak / sizeof speak[0]; i++)
-            if (str_ifind(word, str_of(speak[i])) >= 0)
-                return str_dup(ctx, word);
-        return NULL;
-    }
-    return NULL;
-}
-
 static bool defines_check(mem *tmp, const struct verify_spec *spec, const char *path)
 {
-    for (size_t i = 0; i < spec->check_count; i++) {
-        const struct check *c = &spec->checks[i];
-        const char *script = check_script(tmp, c->command);
-        if ((c->defined_in && strcmp(c->defined_in, path) == 0) || (script && strcmp(script, path) == 0))
+    for (size_t i = 0; i < spec->check_count; i++)
+        if (spec->checks[i].defined_in && strcmp(spec->checks[i].defined_in, path) == 0)
             return true;
-    }
+    for (const char *const *script = command_scripts(tmp, spec); *script; script++)
+        if (strcmp(*script, path) == 0)
+            return true;
     return false;
 }
 

@@ -1,6 +1,7 @@
 /* Python test files: what pytest and unittest share. Reading is by line, aware of strings and brackets, no more: a file
  * that is unusual gets no canary and no certain number of tests, which only makes the verdict say less. */
 #include "verify/runner.h"
+#include <stdlib.h>
 
 struct scan {
     struct str rest;
@@ -68,33 +69,31 @@ static bool end_of_tests(struct str text, size_t *ret)
     return !s.quote && !s.brackets;
 }
 
-/* Every way to fail has a test of its own: one that passes shows that an assertion was replaced. */
-bool python_canary(const struct canary_site *site, struct str text, struct buf *out)
-{
-    static const char *const failures[] = {"raise AssertionError", "self.assertEqual(1, 2)", "self.assertTrue(False)",
-                                           "self.assertIn(1, [])", "self.assertIs(1, None)", "self.fail()"};
-    size_t at;
-    const char *n = site->name;
-    if (!end_of_tests(text, &at))
-        return false;
-    buf_str(out, str_sub(text, 0, at));
-    buf_printf(out, "\nimport unittest as %su\n\n\nclass %sx(%su.TestCase):\n", n, n, n);
-    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++)
-        buf_printf(out, "    def test_%s%c(self):\n        %s\n\n", n, (char)('a' + i), failures[i]);
-    buf_printf(out, "    def test_%sk(self):\n        with self.assertRaises(KeyError):\n            pass\n\n", n);
-    buf_printf(out, "\ndef test_%sl():\n    assert 1 == 2\n\n\ndef test_%sm():\n    raise AssertionError\n\n\n", n, n);
-    if (text_has_line(text, "import pytest"))
-        buf_printf(out, "def test_%sn():\n    with pytest.raises(KeyError):\n        pass\n\n\n", n);
-    return buf_str(out, str_sub(text, at, text.n));
-}
+/* ---- the tests of a file ---- */
 
-struct scope { /* what is known of the class or module that is being read */
-    bool module, counts, unittest;
-    size_t indent; /* of its members; 0: not seen yet (classes) */
-    struct str *names;
-    size_t n;
-    bool init;
+struct test { /* a function that is certain to be run as a test */
+    struct str name;
+    size_t body; /* offset of its first line of code, 0: not known */
+    size_t indent;
+    bool method; /* of a unittest class: has self.assertEqual */
 };
+struct scope { /* what is known of the class or module that is being read */
+    bool counts, unittest, init;
+    size_t indent; /* of its members; 0: not seen yet (classes) */
+    struct test *v;
+    size_t n;
+};
+struct reader {
+    mem *ctx;
+    struct str text;
+    struct scope module, class;
+    bool in_class, fixture;
+    struct test *open; /* its body has not begun */
+    struct test *found;
+    size_t n;
+};
+
+enum { NAMES_MAX = 2000 /* in one scope; comparing them is quadratic */ };
 
 static size_t indent_of(struct str line)
 {
@@ -105,14 +104,19 @@ static size_t indent_of(struct str line)
 }
 
 /* A name that is said twice is one test: the second hides the first. */
-static bool name_new(mem *ctx, struct scope *scope, struct str name)
+static struct test *test_add(mem *ctx, struct scope *scope, struct test t)
 {
     for (size_t i = 0; i < scope->n; i++)
-        if (str_eq(scope->names[i], name))
-            return false;
-    scope->names = mem_grow(ctx, scope->names, sizeof *scope->names * (scope->n + 1));
-    scope->names[scope->n++] = name;
-    return true;
+        if (str_eq(scope->v[i].name, t.name)) {
+            scope->v[i] = t;
+            return &scope->v[i];
+        }
+    if (!scope->v)
+        scope->v = mem_array(ctx, struct test, NAMES_MAX);
+    if (scope->n == NAMES_MAX)
+        return NULL;
+    scope->v[scope->n] = t;
+    return &scope->v[scope->n++];
 }
 
 static struct scope class_scope(struct str line, bool pytest)
@@ -136,14 +140,56 @@ static bool def_take(struct str line, struct str *ret_name)
     return true;
 }
 
-enum { NAMES_MAX = 2000 /* in one scope; comparing them is quadratic */ };
-
-static int64_t scope_count(const struct scope *scope)
+/* What a scope that ends leaves behind. pytest passes by classes that have a constructor. */
+static void scope_close(struct reader *r, struct scope *scope)
 {
-    return scope->counts && !(scope->init && !scope->unittest) ? (int64_t)scope->n : 0;
+    if (scope->counts && !(scope->init && !scope->unittest) && scope->n) {
+        r->found = mem_grow(r->ctx, r->found, (r->n + scope->n) * sizeof *r->found);
+        memcpy(r->found + r->n, scope->v, scope->n * sizeof *scope->v);
+        r->n += scope->n;
+    }
+    *scope = (struct scope){0};
 }
 
-int64_t python_fewest(struct str text, const char *framework)
+/* One line of code, with the scanner behind it. */
+static void line_read(struct reader *r, const struct scan *s, struct str line, size_t indent, bool pytest)
+{
+    struct str name;
+    struct scope *scope = r->in_class ? &r->class : &r->module;
+    if (r->open) {
+        if (indent > r->open->indent)
+            r->open->body = (size_t)(line.p - r->text.p);
+        r->open = NULL;
+    }
+    if (!indent && str_starts(line, STR("class "))) {
+        scope_close(r, &r->class);
+        r->class = class_scope(line, pytest);
+        r->in_class = true;
+    } else if (!indent) {
+        r->in_class = false;
+        scope = &r->module;
+    } else if (r->in_class && !r->class.indent) {
+        r->class.indent = indent;
+    }
+    if (indent != scope->indent)
+        return;
+    if (line.p[indent] == '@') {
+        r->fixture |= str_find(line, STR("fixture")) > 0;
+        return;
+    }
+    if (def_take(line, &name)) {
+        scope->init |= str_eqz(name, "__init__");
+        struct test t = {.name = name, .indent = indent, .method = scope->unittest};
+        if (!r->fixture && str_starts(name, STR("test"))) {
+            struct test *kept = test_add(r->ctx, scope, t);
+            r->open = str_ends(str_trim(line), STR(":")) && !s->quote && !s->brackets ? kept : NULL;
+        }
+    }
+    r->fixture = false;
+}
+
+/* Tests that the framework is certain to run, in no order. Files that build their tests by themselves have none. */
+static size_t tests_find(mem *ctx, struct str text, const char *framework, struct test **ret)
 {
     static const char *const unusual[] = {"load_tests", "__test__", "globals()", "setattr(", "collect_ignore"};
     bool pytest = strcmp(framework, "pytest") == 0;
@@ -154,48 +200,87 @@ int64_t python_fewest(struct str text, const char *framework)
             return 0;
     if (text_has_line(text, "del "))
         return 0;
-
-    CLEANUP_MEM mem *tmp = mem_root();
-    struct scope module = {.module = true, .counts = pytest}, class = {0};
+    struct reader r = {.ctx = ctx, .text = text, .module.counts = pytest};
     struct scan s = {.rest = text};
-    bool in_class = false, fixture = false;
-    int64_t total = 0;
-    for (struct str line, name; scan_next(&s, &line);) {
+    for (struct str line; scan_next(&s, &line);) {
         size_t indent = indent_of(line);
-        if (s.inside || indent == line.n || line.p[indent] == '#')
-            continue;
-        struct scope *scope = in_class ? &class : &module;
-        if (!indent && str_find(line, STR("class ")) == 0) {
-            total += scope_count(&class);
-            class = class_scope(line, pytest);
-            in_class = true;
-        } else if (!indent) {
-            in_class = false;
-            scope = &module;
-        } else if (in_class && !class.indent) {
-            class.indent = indent;
-        }
-        if (indent != scope->indent)
-            continue;
-        if (line.p[indent] == '@') {
-            fixture |= str_find(line, STR("fixture")) > 0;
-        } else if (def_take(line, &name)) {
-            scope->init |= str_eqz(name, "__init__");
-            if (!fixture && str_starts(name, STR("test")) && scope->n < NAMES_MAX)
-                name_new(tmp, scope, name);
-            fixture = false;
-        } else {
-            fixture = false;
-        }
+        if (!s.inside && indent < line.n && line.p[indent] != '#')
+            line_read(&r, &s, line, indent, pytest);
     }
-    return total + scope_count(&class) + scope_count(&module);
+    scope_close(&r, &r.class);
+    scope_close(&r, &r.module);
+    *ret = r.found;
+    return r.n;
 }
+
+int64_t python_fewest(struct str text, const char *framework)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct test *tests;
+    return (int64_t)tests_find(tmp, text, framework, &tests);
+}
+
+/* ---- the canary ---- */
+
+static int by_body(const void *a, const void *b)
+{
+    const struct test *x = a, *y = b;
+    return (x->body > y->body) - (x->body < y->body);
+}
+
+/* The file with a failing line at the start of each test, up to `at`. */
+static int64_t tests_break(const struct canary_site *site, struct str text, size_t at, struct buf *out)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct test *tests = NULL;
+    size_t n = tests_find(tmp, text, site->framework, &tests), from = 0;
+    int64_t broken = 0;
+    if (n)
+        qsort(tests, n, sizeof *tests, by_body);
+    for (size_t i = 0; i < n; i++) {
+        struct str rest = str_sub(text, tests[i].body, text.n);
+        if (!tests[i].body || tests[i].body >= at)
+            continue;
+        buf_str(out, str_sub(text, from, tests[i].body - from));
+        buf_str(out, str_sub(rest, 0, indent_of(rest)));
+        buf_z(out, tests[i].method ? "self.assertEqual(1, 2)\n" : "assert 1 == 2\n");
+        from = tests[i].body;
+        broken++;
+    }
+    buf_str(out, str_sub(text, from, at - from));
+    return broken;
+}
+
+/* Two kinds. The file's own tests are made to fail, so that a program which lies only for tests that it knows by name
+ * is found out. And new tests are added under names that nobody knows, one for every way to fail, so that a replaced
+ * assertion is found out. */
+bool python_canary(struct canary_site *site, struct str text, struct buf *out)
+{
+    static const char *const failures[] = {"raise AssertionError", "self.assertEqual(1, 2)", "self.assertTrue(False)",
+                                           "self.assertIn(1, [])", "self.assertIs(1, None)", "self.fail()"};
+    size_t at;
+    const char *n = site->name;
+    if (!end_of_tests(text, &at))
+        return false;
+    site->broken = tests_break(site, text, at, out);
+    buf_printf(out, "\nimport unittest as %su\n\n\nclass %sx(%su.TestCase):\n", n, n, n);
+    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++)
+        buf_printf(out, "    def test_%s%c(self):\n        %s\n\n", n, (char)('a' + i), failures[i]);
+    buf_printf(out, "    def test_%sk(self):\n        with self.assertRaises(KeyError):\n            pass\n\n", n);
+    buf_printf(out, "\ndef test_%sl():\n    assert 1 == 2\n\n\ndef test_%sm():\n    raise AssertionError\n\n\n", n, n);
+    if (text_has_line(text, "import pytest"))
+        buf_printf(out, "def test_%sn():\n    with pytest.raises(KeyError):\n        pass\n\n\n", n);
+    return buf_str(out, str_sub(text, at, text.n));
+}
+
+/* ---- names ---- */
 
 const char *const python_tests[] = {"test_*.py", "*_test.py", "*_tests.py", "tests.py", "test.py", NULL};
 const char *const python_canary_files[] = {"test*.py", "*_test.py", "*_tests.py", NULL};
 
 /* Besides settings: what pytest loads by itself (conftest, entry points of installed packages, which lie in *-info
- * folders), and what the interpreter runs before any program (site and user customisation, .pth). */
+ * folders), and what the interpreter runs before any program (site and user customisation, .pth) or in the place of a
+ * source (compiled files, which may say that they need not be compared with it). */
 const char *const python_config[] = {"conftest.py",
                                      "pytest.ini",
                                      ".pytest.ini",
@@ -211,6 +296,9 @@ const char *const python_config[] = {"conftest.py",
                                      "sitecustomize.py",
                                      "usercustomize.py",
                                      "*.pth",
+                                     "__pycache__/",
+                                     "*.pyc",
+                                     "*.pyo",
                                      "*.egg-info/",
                                      "*.dist-info/",
                                      "pytest.py",
@@ -251,7 +339,7 @@ bool python_shadows(const char *path)
     struct str p = str_of(path);
     if (str_ends(p, STR("/__init__.py")))
         p.n -= strlen("/__init__.py");
-    else if (!str_ends(p, STR(".py")) && !str_ends(p, STR(".pyc")) && !str_ends(p, STR(".so")))
+    else if (!str_ends(p, STR(".py")) && !str_ends(p, STR(".so")))
         return false;
     const char *whole = str_dup(tmp, p), *base = strrchr(whole, '/');
     base = base ? base + 1 : whole;

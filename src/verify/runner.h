@@ -19,11 +19,13 @@ void tally_add(struct tally *t, int64_t passed, int64_t failed, int64_t skipped)
 /* `total` must be the sum of the others, else the tally breaks. */
 void tally_add_total(struct tally *t, int64_t total, int64_t passed, int64_t failed, int64_t skipped);
 
-/* A place for a failing test. Every name that it uses begins with `name`, which is random and fits all languages
- * (a letter, then letters and digits), so that a program under test has no fixed word to look for. */
+/* A test file that gets failing tests. Every name that is used begins with `name`, which is random and fits all
+ * languages (a letter, then letters and digits), so that a program under test has no fixed word to look for. */
 struct canary_site {
     const char *path;
     const char *name;
+    const char *framework; /* the runner that was seen and will run it */
+    int64_t broken;        /* result: tests of the file itself that were made to fail */
 };
 
 #define RUNNER_COUNT_MAX 10000000 /* larger numbers are not believed */
@@ -43,7 +45,7 @@ struct runner {
     bool (*shadows)(const char *path);
     const char *const *canary_files; /* globs of files that may take a failing test */
     /* Writes `text` with tests added that must fail, false when this file cannot take them. */
-    bool (*canary)(const struct canary_site *site, struct str text, struct buf *out);
+    bool (*canary)(struct canary_site *site, struct str text, struct buf *out);
     /* Fewest tests that running this whole file reports; 0 when nothing is certain. `framework` is the runner that was
      * seen. */
     int64_t (*fewest)(struct str text, const char *framework);
@@ -63,12 +65,12 @@ bool scan_decimal(struct str *s);               /* 12 or 12.34 */
 bool scan_word(struct str *s, struct str *ret); /* letters */
 
 /* Python test files (unittest and pytest share them) and JavaScript ones (node, jest, vitest, mocha). */
-bool python_canary(const struct canary_site *site, struct str text, struct buf *out);
+bool python_canary(struct canary_site *site, struct str text, struct buf *out);
 int64_t python_fewest(struct str text, const char *framework);
 bool python_shadows(const char *path);
-bool javascript_canary(const struct canary_site *site, struct str text, struct buf *out);
+bool javascript_canary(struct canary_site *site, struct str text, struct buf *out);
 int64_t javascript_fewest(struct str text, const char *framework);
-bool tap_canary(const struct canary_site *site, struct str text, struct buf *out);
+bool tap_canary(struct canary_site *site, struct str text, struct buf *out);
 bool c_shadows(const char *path);
 extern const char *const python_canary_files[], *const javascript_canary_files[], *const tap_canary_files[];
 extern const char *const python_tests[], *const javascript_tests[];

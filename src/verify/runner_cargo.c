@@ -42,7 +42,7 @@ static void cargo_end(void *state)
     c->t.broken |= c->announced && c->t.seen;
 }
 
-static bool cargo_canary(const struct canary_site *site, struct str text, struct buf *out)
+static bool cargo_canary(struct canary_site *site, struct str text, struct buf *out)
 {
     const char *n = site->name;
     if (!text_has_line(text, "#[test]"))

@@ -57,7 +57,7 @@ static void ctest_end(void *state)
     c->t.coarse = true;
 }
 
-static bool ctest_canary(const struct canary_site *site, struct str text, struct buf *out)
+static bool ctest_canary(struct canary_site *site, struct str text, struct buf *out)
 {
     if (strchr(site->path, '/') || (!text_has_line(text, "enable_testing") && !text_has_line(text, "include(CTest)")))
         return false;

@@ -93,7 +93,7 @@ static void go_end(void *state)
     }
 }
 
-static bool go_canary(const struct canary_site *site, struct str text, struct buf *out)
+static bool go_canary(struct canary_site *site, struct str text, struct buf *out)
 {
     if (!text_has_line(text, "\"testing\"") && !text_has_line(text, "import \"testing\""))
         return false;

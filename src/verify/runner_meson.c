@@ -40,7 +40,7 @@ static void meson_end(void *state)
     m->t.coarse = true;
 }
 
-static bool meson_canary(const struct canary_site *site, struct str text, struct buf *out)
+static bool meson_canary(struct canary_site *site, struct str text, struct buf *out)
 {
     if (!text_has_line(text, "project("))
         return false;

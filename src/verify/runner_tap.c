@@ -72,7 +72,7 @@ static void tap_end(void *state)
 
 /* A shell script is its own process and may end anywhere, by traps too. So it is run once by itself, and then reports a
  * failing test, whatever it said. */
-static bool shell_canary(const struct canary_site *site, struct str text, struct buf *out)
+static bool shell_canary(struct canary_site *site, struct str text, struct buf *out)
 {
     struct str line, rest = text;
     if (!str_line(&rest, &line) || !str_starts(line, STR("#!")) || str_find(line, STR("sh")) < 0)
@@ -88,7 +88,7 @@ static bool shell_canary(const struct canary_site *site, struct str text, struct
     return buf_str(out, rest);
 }
 
-static bool perl_canary(const struct canary_site *site, struct str text, struct buf *out)
+static bool perl_canary(struct canary_site *site, struct str text, struct buf *out)
 {
     if (!text_has_line(text, "use Test::More"))
         return false;
@@ -102,7 +102,7 @@ static bool perl_canary(const struct canary_site *site, struct str text, struct 
     return buf_str(out, str_sub(text, at, text.n));
 }
 
-bool tap_canary(const struct canary_site *site, struct str text, struct buf *out)
+bool tap_canary(struct canary_site *site, struct str text, struct buf *out)
 {
     if (text_has_line(text, "@test ")) { /* bats */
         buf_str(out, text);

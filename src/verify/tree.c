@@ -105,6 +105,7 @@ struct builder {
     const struct verify_spec *spec;
     struct listing base, candidate;
     struct edits sealed, red;
+    const char *const *scripts; /* of the checks */
     struct trees *trees;
 };
 
@@ -170,6 +171,9 @@ static enum rc change_take(struct builder *b, const struct repo_change *change, 
                               .kind = change_protected(b->spec, path, old != NULL),
                               .at_base = old != NULL,
                               .at_candidate = new != NULL};
+    for (const char *const *script = b->scripts; c->kind == PROTECTED_NO && *script; script++)
+        if (strcmp(*script, path) == 0)
+            c->kind = PROTECTED_RUNNER;
     if (c->kind == PROTECTED_NO && old && new)
         return inline_tests(b, c, err);
     c->allowed = c->kind != PROTECTED_NO && globs_match(b->spec->allow_changes, path);
@@ -203,6 +207,8 @@ enum rc trees_build(mem *ctx, const struct verify_spec *spec, struct trees *ret,
     rc = repo_list(tmp, spec->git_dir, ret->base, &b.base.v, &b.base.n, err);
     if (rc == RC_OK)
         rc = repo_list(tmp, spec->git_dir, ret->candidate, &b.candidate.v, &b.candidate.n, err);
+    if (rc == RC_OK)
+        rc = definition_scripts(tmp, spec, ret->base, &b.scripts, err);
     if (rc == RC_OK)
         rc = repo_changes(tmp, spec->git_dir, ret->base, ret->candidate, &changes, &n, err);
     ret->changes = mem_array(ctx, struct tree_change, n + 1);

@@ -7,7 +7,7 @@
 #include "verify/private.h"
 #include <stdarg.h>
 
-enum { DIFF_MAX = 64 << 10, FEEDBACK_MAX = 16 << 10, LIST_SHOWN = 20 };
+enum { DIFF_MAX = 64 << 10, FEEDBACK_MAX = 16 << 10, LIST_SHOWN = 8 };
 
 struct subject { /* a check and its runs */
     const struct check *check;
@@ -370,6 +370,9 @@ static const char *canary_objection(struct judge *j, const struct subject *s, co
     if (missing)
         return mem_printf(j->ctx, "a test that must fail shows at the base when it is added to %s, but does not now",
                           missing);
+    if (now->unbroken && base->judgement == CANARY_TRUSTED && !base->unbroken)
+        return mem_printf(j->ctx, "when the tests of the project are made to fail, %lld of them pass all the same",
+                          (long long)now->unbroken);
     bool certain = !s->sealed->counts.coarse && !(green && s->base->counts.total < base->fewest);
     if (certain && s->sealed->counts.total < now->fewest)
         return mem_printf(j->ctx, "the test files that ran hold at least %lld tests, but %lld were reported",

@@ -145,19 +145,23 @@ START_TEST(scripts_of_checks)
         {"sh scripts/test.sh -v", "scripts/test.sh"},
         {"bash -eu tools/ci", "tools/ci"},
         {"env A=1 ./verify && true", "verify"},
+        {"make all && python3 tools/check.py", "tools/check.py"},
         {"make test", NULL},
         {"./app --selftest", NULL},
+        {"python3 spellcheck.py --all", NULL},
+        {"./latest.sh", NULL},
         {"/usr/bin/check", NULL},
         {"python3 -m pytest", NULL},
         {"", NULL},
-        {"   ", NULL},
+        {"  ;;&&(( ", NULL},
     };
     CLEANUP_MEM mem *tmp = mem_root();
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        const char *script = check_script(tmp, commands[i].command);
-        ck_assert_msg((!script && !commands[i].script) ||
-                          (script && commands[i].script && strcmp(script, commands[i].script) == 0),
-                      "%s: %s", commands[i].command, script ? script : "none");
+        struct check check = {.name = "a", .command = commands[i].command};
+        struct verify_spec one = {.checks = &check, .check_count = 1};
+        const char *script = command_scripts(tmp, &one)[0];
+        ck_assert_msg(!script == !commands[i].script && (!script || strcmp(script, commands[i].script) == 0), "%s: %s",
+                      commands[i].command, script ? script : "none");
     }
 }
 END_TEST

@@ -83,7 +83,7 @@ END_TEST
 
 static const char *planted(mem *ctx, const char *runner, const char *path, const char *text)
 {
-    struct canary_site site = {path, "xyz"};
+    struct canary_site site = {.path = path, .name = "xyz", .framework = runner};
     struct buf out;
     buf_init(&out, ctx, 1 << 20);
     return runner_find(runner)->canary(&site, str_of(text), &out) ? buf_take(&out, ctx) : NULL;
