@@ -38,7 +38,7 @@ static enum rc answer_send(struct cli *cli, struct json approval, const char *ou
     return cli_ask(cli, "POST", path, buf_view(&b), ret, err);
 }
 
-int approval_answer(struct cli *cli, const char *outcome)
+int approval_decide(struct cli *cli, const char *outcome)
 {
     struct err err = {0};
     struct json approval, task, answered;

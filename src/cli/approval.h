@@ -4,4 +4,4 @@
 
 /* outcome: "approved" or "refused". The call's first argument names an approval or its task, the second is said along.
  * Returns the exit status. */
-int approval_answer(struct cli *cli, const char *outcome);
+int approval_decide(struct cli *cli, const char *outcome);

@@ -15,7 +15,7 @@ static const struct example examples[] = {
 
 static int run(struct cli *cli)
 {
-    return approval_answer(cli, "approved");
+    return approval_decide(cli, "approved");
 }
 
 const struct command command_approve = {

@@ -13,7 +13,7 @@ static const struct example examples[] = {
 
 static int run(struct cli *cli)
 {
-    return approval_answer(cli, "refused");
+    return approval_decide(cli, "refused");
 }
 
 const struct command command_deny = {
