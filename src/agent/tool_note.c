@@ -1,10 +1,10 @@
-/* note and finish: words for later, and the end of the iteration. Both live in memory only, so a recorded call is made
- * again when an iteration is taken up. */
+/* note: words for a later iteration. The caller gets them from memory, so a recorded call is made again when an
+ * iteration is taken up. */
 #include "agent/work.h"
 
-enum { NOTE_MOST = 4000, NOTES_MOST = 100, SUMMARY_MOST = 8000 };
+enum { NOTE_MOST = 4000, NOTES_MOST = 100 };
 
-struct words_args {
+struct note_args {
     const char *text;
 };
 
@@ -22,7 +22,7 @@ static enum rc note_record(struct tool_call *c, const char *text, struct err *er
 static enum rc note_run(struct tool_call *c, const void *p, struct err *err)
 {
     struct agent *a = c->agent;
-    const char *text = str_utf8_clean(c->ctx, str_trim(str_of(((const struct words_args *)p)->text)));
+    const char *text = str_utf8_clean(c->ctx, str_trim(str_of(((const struct note_args *)p)->text)));
     if (!text[0])
         return tool_refuse(c, "The note is empty.");
     if (a->note_count == NOTES_MOST)
@@ -37,50 +37,20 @@ static enum rc note_run(struct tool_call *c, const void *p, struct err *err)
     return RC_OK;
 }
 
-static enum rc finish_run(struct tool_call *c, const void *p, struct err *err)
-{
-    (void)err;
-    struct str text = str_of(((const struct words_args *)p)->text);
-    c->agent->finished = true;
-    c->agent->summary = str_utf8_clean(c->agent->ctx, str_sub(text, 0, str_utf8_cut(text, SUMMARY_MOST)));
-    buf_z(&c->out, "The iteration ends. The checks decide.");
-    return RC_OK;
-}
-
 static const char *note_summary(mem *ctx, const void *p)
 {
-    return mem_printf(ctx, "note %s", ((const struct words_args *)p)->text);
-}
-
-static const char *finish_summary(mem *ctx, const void *p)
-{
-    const char *text = ((const struct words_args *)p)->text;
-    return mem_printf(ctx, "finish %s", text ? text : "");
+    return mem_printf(ctx, "note %s", ((const struct note_args *)p)->text);
 }
 
 static const struct json_bind note_fields[] = {
-    {"text", BIND_STR, offsetof(struct words_args, text), true, 0, NOTE_MOST}};
+    {"text", BIND_STR, offsetof(struct note_args, text), true, 0, NOTE_MOST}};
 const struct agent_tool tool_note = {
     .face = {"note", "Keeps a short text for later iterations of this task: what you found out, what is left to do.",
              "{\"type\":\"object\",\"properties\":{\"text\":{\"type\":\"string\"}},\"required\":[\"text\"]}"},
     .fields = note_fields,
     .field_count = 1,
-    .args_size = sizeof(struct words_args),
+    .args_size = sizeof(struct note_args),
     .remembers = true,
     .summary = note_summary,
     .run = note_run,
-};
-
-static const struct json_bind finish_fields[] = {{"summary", BIND_STR, offsetof(struct words_args, text), false, 0, 0}};
-const struct agent_tool tool_finish = {
-    .face =
-        {"finish", "Ends the iteration: the change is made, or cannot be made. The checks then decide.",
-         "{\"type\":\"object\",\"properties\":{\"summary\":{\"type\":\"string\","
-         "\"description\":\"What was changed and why, or why not, in a few sentences\"}},\"required\":[\"summary\"]}"},
-    .fields = finish_fields,
-    .field_count = 1,
-    .args_size = sizeof(struct words_args),
-    .remembers = true,
-    .summary = finish_summary,
-    .run = finish_run,
 };

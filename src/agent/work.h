@@ -120,6 +120,13 @@ const char *tool_path(struct tool_call *c, const char *path);
 struct record *tool_intent_begin(struct tool_call *c);
 MUST_USE enum rc tool_intent_end(struct tool_call *c, struct record *r, struct err *err);
 const char *tool_log_path(struct tool_call *c);
+/* Largest file that write and edit take. */
+#define TOOL_FILE_MOST (16 << 20)
+/* Writes a file of the workspace and puts path and hash into the record. What the file system refuses is told to the
+ * model, except a full disk. */
+MUST_USE enum rc tool_file_put(struct tool_call *c, const char *path, struct str contents, const char *hash,
+                               struct err *err);
+int64_t tool_lines(struct str s); /* newlines */
 
 /* --- compact.c --- */
 /* Shortens the conversation, whose request has `bytes`, until it has at most `target`, as far as that goes. What goes
