@@ -43,6 +43,7 @@ struct serving {
     atomic_bool release; /* handlers on hold may end */
     struct http_request *held;
     size_t flood; /* bytes that /flood produces */
+    void (*at_done)(void *arg);
 };
 
 static void serve_gone(struct http_request *r)
@@ -206,6 +207,8 @@ static void serving_done(void *arg)
 {
     struct serving *s = arg;
     s->done++;
+    if (s->at_done)
+        s->at_done(s);
     uv_close((uv_handle_t *)&s->async, NULL);
 }
 
@@ -249,9 +252,9 @@ static void serving_listen(struct serving *s, int domain)
     ck_assert_int_eq(http_server_listen_fd(s->server, fd, &err), RC_OK);
 }
 
-static UNUSED void serving_start(struct serving *s)
+/* In two steps for those who change more of it: everything but the server, then the server and its thread. */
+static void serving_prepare(struct serving *s)
 {
-    struct err err;
     s->ctx = mem_root();
     snprintf(s->dir, sizeof s->dir, "/tmp/net-test-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(s->dir));
@@ -265,10 +268,21 @@ static UNUSED void serving_start(struct serving *s)
     s->spec.arg = s;
     if (!s->spec.max_body)
         s->spec.max_body = 1 << 20;
+}
+
+static void serving_go(struct serving *s)
+{
+    struct err err;
     ck_assert_int_eq(http_server_new(s->ctx, &s->spec, &s->server, &err), RC_OK);
     serving_listen(s, AF_UNIX);
     serving_listen(s, AF_INET);
     ck_assert_int_eq(pthread_create(&s->thread, NULL, serving_run, s), 0);
+}
+
+static UNUSED void serving_start(struct serving *s)
+{
+    serving_prepare(s);
+    serving_go(s);
 }
 
 static void serving_stop_begin(struct serving *s, int ms)
