@@ -30,7 +30,6 @@ mem *mem_root(void)
 
 void *mem_zalloc(mem *ctx, size_t n)
 {
-    BUG_ON(!ctx);
     return mem_need(talloc_zero_size(ctx, n));
 }
 

@@ -1,7 +1,8 @@
 /* Memory by lifetime, on talloc (https://talloc.samba.org, LGPL-3+).
  *
  * Memory belongs to a context; freeing the context frees all below it. A context is a request, a model turn, a step, a
- * connection, a process (NULL is never passed as parent: use mem_root()). Allocation never fails: out of memory ends
+ * connection, a process. NULL as parent is allowed for mem_zalloc, mem_new and mem_array alone: that
+ * object is a tree of its own. Allocation never fails: out of memory ends
  * the process, which is safe because every buffer that strangers fill has a cap.
  * Threads: a context tree is used by one thread at a time; different trees are independent. */
 #pragma once
