@@ -208,7 +208,6 @@ static enum rc call_replay(struct tool_call *c, const struct llm_part *call, con
 {
     const struct agent_tool *tool = agent_tool_find(call->name);
     void *args;
-    c->replayed = true;
     c->tool = tool;
     if (tool && tool->remembers && !tool_bind(c->ctx, tool, call->arguments, &args, NULL)) {
         enum rc rc = tool->run(c, args, err);

@@ -27,7 +27,7 @@ static enum rc note_run(struct tool_call *c, const void *p, struct err *err)
         return tool_refuse(c, "The note is empty.");
     if (a->note_count == NOTES_MOST)
         return tool_refuse(c, "There are %d notes already; no more are taken in this iteration.", NOTES_MOST);
-    enum rc rc = c->replayed ? RC_OK : note_record(c, text, err);
+    enum rc rc = note_record(c, text, err);
     if (rc)
         return rc;
     a->notes = mem_grow(a->ctx, a->notes, (a->note_count + 2) * sizeof *a->notes);

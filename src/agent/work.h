@@ -83,7 +83,6 @@ struct tool_call {
     char digest[65];
     const char *summary;
     const struct step *started; /* the intent that an earlier process recorded, or NULL */
-    bool replayed;              /* recorded already: only what lives in memory is to be done */
     struct buf out;             /* everything there is to say */
     size_t whole;               /* bytes of output that stand in the log file already; 0: none */
     bool is_error;

@@ -305,9 +305,24 @@ START_TEST(test_compaction_before_overflow)
 }
 END_TEST
 
-/* The same with stops: a shortened conversation comes out the same in the next process. */
+static int compactions(struct world *w)
+{
+    int n = 0;
+    while (record_nth(w, "context.compacted", n))
+        n++;
+    return n;
+}
+
+/* The same with stops: a shortened conversation comes out the same in the next process, and is recorded once. */
 START_TEST(test_compaction_is_repeatable)
 {
+    world->spec.context_tokens = 30000;
+    world->answer = reads_much;
+    big_file();
+    ck_assert_int_eq(world_run(world), RC_OK);
+    int expected = compactions(world);
+    ck_assert_int_eq(path_remove_tree(world->base, NULL), RC_OK);
+    world = world_new(ctx, "chat");
     world->spec.context_tokens = 30000;
     world->answer = reads_much;
     big_file();
@@ -323,6 +338,7 @@ START_TEST(test_compaction_is_repeatable)
     ck_assert_int_eq(world->result.end, AGENT_FINISHED);
     ck_assert_int_gt(stops, 3);
     ck_assert_int_eq(requests_count(), 41);
+    ck_assert_int_eq(compactions(world), expected);
 }
 END_TEST
 
