@@ -86,10 +86,8 @@ static void round_of(int i, const char *dir)
     took[CLOSE][i] = clock_mono_ns() - start;
 }
 
-int main(int argc, char **argv)
+int main(void)
 {
-    if (argc > 1 && strcmp(argv[1], "init") == 0)
-        return sandbox_init_main(argc, argv);
     char dir[] = "/tmp/bench-sandbox-XXXXXX";
     log_open("bench", LOG_WARN);
     int64_t start = clock_mono_ns();

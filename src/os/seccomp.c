@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <seccomp.h>
-#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
@@ -212,11 +211,4 @@ enum rc seccomp_build(const struct seccomp_choice *choice, int *ret_fd, struct e
         return err_sys(err, errno, "Could not seal the system call filter");
     *ret_fd = fd_take(&fd);
     return RC_OK;
-}
-
-int seccomp_reopen(int fd)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return open(path, O_RDONLY | O_CLOEXEC);
 }

@@ -11,7 +11,5 @@ struct seccomp_choice {
     bool debug; /* ptrace and process_vm_readv are allowed: debuggers, strace, the leak sanitizer */
 };
 /* Classic BPF program as seccomp(2) takes it, in a sealed memfd (close-on-exec) of its own offset 0. The caller closes
- * it. Every reader moves the offset of the descriptor that it shares: use seccomp_reopen for each start. */
+ * it. Every reader moves the offset of the descriptor that it shares: open /proc/self/fd/N anew for each start. */
 MUST_USE enum rc seccomp_build(const struct seccomp_choice *choice, int *ret_fd, struct err *err);
-/* The same program at offset 0 under a descriptor with an offset of its own. -1 and errno. */
-int seccomp_reopen(int fd);

@@ -463,7 +463,6 @@ static void hello(void)
     struct buf b;
     buf_init(&b, tmp, 256);
     words_add(&b, "ready");
-    words_add(&b, NIGHTMILL_VERSION);
     if (write(ROOM_CONTROL_FD, &(char){ROOM_READY}, 1) == 1)
         say(&b, NULL, 0);
 }

@@ -18,6 +18,7 @@
 enum {
     FD_LOG = 2,
     FD_SECCOMP = ROOM_CONTROL_FD + 1,
+    FD_IMAGE,
     FD_LIFE,
     FD_FIRST_FREE,
     FD_ASIDE = 64, /* sources are moved above this before they are put in their places */
@@ -29,7 +30,7 @@ enum {
 
 /* What is bound, by the path that bubblewrap is to use. */
 struct sources {
-    const char **paths; /* of the program, then of each mount */
+    const char **paths; /* one for each mount */
     size_t n;
 };
 
@@ -43,15 +44,15 @@ static bool fd_move(int *fd)
  */
 static bool fds_arrange(const struct launch *l)
 {
-    int log = l->log, control = l->control, seccomp = l->seccomp, life = l->life;
+    int log = l->log, control = l->control, seccomp = l->seccomp, image = l->image, life = l->life;
     int nothing = open("/dev/null", O_RDWR);
     if (nothing < 0 || !fd_move(&nothing) || !fd_move(&log) || !fd_move(&control) || !fd_move(&seccomp) ||
-        !fd_move(&life))
+        !fd_move(&image) || !fd_move(&life))
         return false;
     return dup2(nothing, 0) == 0 && dup2(nothing, 1) == 1 && dup2(log, FD_LOG) == FD_LOG &&
            dup2(control, ROOM_CONTROL_FD) == ROOM_CONTROL_FD && dup2(seccomp, FD_SECCOMP) == FD_SECCOMP &&
-           dup2(life, FD_LIFE) == FD_LIFE && fcntl(FD_LIFE, F_SETFD, FD_CLOEXEC) == 0 &&
-           syscall(SYS_close_range, FD_FIRST_FREE, ~0u, 0u) == 0;
+           dup2(image, FD_IMAGE) == FD_IMAGE && dup2(life, FD_LIFE) == FD_LIFE &&
+           fcntl(FD_LIFE, F_SETFD, FD_CLOEXEC) == 0 && syscall(SYS_close_range, FD_FIRST_FREE, ~0u, 0u) == 0;
 }
 
 static void signals_default(void)
@@ -112,6 +113,8 @@ static enum rc guard_start(struct err *err)
  * home of mode 0700). All are opened first: some may lie below STAGE. */
 static enum rc stage(mem *ctx, struct sources *s, struct err *err)
 {
+    if (s->n == 0)
+        return RC_OK;
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return err_sys(err, errno, "Could not make a mount namespace");
     int *fds = mem_array(ctx, int, s->n);
@@ -186,10 +189,10 @@ static enum rc bwrap_args(const struct launch *l, const struct sources *s, struc
     enum rc rc = system_args(a, l->spec->user, l->limits.tmp_bytes, err);
     if (rc != RC_OK)
         return rc;
-    args_add(a, "--ro-bind", s->paths[0], INIT_INSIDE, NULL);
+    args_add(a, "--dir", "/run/nightmill", "--perms", "0755", "--file", mem_printf(a->ctx, "%d", FD_IMAGE), INIT_INSIDE,
+             NULL);
     for (size_t i = 0; i < l->spec->mount_count; i++)
-        args_add(a, l->spec->mounts[i].writable ? "--bind" : "--ro-bind", s->paths[i + 1], l->spec->mounts[i].target,
-                 NULL);
+        args_add(a, l->spec->mounts[i].writable ? "--bind" : "--ro-bind", s->paths[i], l->spec->mounts[i].target, NULL);
     /* Last, when all mount points have been made. */
     args_add(a, "--remount-ro", "/", "--chdir", "/", "--", INIT_INSIDE, "init", "sealed",
              mem_printf(a->ctx, "%lld", l->limit_processes ? (long long)l->limits.processes : 0),
@@ -203,11 +206,9 @@ static enum rc launch_prepare(const struct launch *l, pid_t opener, struct args 
 {
     limit_lower(RLIMIT_CORE, 0, 0);
     limit_lower(RLIMIT_NOFILE, FILES_SOFT, FILES_HARD);
-    struct sources s = {.paths = mem_array(a->ctx, const char *, l->spec->mount_count + 1),
-                        .n = l->spec->mount_count + 1};
-    s.paths[0] = l->program;
+    struct sources s = {.paths = mem_array(a->ctx, const char *, l->spec->mount_count), .n = l->spec->mount_count};
     for (size_t i = 0; i < l->spec->mount_count; i++)
-        s.paths[i + 1] = l->spec->mounts[i].source;
+        s.paths[i] = l->spec->mounts[i].source;
     enum rc rc = enter[l->rung](l, a->ctx, &s, err);
     if (rc != RC_OK)
         return rc;

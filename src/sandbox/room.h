@@ -47,6 +47,4 @@ MUST_USE enum rc room_say(struct sandbox *sb, const struct buf *b, const int *fd
 const char *room_path(mem *ctx, const struct sandbox *sb, const char *inside);
 /* NULL-terminated environment: the lists in order, later names win. Lists may be NULL. */
 const char *const *room_env(mem *ctx, const char *const *const *lists, size_t n);
-/* The program to re-execute as init. */
-const char *room_program(mem *ctx);
 uid_t room_uid_base(void);

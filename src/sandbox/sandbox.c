@@ -6,6 +6,7 @@
 #include "os/path.h"
 #include "os/proc.h"
 #include "os/seccomp.h"
+#include "sandbox/init_image.h"
 #include "sandbox/launch.h"
 #include "sandbox/room.h"
 #include <errno.h>
@@ -31,6 +32,10 @@ enum {
     UID_BASE_DEFAULT = 64810,
 };
 
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
+
 static const struct sandbox_limits limits_default = {
     .memory_bytes = 4LL << 30, .processes = 512, .cpu_seconds = 3600, .file_bytes = 4LL << 30, .tmp_bytes = 1LL << 30};
 
@@ -44,12 +49,6 @@ void sandbox_set_uid_base(uid_t base)
 uid_t room_uid_base(void)
 {
     return uid_base;
-}
-
-const char *room_program(mem *ctx)
-{
-    const char *named = getenv("NIGHTMILL_PROGRAM");
-    return named && named[0] == '/' ? mem_str(ctx, named) : proc_self(ctx);
 }
 
 /* ---- environment and paths ---- */
@@ -269,6 +268,14 @@ pid_t sandbox_pid(const struct sandbox *sb)
 
 /* ---- opening ---- */
 
+/* Readers move the offset of the descriptor that they share: each start gets one of its own. */
+static int reopen(int fd)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
 /* The filter is built once for a process and choice. */
 static enum rc filter_get(bool debug, int *ret_fd, struct err *err)
 {
@@ -279,7 +286,7 @@ static enum rc filter_get(bool debug, int *ret_fd, struct err *err)
         if (rc != RC_OK)
             return rc;
     }
-    *ret_fd = seccomp_reopen(built[debug]);
+    *ret_fd = reopen(built[debug]);
     return *ret_fd < 0 ? err_sys(err, errno, "Could not open the system call filter again") : RC_OK;
 }
 
@@ -355,17 +362,36 @@ static enum rc hello_wait(struct sandbox *sb, int log, int deadline_ms, struct e
     enum rc rc = hello == ROOM_READY ? room_take(tmp, sb, left > 0 ? (int)left : 0, &w, NULL, NULL, err) : RC_IO;
     if (rc == RC_TIMEOUT)
         return rc;
-    if (rc != RC_OK || w.n != 2 || strcmp(w.v[0], "ready") != 0) {
+    if (rc != RC_OK || strcmp(w.v[0], "ready") != 0) {
         err_set(err, RC_UNAVAILABLE, "The sandbox could not be started");
         said_detail(log, err);
         return RC_UNAVAILABLE;
     }
-    if (strcmp(w.v[1], NIGHTMILL_VERSION) != 0) {
-        err_set(err, RC_CONFLICT, "The program was replaced by version %s while version %s runs", w.v[1],
-                NIGHTMILL_VERSION);
-        return err_hint(err, "Restart the daemon.");
-    }
     return RC_OK;
+}
+
+/* The program of init, to be read or executed, at offset 0. */
+static enum rc image_get(int *ret_fd, struct err *err)
+{
+    static int image = -1;
+    const char *named = getenv("NIGHTMILL_INIT");
+    if (named && named[0] == '/') {
+        *ret_fd = open(named, O_RDONLY | O_CLOEXEC);
+        return *ret_fd < 0 ? err_sys(err, errno, "Could not open %s, named by NIGHTMILL_INIT", named) : RC_OK;
+    }
+    size_t n = (size_t)(nightmill_init_image_end - nightmill_init_image);
+    if (image < 0) {
+        CLEANUP_FD int fd = memfd_create("nightmill-init", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+        if (fd < 0 && errno == EINVAL) /* before Linux 6.3 every memory file may be executed */
+            fd = memfd_create("nightmill-init", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        if (fd < 0 || write(fd, nightmill_init_image, n) != (ssize_t)n ||
+            fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+            return err_sys(err, errno, "Could not hold the program of init in memory");
+        (void)fchmod(fd, 0555); /* executed by "plain" */
+        image = fd_take(&fd);
+    }
+    *ret_fd = reopen(image);
+    return *ret_fd < 0 ? err_sys(err, errno, "Could not open the program of init again") : RC_OK;
 }
 
 static enum rc control_pair(struct sandbox *sb, int *ret_theirs, struct err *err)
@@ -418,13 +444,13 @@ static enum rc open_sealed(struct sandbox *sb, const struct room_way *way, const
 {
     CLEANUP_FD int theirs = -1;
     CLEANUP_FD int filter = -1;
+    CLEANUP_FD int image = -1;
     CLEANUP_FD int log = memfd_create("log", MFD_CLOEXEC);
     int life[2];
     struct launch l = {.spec = spec,
                        .limits = limits_fill(&spec->limits),
                        .rung = way->rung,
                        .bwrap = way->bwrap,
-                       .program = room_program(sb),
                        .map = way->map,
                        .disable_userns = way->disable_userns};
     if (log < 0 || pipe2(life, O_CLOEXEC) < 0)
@@ -434,6 +460,8 @@ static enum rc open_sealed(struct sandbox *sb, const struct room_way *way, const
     l.life = life_theirs;
     l.uid = way->rung == RUNG_REAL_UID ? uid_base + (uid_t)spec->user : 1 + (uid_t)spec->user;
     enum rc rc = filter_get(spec->debug, &filter, err);
+    if (rc == RC_OK)
+        rc = image_get(&image, err);
     if (rc == RC_OK)
         rc = control_pair(sb, &theirs, err);
     if (rc == RC_OK)
@@ -445,6 +473,7 @@ static enum rc open_sealed(struct sandbox *sb, const struct room_way *way, const
     l.control = theirs;
     l.log = log;
     l.seccomp = filter;
+    l.image = image;
     rc = launch_start(&l, &sb->outer, err);
     if (rc != RC_OK)
         return rc;
@@ -483,12 +512,15 @@ static enum rc open_plain(struct sandbox *sb, const struct room_way *way, const 
         return err_sys(err, errno, "Could not make %s", home);
     struct sandbox_limits limits = limits_fill(&spec->limits);
     CLEANUP_FD int theirs = -1;
-    enum rc rc = control_pair(sb, &theirs, err);
+    CLEANUP_FD int image = -1;
+    enum rc rc = image_get(&image, err);
+    if (rc == RC_OK)
+        rc = control_pair(sb, &theirs, err);
     if (rc == RC_OK)
         rc = group_open(sb, way, spec, &limits, err);
     if (rc != RC_OK)
         return rc;
-    const char *argv[] = {room_program(sb),
+    const char *argv[] = {"/proc/self/fd/4", /* the image, by its number in the child */
                           "init",
                           "plain",
                           "0",
@@ -497,7 +529,7 @@ static enum rc open_plain(struct sandbox *sb, const struct room_way *way, const 
                           "0",
                           tmp,
                           NULL};
-    struct proc_spec start = {.argv = argv, .fds = {-1, -1, -1, theirs}, .fd_count = 4, .new_session = true};
+    struct proc_spec start = {.argv = argv, .fds = {-1, -1, -1, theirs, image}, .fd_count = 5, .new_session = true};
     rc = proc_start(&start, &sb->outer, &sb->outer_fd, err);
     if (rc != RC_OK)
         return rc;

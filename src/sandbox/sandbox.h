@@ -2,15 +2,15 @@
  * own /tmp, /proc and /dev, no network, no capabilities, a seccomp filter, limits; one long-lived small init inside, so
  * that the process tree of one iteration is one tree and ends as one.
  *
- * sandbox_open starts: launcher (a fork that joins a cgroup, sets limits, drops to the right uid) -> bwrap -> init
- * (this program, role "init", pid 1, not dumpable, so that nothing inside can touch it). Commands run through init;
- * background children of a command live on until the sandbox is closed. sandbox_close ends everything inside and waits
- * until nothing is left. When the opening process dies, the kernel ends the sandbox (PR_SET_PDEATHSIG through every
- * stage), and init ends itself when its control socket closes. The rung says which user the inside has on this machine:
- * a real uid of its own (daemon runs as root), a subordinate uid (newuidmap), or a namespace uid only. Inside, the
- * users are called agent (1000) and verifier (1001), the system is /usr and the harmless part of /etc, and nothing else
- * of the machine is there but the mounts. Limits count for the whole sandbox unless said otherwise. Threads: main
- * thread of a small process with one thread (the launcher is forked from it). */
+ * sandbox_open starts: launcher (a fork that sets limits and drops to the right uid) -> bwrap -> init
+ * (a small program that is part of this one, pid 1, not dumpable, so that nothing inside can touch it). Commands run
+ * through init; background children of a command live on until the sandbox is closed. sandbox_close ends everything
+ * inside and waits until nothing is left. When the opening process dies, the kernel ends the sandbox (PR_SET_PDEATHSIG
+ * through every stage), and init ends itself when its control socket closes. The rung says which user the inside has on
+ * this machine: a real uid of its own (daemon runs as root), a subordinate uid (newuidmap), or a namespace uid only.
+ * Inside, the users are called agent (1000) and verifier (1001), the system is /usr and the harmless part of /etc, and
+ * nothing else of the machine is there but the mounts. Limits count for the whole sandbox unless said otherwise.
+ * Threads: main thread of a small process with one thread (the launcher is forked from it). */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
@@ -109,6 +109,6 @@ MUST_USE enum rc sandbox_give(const char *dir, enum sandbox_user user, struct er
  * u+r, folders u+rwx); set-user-id bits are gone. */
 MUST_USE enum rc sandbox_take(const char *dir, struct err *err);
 
-/* Role "init": called by main when argv[1] is "init", before anything else is set up. The program that is re-executed
- * is /proc/self/exe, or NIGHTMILL_PROGRAM of the environment (an absolute path; for tests). */
+/* The first process inside. It runs in a small program of its own (init_main.c) whose bytes are part of this room;
+ * NIGHTMILL_INIT in the environment names another one by an absolute path, for tests. Returns the exit code. */
 int sandbox_init_main(int argc, char **argv);

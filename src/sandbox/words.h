@@ -6,7 +6,7 @@
  * opener to init: start ID MERGE CWD ARGC ARG.. ENVC ENV..  [descriptor: standard input]
  *                 signal ID SIGNAL
  *                 count
- * init to opener: ready VERSION          first of all, after the byte ROOM_READY
+ * init to opener: ready                  first of all, after the byte ROOM_READY
  *                 started ID             [descriptors: standard output, and standard error unless merged]
  *                 failed ID ERRNO SENTENCE
  *                 exited ID CODE SIGNAL MEMORY-KILLS

@@ -2,8 +2,8 @@
  *
  * As root the lower rungs are reached by giving up root in the forked test: as user TEST_UID, with and without a range
  * of subordinate ids. For the range the test sees its own /etc/passwd and /etc/subuid, mounted in its own mount
- * namespace. The test program plays init (and the attacker inside) itself: a copy of it lies in the test's folder,
- * where every user can read it. */
+ * namespace. The test program plays the attacker itself: a copy of it lies in the test's folder, where every user can
+ * read it, and inside at /opt/attack. */
 #pragma once
 #include "base/clock.h"
 #include "os/path.h"
@@ -80,7 +80,6 @@ static bool rig_begin(int i)
     ck_assert_ptr_nonnull(mkdtemp(rig_dir));
     chmod(rig_dir, 0755);
     rig_copy("/proc/self/exe", rig_path("program"), 0755);
-    setenv("NIGHTMILL_PROGRAM", rig_path("program"), 1);
     mkdir(rig_path("work"), 0755);
     const char *why = NULL;
     if (geteuid() == 0 && rung != RUNG_REAL_UID) {
@@ -120,8 +119,9 @@ static UNUSED struct sandbox *rig_open(enum sandbox_user user)
 {
     enum rc rc = sandbox_give(rig_path("work"), user, &err);
     ck_assert_msg(rc == RC_OK, "give: %s | %s", err.sentence, err.detail);
-    struct sandbox_mount mounts[] = {{rig_path("work"), "/workspace", true}};
-    struct sandbox_spec spec = {.user = user, .mounts = mounts, .mount_count = 1, .cwd = "/workspace", .label = "test"};
+    struct sandbox_mount mounts[] = {{rig_path("work"), "/workspace", true},
+                                     {rig_path("program"), "/opt/attack", false}};
+    struct sandbox_spec spec = {.user = user, .mounts = mounts, .mount_count = 2, .cwd = "/workspace", .label = "test"};
     return rig_open_spec(&spec);
 }
 
@@ -197,8 +197,6 @@ static UNUSED const char *rig_word(void)
 
 static int rig_main(int argc, char **argv, Suite *(*suite)(void), int (*inside)(int argc, char **argv))
 {
-    if (argc > 1 && strcmp(argv[1], "init") == 0)
-        return sandbox_init_main(argc, argv);
     if (argc > 1 && inside && strcmp(argv[1], "inside") == 0)
         _exit(inside(argc, argv));
     if (!mkdtemp(rig_base) || chmod(rig_base, 0755) < 0)

@@ -395,7 +395,7 @@ static int inside(int argc, char **argv)
 
 static void attack(struct sandbox *sb, const char *name)
 {
-    struct sandbox_result r = rig_shell(sb, mem_printf(ctx, "exec /run/nightmill/init inside %s", name));
+    struct sandbox_result r = rig_shell(sb, mem_printf(ctx, "exec /opt/attack inside %s", name));
     ck_assert_msg(r.exit_code == 0 && r.out.n == 0, "%s on rung %s: exit %d signal %d\n%.*s%.*s", name,
                   rig_rung_names[sandbox_probe()->rung], r.exit_code, r.signal, STR_FMT(r.out), STR_FMT(r.err));
     rig_says(sb, "echo alive", "alive\n");
@@ -532,7 +532,8 @@ START_TEST(debuggers_when_asked)
 {
     if (!rig_begin(_i))
         return;
-    struct sandbox_spec spec = {.cwd = "/", .debug = true};
+    struct sandbox_mount mounts[] = {{rig_path("program"), "/opt/attack", false}};
+    struct sandbox_spec spec = {.mounts = mounts, .mount_count = 1, .cwd = "/", .debug = true};
     struct sandbox *sb = rig_open_spec(&spec);
     attack(sb, "trace");
     attack(sb, "init");
@@ -540,7 +541,7 @@ START_TEST(debuggers_when_asked)
     sandbox_close(sb, NULL);
     spec.debug = false;
     sb = rig_open_spec(&spec);
-    rig_refuses(sb, "/run/nightmill/init inside trace");
+    rig_refuses(sb, "/opt/attack inside trace");
     sandbox_close(sb, NULL);
     rig_end();
 }

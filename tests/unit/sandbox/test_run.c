@@ -298,7 +298,7 @@ START_TEST(start_has_a_deadline)
     const char *word = rig_word();
     rig_text(rig_path("hang"), mem_printf(ctx, "#!/bin/sh\nexec sleep 6%s\n", word));
     chmod(rig_path("hang"), 0755);
-    setenv("NIGHTMILL_PROGRAM", rig_path("hang"), 1);
+    setenv("NIGHTMILL_INIT", rig_path("hang"), 1);
     struct sandbox_spec spec = {.cwd = "/"};
     struct sandbox *sb = NULL;
     ck_assert_int_eq(sandbox_open(ctx, &spec, 700, &sb, &err), RC_TIMEOUT);
@@ -306,7 +306,7 @@ START_TEST(start_has_a_deadline)
     /* One that ends at once is not waited for. */
     rig_text(rig_path("gone"), "#!/bin/sh\necho the reason >&2; exit 1\n");
     chmod(rig_path("gone"), 0755);
-    setenv("NIGHTMILL_PROGRAM", rig_path("gone"), 1);
+    setenv("NIGHTMILL_INIT", rig_path("gone"), 1);
     ck_assert_int_eq(sandbox_open(ctx, &spec, 1000000, &sb, &err), RC_UNAVAILABLE);
     ck_assert_msg(strstr(err.detail, "the reason"), "%s | %s", err.sentence, err.detail);
     ck_assert_int_eq(groups_left(), 0);

@@ -6,9 +6,10 @@
 static struct sandbox *open_limited(const struct sandbox_limits *limits)
 {
     ck_assert_int_eq(sandbox_give(rig_path("work"), SANDBOX_AGENT, &err), RC_OK);
-    struct sandbox_mount mounts[] = {{rig_path("work"), "/workspace", true}};
+    struct sandbox_mount mounts[] = {{rig_path("work"), "/workspace", true},
+                                     {rig_path("program"), "/opt/attack", false}};
     struct sandbox_spec spec = {
-        .mounts = mounts, .mount_count = 1, .cwd = "/workspace", .label = "limits", .limits = *limits};
+        .mounts = mounts, .mount_count = 2, .cwd = "/workspace", .label = "limits", .limits = *limits};
     return rig_open_spec(&spec);
 }
 
@@ -68,7 +69,7 @@ START_TEST(fork_bomb_is_held_and_ended)
     struct sandbox_limits limits = {.processes = 40};
     struct sandbox *sb = open_limited(&limits);
     struct sandbox_result r =
-        rig_do(sb, (struct sandbox_command){.shell = "/run/nightmill/init inside bomb; echo over", .timeout_ms = 1500});
+        rig_do(sb, (struct sandbox_command){.shell = "/opt/attack inside bomb; echo over", .timeout_ms = 1500});
     ck_assert(r.timed_out);
     /* More commands may fail now, but must not hang or harm. */
     struct sandbox_command cmd = {.shell = "true", .timeout_ms = 2000, .cancel_fd = -1, .out_fd = -1};
@@ -107,16 +108,16 @@ START_TEST(memory_hog_is_ended_and_told)
         return;
     struct sandbox_limits limits = {.memory_bytes = 200 << 20, .tmp_bytes = 64 << 20};
     struct sandbox *sb = open_limited(&limits);
-    struct sandbox_result r = rig_shell(sb, "exec /run/nightmill/init inside hog 50");
+    struct sandbox_result r = rig_shell(sb, "exec /opt/attack inside hog 50");
     ck_assert_msg(r.exit_code == 0 && !r.memory_limit, "50 MiB of 200: exit %d signal %d", r.exit_code, r.signal);
-    r = rig_shell(sb, "exec /run/nightmill/init inside hog 4000");
+    r = rig_shell(sb, "exec /opt/attack inside hog 4000");
     ck_assert_msg(r.signal == SIGKILL && r.memory_limit, "exit %d signal %d told %d", r.exit_code, r.signal,
                   r.memory_limit);
     rig_says(sb, "echo alive", "alive\n");
     /* Three that only together have too much. */
-    r = rig_shell(sb, "for i in 1 2 3; do /run/nightmill/init inside hog 90 4 & done; wait");
+    r = rig_shell(sb, "for i in 1 2 3; do /opt/attack inside hog 90 4 & done; wait");
     ck_assert_msg(r.memory_limit, "270 MiB of 200 in three parts went unnoticed");
-    r = rig_shell(sb, "exec /run/nightmill/init inside reserve");
+    r = rig_shell(sb, "exec /opt/attack inside reserve");
     ck_assert_msg(r.exit_code == 0 && !r.memory_limit, "a reservation is not use: exit %d", r.exit_code);
     sandbox_close(sb, NULL);
     rig_end();
