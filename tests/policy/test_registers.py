@@ -34,7 +34,10 @@ class Registers(unittest.TestCase):
         self.same([f.stem.removeprefix("runner_") for f in (SRC / "verify").glob("runner_*.c")], lines_of("verify/runners.def", "RUNNER"), "src/verify/runners.def")
 
     def test_commands(self):
-        self.same([f.stem.removeprefix("command_") for f in (SRC / "cli").glob("command_*.c")], lines_of("cli/commands.def", "COMMAND"), "src/cli/commands.def")
+        self.same([f.stem.removeprefix("cmd_") for f in (SRC / "cli").glob("cmd_*.c")], lines_of("cli/commands.def", "COMMAND"), "src/cli/commands.def")
+
+    def test_tools_of_the_agent(self):
+        self.same([f.stem.removeprefix("tool_") for f in (SRC / "agent").glob("tool_*.c")], lines_of("agent/tools.def", "TOOL"), "src/agent/tools.def")
 
     def test_settings_that_are_used_exist(self):
         """A getter with an unknown name is a broken invariant at run time; here it is one at test time."""
@@ -55,7 +58,7 @@ class Registers(unittest.TestCase):
 
     def test_routes_are_documented(self):
         """Every route of the code has a row in api.md and the other way round."""
-        documented = set(re.findall(r"^\| (?:GET|POST|PUT|DELETE) (/[^ |]*)", (SRC / "api" / "api.md").read_text(encoding="utf-8"), re.M))
+        documented = set(re.findall(r"^\| (?:GET|POST|PUT|DELETE) (/[^ |,]*)", (SRC / "api" / "api.md").read_text(encoding="utf-8"), re.M))
         self.assertGreater(len(documented), 10)
         code = "".join(f.read_text(encoding="utf-8") for f in (SRC / "api").glob("*.c"))
         fixed = {re.sub(r"/ID\b.*", "", d) for d in documented}
