@@ -169,7 +169,7 @@ static void conn_watch(struct conn *c)
         events |= UV_DISCONNECT;
     if (!c->peer_closed && (c->state != CONN_OPEN || c->in.n < CONN_IN_MAX))
         events |= UV_READABLE;
-    if (conn_backlog(c) > 0)
+    if (c->full)
         events |= UV_WRITABLE;
     if (events == c->watched)
         return;
@@ -202,12 +202,15 @@ static void conn_flush(struct conn *c)
 {
     if (c->broken)
         return;
+    c->full = false;
     while (conn_backlog(c) > 0) {
         ssize_t n = send(c->fd, c->out.p + c->sent, conn_backlog(c), MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            c->full = true;
             break;
+        }
         if (n < 0) {
             c->broken = true;
             conn_soil(c);
@@ -242,11 +245,11 @@ void conn_write(struct conn *c, struct str bytes)
         conn_soil(c);
         return;
     }
-    if (conn_backlog(c) >= CONN_FLUSH && !(c->watched & UV_WRITABLE))
+    if (conn_backlog(c) >= CONN_FLUSH && !c->full)
         conn_flush(c);
     if (conn_backlog(c) > CONN_HIGH)
         c->above = true;
-    if (conn_backlog(c) > 0 && !(c->watched & UV_WRITABLE))
+    if (conn_backlog(c) > 0 && !c->full)
         conn_soil(c);
 }
 

@@ -64,6 +64,7 @@ struct conn {
     size_t sent;      /* bytes of `out` already written */
     int64_t deadline; /* loop time, ms; 0: none */
     int64_t stall_at;
+    bool full;        /* the socket took no more: the loop says when it does */
     bool broken;      /* a write failed: said on the next turn */
     bool peer_closed; /* the peer's last byte was read */
     bool above;       /* the backlog was over CONN_HIGH */
