@@ -1,4 +1,5 @@
-/* The sample projects: each has two functions and tests for them. Not a test by itself. */
+/* The sample projects: each has two functions and tests for them; and scenarios, which change one of them. Not a test
+ * by itself. */
 #pragma once
 #include "sample.h"
 
