@@ -115,6 +115,11 @@ static enum rc name_from_server(mem *ctx, struct model_choice *m, struct err *er
     enum rc rc = model_list(ctx, m, *m->key ? getenv(m->key) : NULL, &status, &ids, err);
     if (rc != RC_OK)
         return err_hint(err, "is the model server running? its address is %s", m->url);
+    if (status == 401 || status == 403) {
+        err_set(err, RC_DENIED, "%s refuses the key%s%s (status %d)", m->url, *m->key ? " " : "", m->key, status);
+        return *m->key ? err_hint(err, "put a valid key into %s", m->key)
+                       : err_hint(err, "export NIGHTMILL_MODEL_KEY=...");
+    }
     if (!ids[0]) {
         err_set(err, RC_INVALID, "no model is named and the server at %s lists none (status %d)", m->url, status);
         return err_hint(err, "name one: --model NAME, or export NIGHTMILL_MODEL_NAME");
