@@ -25,7 +25,7 @@ class MainJob(Case):
         self.assertRegex(task["branch"], rf"^nightmill/{task['id']}-[a-z0-9-]+$")
         self.assertEqual(repo.head(task["branch"]), task["commit"])
         self.assertEqual(repo.head(task["branch"] + "^"), before["head"])
-        self.assertIn("return a + a\n", repo.show(task["branch"], "calc.py"))
+        self.assertIn("return a + a", repo.show(task["branch"], "calc.py"))
         self.assertEqual(sorted(repo.files(task["branch"])), sorted([*CALC, "test_double.py"]))
         message = repo.git("log", "-1", "--format=%B", task["branch"])
         self.assertTrue(message.startswith(TASK), message)

@@ -5,6 +5,12 @@ from harness import Case, finish, run, script, turn, write
 from projects import PLAIN, PLAIN_CHECK, PLAIN_TASK, plain_honest, plain_wrong
 
 
+WORDS = ["apple", "bread", "cheese", "dates", "eggs", "figs", "grapes", "honey", "ice", "jam", "kale", "lemon", "mint", "nuts", "oats", "peas", "quince", "rice", "salt", "tea"]
+# Fails in another way each time, so that only the limit can end it.
+ENDLESS = script(*[[turn(write("file.txt", f"one\n{word}\n")), turn(finish())] for word in WORDS])
+TALKING_CHECK = f"cat file.txt; {PLAIN_CHECK}"
+
+
 class Limits(Case):
     seconds = 180
 
@@ -21,10 +27,10 @@ class Limits(Case):
         self.assertEqual(repo.show(task["branch"], "file.txt"), "one\ntwo")
 
     def test_money(self):
-        model = self.model(script(*[[turn(write("file.txt", f"one\n{n}\n")), turn(finish())] for n in range(20)]))
+        model = self.model(ENDLESS)
         rates = self.price(input="1000", output="1000", cache_read="1000", cache_write="1000", cache_write_1h="1000")
         repo = self.repo(PLAIN)
-        ended, task = self.do(repo, PLAIN_TASK, "--check", PLAIN_CHECK, "--budget", "20", "--iterations", "40", code=8)
+        ended, task = self.do(repo, PLAIN_TASK, "--check", TALKING_CHECK, "--budget", "20", "--iterations", "40", code=8)
         self.assert_state(task, "paused", "limit_money")
         # Never above the limit, not even by held money.
         spent = self.nm.ledger(task["id"])["spent"]
@@ -57,9 +63,9 @@ class Limits(Case):
         self.assert_one_sentence(ended, "price")
 
     def test_tokens(self):
-        model = self.model(script(*[[turn(write("file.txt", f"one\n{n}\n")), turn(finish())] for n in range(20)]))
+        model = self.model(ENDLESS)
         repo = self.repo(PLAIN)
-        _, task = self.do(repo, PLAIN_TASK, "--check", PLAIN_CHECK, "--tokens", "40000", "--iterations", "40", code=8)
+        _, task = self.do(repo, PLAIN_TASK, "--check", TALKING_CHECK, "--tokens", "40000", "--iterations", "40", code=8)
         self.assert_state(task, "paused", "limit_tokens")
         used = sum(a["usage"]["input"] + a["usage"]["cache_read"] + a["usage"]["output"] for a in model.answers())
         self.assertLessEqual(used, 40000)
@@ -82,7 +88,11 @@ class Limits(Case):
         """10, 30, 50 by the score of the text: +2 for implement or create, +1 over 200 characters, +1 for tests; x (1 + score/2)."""
         self.model(script(plain_honest()))
         repo = self.repo(PLAIN)
-        ended, task = self.do(repo, "Implement the second line and create tests for it", "--check", PLAIN_CHECK, code=0)
-        plain_ended, plain = self.do(repo, "Put two into file.txt", "--check", PLAIN_CHECK, code=0)
-        self.assertEqual(task["limits"]["iterations"], int(plain["limits"]["iterations"] * 2.5), (task["limits"], plain["limits"]))
-        self.assertIn(str(task["limits"]["iterations"]), ended.out + ended.err)
+        text = "Implement the second line and create tests for it"
+        ended, task = self.do(repo, text, "--check", PLAIN_CHECK, code=0)
+        self.assertEqual(task["limits"]["iterations"], 75)  # medium, score 3: 30 x 2.5
+        self.assertIn("75", ended.out + ended.err)
+        ended, task = self.do(repo, "Put two into file.txt", "--check", PLAIN_CHECK, code=0)
+        self.assertEqual(task["limits"]["iterations"], 10)
+        ended, task = self.do(repo, text, "--check", PLAIN_CHECK, code=0, env={"NIGHTMILL_LIMITS_ADAPTIVE": "false"})
+        self.assertEqual(task["limits"]["iterations"], 30)
