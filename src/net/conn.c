@@ -6,8 +6,9 @@
 
 enum {
     READ_SIZE = 64 << 10,
-    READS_PER_EVENT = 4, /* then the others have their turn */
-    TIMER_GRAIN_MS = 20, /* deadlines closer together than this share one pass over the connections */
+    READS_PER_EVENT = 4,  /* then the others have their turn */
+    TIMER_GRAIN_MS = 20,  /* deadlines closer together than this share one pass over the connections */
+    STANDSTILL_MS = 1000, /* see timer_fired */
     OUT_FIRST = 1 << 10,
 };
 
@@ -115,8 +116,15 @@ static void conn_expire(struct conn *c, int64_t now)
 static void timer_fired(uv_timer_t *timer)
 {
     struct conn_hub *hub = timer->data;
-    int64_t now = hub_now(hub), next = 0;
+    int64_t now = hub_now(hub), next = 0, late = now - hub->timer_at;
     hub->timer_at = 0;
+    /* A timer this late means that the whole process stood still (stopped, starved): what arrived meanwhile is read
+     * first. */
+    hub->excused = late > STANDSTILL_MS && !hub->excused;
+    if (hub->excused) {
+        timer_arm(hub, now + TIMER_GRAIN_MS);
+        return;
+    }
     for (struct link *l = hub->all.next; l != &hub->all; l = l->next) {
         struct conn *c = CONN_OF(l, in_all);
         if (c->state != CONN_CLOSED)

@@ -49,7 +49,7 @@ struct conn_hub {
     int open_handles;
     void (*on_count)(
         struct conn_hub *hub); /* a connection was closed and freed, or after conn_hub_close the hub itself */
-    bool closing;
+    bool closing, excused;
 };
 
 enum conn_state { CONN_OPEN, CONN_FINISHING, CONN_LINGERING, CONN_CLOSED };

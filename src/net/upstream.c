@@ -10,6 +10,7 @@
 enum {
     CONNECT_DEFAULT_MS = 30000,
     CONNECTS_KEPT = 256, /* idle and busy connections together; libcurl's default loses keep-alive under load */
+    GRACE_MS = 20,       /* see call_late */
     HANDLES_KEPT = 32,   /* easy handles at rest, ready to be used again */
 };
 
@@ -25,6 +26,7 @@ struct upstream_call {
     bool added; /* libcurl has it */
     bool dead;  /* cancelled or ended: nobody is told anything more */
     bool paused;
+    bool late;  /* the deadline has passed once */
     bool ended; /* on_end is on the stack */
 };
 
@@ -155,6 +157,13 @@ static void call_late(uv_timer_t *timer)
     struct upstream_call *c = timer->data;
     struct err err = {0};
     bool idle = c->easy.head_done;
+    /* After a standstill of the whole process (stopped, starved) timers come before the bytes that are waiting: those
+     * are read first. */
+    if (!c->late) {
+        c->late = true;
+        uv_timer_start(timer, call_late, GRACE_MS, 0);
+        return;
+    }
     err_set(&err, RC_TIMEOUT, idle ? "%s sent nothing more for %d ms." : "%s did not begin to answer within %d ms.",
             c->easy.origin, idle ? c->spec.idle_ms : c->spec.first_byte_ms);
     call_end(c, RC_TIMEOUT, &err);
@@ -162,6 +171,7 @@ static void call_late(uv_timer_t *timer)
 
 static void call_wait(struct upstream_call *c, int ms)
 {
+    c->late = false;
     if (ms > 0)
         uv_timer_start(&c->timer, call_late, (uint64_t)ms, 0);
     else

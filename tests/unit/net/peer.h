@@ -181,7 +181,10 @@ static void serve_path(struct serving *s, struct http_request *r)
         http_answer_whole(r, 204, NULL, STR("never sent"), NULL);
     else if (str_eqz(r->path, "/abort"))
         http_answer_abort(r);
-    else if (str_eqz(r->path, "/broken")) {
+    else if (str_eqz(r->path, "/standstill")) { /* as a stopped process: the loop does nothing for a while */
+        usleep(1800000);
+        http_answer_whole(r, 200, "text/plain", r->path, NULL);
+    } else if (str_eqz(r->path, "/broken")) {
         http_answer_begin(r, 200, "text/plain", NULL);
         http_answer_chunk(r, STR("half"));
         http_answer_abort(r);

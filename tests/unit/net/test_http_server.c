@@ -458,6 +458,24 @@ START_TEST(silent_clients_are_closed)
 }
 END_TEST
 
+/* What arrived while the process stood still did arrive in time, as far as anybody can know. */
+START_TEST(standstills_are_no_fault_of_clients)
+{
+    s->spec.head_ms = 500;
+    serving_start(s);
+    struct peer p = peer_open(s), q = peer_open(s);
+    EVENTUALLY(serving_connections(s) == 2);
+    peer_send(&q, STR(GET("/standstill")));
+    EVENTUALLY(s->requests == 1);
+    peer_send(&p, STR(GET("/none")));
+    ck_assert_int_eq(peer_answer(&p, false).status, 404);
+    ck_assert_int_eq(peer_answer(&q, false).status, 200);
+    peer_close(&p);
+    peer_close(&q);
+    serving_stop(s);
+}
+END_TEST
+
 START_TEST(open_answers_have_no_deadline)
 {
     s->spec.head_ms = s->spec.body_ms = s->spec.idle_ms = s->spec.stall_ms = 50;
@@ -643,6 +661,7 @@ int main(void)
     tcase_add_test(t, slow_drips_are_cut_off);
     tcase_add_test(t, large_bodies_earn_time);
     tcase_add_test(t, silent_clients_are_closed);
+    tcase_add_test(t, standstills_are_no_fault_of_clients);
     tcase_add_test(t, open_answers_have_no_deadline);
     tcase_add_test(t, producers_are_held_back);
     tcase_add_test(t, readers_that_stop_are_dropped);
