@@ -303,6 +303,13 @@ static uint64_t start_time(pid_t pid)
     return 0;
 }
 
+/* A process number means something only in its pid namespace. */
+static uint64_t pid_namespace(void)
+{
+    struct stat st;
+    return stat("/proc/self/ns/pid", &st) == 0 ? (uint64_t)st.st_ino : 0;
+}
+
 static int number_put(const char *dir, const char *name, int64_t value)
 {
     char text[32];
@@ -349,8 +356,8 @@ enum rc cgroup_open(mem *ctx, const struct cgroup_place *place, const char *labe
     for (char *c = word; *c; c++)
         if (!isalnum((unsigned char)*c) && *c != '-' && *c != '_')
             *c = '-';
-    char *name = mem_printf(tmp, GROUP_PREFIX "%d-%llu-%u-%s", (int)getpid(), (unsigned long long)start_time(getpid()),
-                            ++next, word);
+    char *name = mem_printf(tmp, GROUP_PREFIX "%llu-%d-%llu-%u-%s", (unsigned long long)pid_namespace(), (int)getpid(),
+                            (unsigned long long)start_time(getpid()), ++next, word);
     struct cgroup *cg = mem_new(ctx, struct cgroup);
     cg->kind = place->kind;
     if (place->memory && !(cg->memory = group_make(cg, place->memory, name)))
@@ -441,18 +448,20 @@ bool cgroup_close(struct cgroup *cg, int timeout_ms)
 
 /* ---- what others left ---- */
 
-/* Whether the maker named in "nightmill-PID-START-..." is gone. Names of another shape are nobody's. */
+/* Whether the maker named in "nightmill-NAMESPACE-PID-START-..." is gone. Names of another shape are nobody's, those of
+ * another namespace cannot be judged. */
 static bool maker_gone(const char *name)
 {
     struct str rest = str_of(name), w;
-    int64_t pid, start;
+    int64_t numbers[3];
     if (!str_starts(rest, STR(GROUP_PREFIX)))
         return false;
     rest = str_sub(rest, sizeof GROUP_PREFIX - 1, rest.n);
-    if (!str_next(&rest, '-', &w) || !str_int(w, 1, INT32_MAX, &pid) || !str_next(&rest, '-', &w) ||
-        !str_int(w, 0, INT64_MAX, &start))
-        return false;
-    return start_time((pid_t)pid) != (uint64_t)start;
+    for (int i = 0; i < 3; i++)
+        if (!str_next(&rest, '-', &w) || !str_int(w, 0, INT64_MAX, &numbers[i]))
+            return false;
+    return (uint64_t)numbers[0] == pid_namespace() && numbers[1] > 0 && numbers[1] <= INT32_MAX &&
+           start_time((pid_t)numbers[1]) != (uint64_t)numbers[2];
 }
 
 static int sweep_folder(const char *dir)

@@ -2,9 +2,9 @@
  *
  * cgroup_place_find looks for a folder of the cgroup tree in which this process may make groups of its own: version 2
  * where memory and pids are delegated, else version 1 where both can be made (in practice: as root), else none. One
- * group is made for each sandbox; its name holds the process that made it and that process's start time, so that
- * cgroup_sweep can tell what a killed one left behind. Not here: CPU and IO shares. Threads: any, each object used by
- * one. Linux Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/. */
+ * group is made for each sandbox; its name holds the process that made it and that process's start time and pid
+ * namespace, so that cgroup_sweep can tell what a killed one left behind. Not here: CPU and IO shares. Threads: any,
+ * each object used by one. Linux Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/. */
 #pragma once
 #include "base/err.h"
 #include "base/mem.h"

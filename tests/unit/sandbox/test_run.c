@@ -258,7 +258,7 @@ static int open_fds(void)
 static int groups_left(void)
 {
     FILE *f =
-        popen(mem_printf(ctx, "find /sys/fs/cgroup -name 'nightmill-%d-*' 2>/dev/null | wc -l", (int)getpid()), "re");
+        popen(mem_printf(ctx, "find /sys/fs/cgroup -name 'nightmill-*-%d-*' 2>/dev/null | wc -l", (int)getpid()), "re");
     int n = -1;
     ck_assert(fscanf(f, "%d", &n) == 1);
     pclose(f);
