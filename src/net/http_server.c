@@ -92,7 +92,7 @@ static void body_begin(struct http_session *s, const struct http_head *head, boo
     } else if (head->chunked || head->content_length > 0) {
         s->phase = HTTP_BODY;
         conn_deadline(&s->conn, s->server->spec.body_ms);
-        if (head->expect_continue && !more_is_here)
+        if (head->expect_continue && head->minor_version > 0 && !more_is_here)
             conn_write(&s->conn, STR("HTTP/1.1 100 Continue\r\n\r\n"));
     } else {
         request_handle(s);

@@ -3,7 +3,8 @@
  *
  * Never blocks the loop: CURLOPT_QUICK_EXIT, empty Expect, no redirects, http and https only, no proxy from the
  * environment, no compression. Callbacks come from the loop only, never from inside a call of this header; inside a
- * callback every call of this header is allowed, on any call of the pool. Threads: the loop's thread. */
+ * callback every call of this header is allowed, on any call of the pool. The process ignores SIGPIPE. Threads: the
+ * loop's thread. */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"

@@ -261,6 +261,12 @@ START_TEST(continue_is_said)
     a = peer_ask(&p, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\nExpect: 100-continue\r\n\r\n");
     ck_assert_msg(a.status == 413, "refused before the body is sent");
     peer_close(&p);
+    p = peer_open(s);
+    peer_send(&p, STR("POST /echo HTTP/1.0\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"));
+    peer_settle(&p);
+    a = peer_ask(&p, "ok");
+    ck_assert_msg(a.status == 200, "HTTP/1.0 knows no interim answers");
+    peer_close(&p);
     serving_stop(s);
 }
 END_TEST
