@@ -206,6 +206,36 @@ START_TEST(test_samples)
 }
 END_TEST
 
+/* Lines may end with LF, CR LF or CR, in streams also where a server mixes them. */
+START_TEST(test_line_ends)
+{
+    const struct sample *s = &samples[_i];
+    static const char *const ends[] = {"\r\n", "\r", "\n"};
+    CLEANUP_MEM mem *ctx = mem_root();
+    struct str bytes = slurp(ctx, s->file);
+    if (memchr(bytes.p, '\r', bytes.n))
+        return;
+    for (int kind = 0; kind < 4; kind++) {
+        struct buf b;
+        buf_init(&b, ctx, 1 << 20);
+        for (size_t i = 0, line = 0; i < bytes.n; i++) {
+            if (bytes.p[i] == '\n')
+                buf_z(&b, ends[kind < 3 ? (size_t)kind : line++ % 2]);
+            else
+                buf_char(&b, bytes.p[i]);
+        }
+        char *shown;
+        ck_assert_int_eq(run(ctx, dialect_of(s->file), buf_view(&b), NULL, 0, &shown), s->rc);
+        size_t *all = mem_array(ctx, size_t, b.n);
+        for (size_t i = 0; i < b.n; i++)
+            all[i] = i;
+        ck_assert_str_eq(shown, s->expected);
+        ck_assert_int_eq(run(ctx, dialect_of(s->file), buf_view(&b), all, b.n, &shown), s->rc);
+        ck_assert_str_eq(shown, s->expected);
+    }
+}
+END_TEST
+
 static uint64_t state = 88172645463325252u;
 static size_t any(size_t below)
 {
@@ -428,6 +458,7 @@ int main(void)
     TCase *tc = tcase_create("stream");
     tcase_set_timeout(tc, 100);
     tcase_add_loop_test(tc, test_samples, 0, SAMPLES);
+    tcase_add_loop_test(tc, test_line_ends, 0, SAMPLES);
     tcase_add_loop_test(tc, test_every_split_gives_the_same, 0, SAMPLES);
     tcase_add_loop_test(tc, test_cut_streams_are_not_complete, 0, SAMPLES);
     tcase_add_loop_test(tc, test_damage, 0, SAMPLES);
