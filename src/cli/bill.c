@@ -99,6 +99,9 @@ char *bill_line(mem *ctx, struct json spent, const char *limit)
     const char *most = amount_shown(ctx, limit, currency);
     int64_t input = member(spent, "input") + member(spent, "cache_read") + member(spent, "cache_write");
     pico holds = 0;
+    bool unknown = member(spent, "unpriced") > 0 && member(spent, "unpriced") == member(spent, "requests");
+    if (unknown)
+        used = "cost unknown";
     char *words = mem_printf(ctx, "in %s (cached %s), out %s (reasoning %s); %s", count_shown(ctx, input),
                              count_shown(ctx, member(spent, "cache_read")), count_shown(ctx, member(spent, "output")),
                              count_shown(ctx, member(spent, "reasoning")), used ? used : "cost unknown");
@@ -107,7 +110,7 @@ char *bill_line(mem *ctx, struct json spent, const char *limit)
     if (money_parse(str_of(held), &holds, NULL) == RC_OK && holds > 0)
         words = mem_printf(ctx, "%s, of which %s is held for answers without figures", words,
                            amount_shown(ctx, held, currency));
-    if (member(spent, "unpriced"))
+    if (member(spent, "unpriced") && !unknown)
         words = mem_printf(ctx, "%s; %s request%s without a known price", words,
                            count_shown(ctx, member(spent, "unpriced")), member(spent, "unpriced") == 1 ? "" : "s");
     return words;

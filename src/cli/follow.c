@@ -116,7 +116,8 @@ static void event_take(struct follow *f, struct str line)
     if (json_eqz(type, "iteration.started"))
         f->iteration = json_int(json_get(data, "iteration"), f->iteration);
     if (json_eqz(type, "model.usage") || json_eqz(type, "model.kept")) {
-        field_set(f->total, sizeof f->total, json_get(data, "total"));
+        if (json_is(json_get(data, "cost")) || json_is(json_get(data, "held"))) /* else its price is not known */
+            field_set(f->total, sizeof f->total, json_get(data, "total"));
         field_set(f->currency, sizeof f->currency, json_get(data, "currency"));
         field_set(f->limit, sizeof f->limit, json_get(data, "limit"));
     }
@@ -305,7 +306,8 @@ static enum rc follow_begin(struct follow *f, struct err *err)
     if (rc)
         return rc;
     field_set(f->state, sizeof f->state, json_get(task, "state"));
-    field_set(f->total, sizeof f->total, json_path(task, "spent.total"));
+    if (json_int(json_path(task, "spent.unpriced"), 0) < json_int(json_path(task, "spent.requests"), 0))
+        field_set(f->total, sizeof f->total, json_path(task, "spent.total"));
     field_set(f->currency, sizeof f->currency, json_path(task, "limits.currency"));
     field_set(f->limit, sizeof f->limit, json_path(task, "limits.money"));
     f->iteration = json_int(json_get(task, "iteration"), 0);
