@@ -288,13 +288,6 @@ struct trail {
     int depth;             /* 0: the top */
 };
 
-/* Names that no tree of git's own making holds: they would leave the folder or plant a repository. */
-static bool name_allowed(const char *p, size_t n)
-{
-    struct str s = str_n(p, n);
-    return n > 0 && n <= NAME_MAX && !str_eqz(s, ".") && !str_eqz(s, "..") && !str_ieq(s, STR(".git"));
-}
-
 static void trail_up(struct trail *t, int depth)
 {
     while (t->depth > depth)
@@ -306,7 +299,7 @@ static int trail_down(struct trail *t, const char *path, size_t from, size_t to)
 {
     char name[NAME_MAX + 1];
     struct export *x = t->x;
-    if (!name_allowed(path + from, to - from) || t->depth + 1 == DEPTH_MAX)
+    if (!git_part_allowed(str_n(path + from, to - from)) || t->depth + 1 == DEPTH_MAX)
         return EINVAL;
     memcpy(name, path + from, to - from);
     name[to - from] = '\0';
@@ -341,7 +334,7 @@ static int trail_go(struct trail *t, const char *path, const char **ret_name)
             return failed;
     }
     *ret_name = path + from;
-    return name_allowed(path + from, strlen(path + from)) ? 0 : EINVAL;
+    return git_part_allowed(str_of(path + from)) ? 0 : EINVAL;
 }
 
 /* ---- Blobs from git ---- */

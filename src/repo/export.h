@@ -15,6 +15,7 @@ struct file_stamp {
 /* Entries in git's order. stamps (may be NULL) has room for n; gitlinks become empty folders and get none. */
 MUST_USE enum rc export_files(const char *git_dir, const struct repo_entry *entries, size_t n, const char *dir,
                               uid_t uid, gid_t gid, struct file_stamp *stamps, struct err *err);
-/* Puts the stamps into an index (version 2) that git wrote for the same entries. */
+/* Puts the stamps into an index (version 2) that git wrote for the same entries; it has no checksum then. RC_INVALID:
+ * it has another form and is as it was. */
 MUST_USE enum rc index_stamp(const char *index, const struct repo_entry *entries, size_t n,
                              const struct file_stamp *stamps, struct err *err);

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "repo/repo.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -29,7 +30,6 @@ static const char *const fixed_env[] = {
     "GIT_SEQUENCE_EDITOR=false",
     "GIT_PAGER=cat",
     "PAGER=cat",
-    "GIT_LITERAL_PATHSPECS=1",
     "GIT_DISCOVERY_ACROSS_FILESYSTEM=0",
     "GIT_CEILING_DIRECTORIES=/",
     "GIT_ADVICE=0",
@@ -121,6 +121,8 @@ static const char *const *env_make(mem *ctx, const struct git *g)
     env_add(&e, env_path(ctx));
     for (size_t i = 0; i < sizeof fixed_env / sizeof *fixed_env; i++)
         env_add(&e, fixed_env[i]);
+    if (!g->pathspecs)
+        env_add(&e, "GIT_LITERAL_PATHSPECS=1");
     if (!g->writes)
         env_add(&e, "GIT_OPTIONAL_LOCKS=0");
     if (g->git_dir)
@@ -192,7 +194,9 @@ static const struct {
     {"promisor remote", RC_NOT_FOUND, "Objects are missing here: fetch them, then try again."},
     {"bad object", RC_NOT_FOUND, NULL},
     {"Not a valid object name", RC_NOT_FOUND, NULL},
-    {"not a tree object", RC_INVALID, NULL},
+    {"unknown revision", RC_NOT_FOUND, NULL},
+    {"bad revision", RC_NOT_FOUND, NULL},
+    {"not a tree object", RC_NOT_FOUND, NULL},
 };
 
 enum rc git_failed(struct err *err, const char *purpose, struct str words)
@@ -334,6 +338,21 @@ enum rc git_name_check(const char *name, struct err *err)
     for (const char *p = name; !bad && *p; p++)
         bad = (unsigned char)*p < ' ' || *p == 0x7f;
     return bad ? err_set(err, RC_INVALID, "\"%s\" does not name a commit", name ? git_show(tmp, name) : "") : RC_OK;
+}
+
+bool git_part_allowed(struct str part)
+{
+    return part.n > 0 && part.n <= NAME_MAX && !str_eqz(part, ".") && !str_eqz(part, "..") &&
+           !str_ieq(part, STR(".git"));
+}
+
+bool git_path_allowed(const char *path)
+{
+    struct str rest = str_of(path), part;
+    bool good = rest.n > 0 && rest.n < PATH_MAX;
+    while (good && str_next(&rest, '/', &part))
+        good = git_part_allowed(part);
+    return good;
 }
 
 const char *git_show(mem *ctx, const char *name)

@@ -27,6 +27,7 @@ struct git {
     int in_fd, out_fd;        /* instead of input and collected output; 0: not */
     size_t max_out;           /* 0: GIT_SMALL_OUT */
     int timeout_ms;           /* 0: GIT_QUICK_MS */
+    bool pathspecs;           /* paths may be patterns (a command that cannot do without) */
     bool writes;              /* may take locks that are not necessary (refreshing an index) */
     bool outlives;            /* goes on when we are killed: half of a change of somebody else's files is worse */
 };
@@ -54,6 +55,9 @@ MUST_USE enum rc git_guard(mem *ctx, const char *git_dir, const char *const **re
 bool git_is_oid(const char *z); /* 40 or 64 lower-case hex digits */
 /* A revision or branch name that cannot be taken for an option and holds no control bytes. RC_INVALID. */
 MUST_USE enum rc git_name_check(const char *name, struct err *err);
+/* Whether a path (or one part of it) can stand in a tree of git's own making: no empty part, ".", ".." or ".git". */
+bool git_path_allowed(const char *path);
+bool git_part_allowed(struct str part);
 /* A name from a repository made fit for an error or a note: one line, no control bytes, in ctx. */
 const char *git_show(mem *ctx, const char *name);
 /* A fresh folder of our own for temporary files, in ctx; remove it with path_remove_tree. */

@@ -125,7 +125,7 @@ static enum rc entry_find(mem *ctx, const char *git_dir, const char *treeish, co
     struct git g = {.git_dir = git_dir};
     struct str out, line;
     enum rc rc = git_name_check(treeish, err);
-    if (rc == RC_OK && (path[0] == '\0' || path[0] == '/' || path[strlen(path) - 1] == '/'))
+    if (rc == RC_OK && !git_path_allowed(path))
         rc = err_set(err, RC_NOT_FOUND, "There is no file %s", git_show(ctx, path));
     if (rc == RC_OK)
         rc = git_do(ctx, &g, "find a file of a tree", GIT_ARGS("ls-tree", "-z", "--full-tree", treeish, "--", path),

@@ -154,13 +154,14 @@ static enum rc repos_seen(mem *ctx, const struct workspace *w, const struct path
     struct paths folders = {.ctx = ctx};
     for (size_t i = 0; i < repos->n; i++) {
         const char *folder = parent_of(ctx, repos->v[i]);
-        if (folder[0])
-            paths_add(&folders, folder);
+        if (folder[0]) /* "./": a name may begin like a pattern */
+            paths_add(&folders, mem_printf(ctx, "./%s", folder));
     }
     struct git g = workspace_git(w);
     struct proc_result res = {.out = STR("")};
     g.input = paths_join(ctx, &folders);
     g.max_out = GIT_BIG_OUT;
+    g.pathspecs = true;
     enum rc rc = folders.n ? git_run(ctx, &g, GIT_ARGS("check-ignore", "-z", "--stdin"), &res, err) : RC_OK;
     if (rc != RC_OK)
         return rc;
@@ -169,7 +170,7 @@ static enum rc repos_seen(mem *ctx, const struct workspace *w, const struct path
     bool more = str_next(&ignored, '\0', &next);
     for (size_t i = 0; i < repos->n; i++) {
         const char *folder = parent_of(ctx, repos->v[i]);
-        if (folder[0] && more && str_eqz(next, folder))
+        if (folder[0] && more && str_eqz(str_sub(next, 2, next.n), folder))
             more = str_next(&ignored, '\0', &next);
         else
             paths_add(ret, repos->v[i]);

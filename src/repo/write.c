@@ -80,14 +80,17 @@ static enum rc edits_lines(mem *ctx, const char *git_dir, size_t oid_chars, cons
     static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000";
     for (size_t i = 0; i < n; i++) {
         const struct repo_edit *e = &edits[i];
+        if (!e->path || !git_path_allowed(e->path)) /* git would pass it over and be content */
+            return err_set(err, RC_INVALID, "A tree cannot hold a file of this name: %s",
+                           git_show(ctx, e->path ? e->path : ""));
         const char *oid = e->mode == 0 ? mem_strn(ctx, zeros, oid_chars) : e->oid;
         enum rc rc = RC_OK;
         if (!oid)
             rc = blob_write(ctx, git_dir, e->contents, &oid, err);
         if (rc != RC_OK)
             return rc;
-        if (!git_is_oid(oid) || !e->path || !e->path[0])
-            return err_set(err, RC_INVALID, "A file of a new tree has no name or no contents");
+        if (!git_is_oid(oid))
+            return err_set(err, RC_INVALID, "\"%s\" is not the id of a file", git_show(ctx, oid));
         buf_printf(lines, "%o %s\t%s", e->mode, oid, e->path);
         buf_char(lines, '\0');
     }
