@@ -142,14 +142,15 @@ static enum rc keeper_start(struct start *s, int *ret_pidfd)
     return proc_start(&spec, &pid, ret_pidfd, s->err);
 }
 
-/* "2026-05-04T03:02:01.234Z error server words": the words when the level is error. */
+/* "2026-05-04T03:02:01.234Z error server words": the words when the level is error, or when they say what could not
+ * start (a conflict, such as a database of a newer program, is no error by its level). */
 static bool line_is_error(struct str line, struct str *ret_words)
 {
     struct str rest = line, time, level, role;
     if (!str_next(&rest, ' ', &time) || !str_next(&rest, ' ', &level) || !str_next(&rest, ' ', &role))
         return false;
     *ret_words = rest;
-    return str_eqz(level, "error") && rest.n > 0;
+    return rest.n > 0 && (str_eqz(level, "error") || str_find(rest, STR("could not start: ")) >= 0);
 }
 
 /* What the daemon said before it ended: its first error, for later ones follow from it. */

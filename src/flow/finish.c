@@ -14,8 +14,6 @@ static const char *commit_subject(mem *ctx, struct str text)
         line = str_trim(line);
         if (!line.n)
             continue;
-        if (line.n > SUBJECT_MAX)
-            return mem_printf(ctx, "%.*s...", (int)str_utf8_cut(line, SUBJECT_MAX - 3), line.p);
         return text_terminal_line(ctx, line, SUBJECT_MAX);
     }
     return "Change by Nightmill";
