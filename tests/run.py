@@ -159,7 +159,7 @@ def run_one(folder, test, count, scratch):
     took = time.monotonic() - began
     if not late and process.returncode == 0:
         count.add(passed=1)
-        say(f"ok       {name}  {took:.1f} s")
+        say(f"ok       {name}  {took:.1f} s" + ("".join("\n    " + line for line in text.splitlines()) if os.environ.get("NIGHTMILL_SHOW") else ""))
     elif not late and process.returncode == SKIPPED:
         count.add(skipped=1)
         reason = text.strip().splitlines()[-1] if text.strip() else "no reason given"

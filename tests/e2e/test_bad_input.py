@@ -307,7 +307,7 @@ class DataFolder(Case):
 
     def test_disk_full_in_the_middle_of_a_run(self):
         """The run waits, says so, loses nothing, and goes on when there is room."""
-        self.mount("size=60m")
+        self.mount("size=900m")
         self.nm.env.update({"NIGHTMILL_RETRY_FIRST": "1", "NIGHTMILL_RETRY_MOST": "1"})
         model = self.model(script([turn(run("echo begin")), turn(write("file.txt", "one\ntwo\n"), wait_for="go"), turn(finish())]))
         repo = self.repo(PLAIN)
@@ -318,7 +318,7 @@ class DataFolder(Case):
         with open(ballast, "wb") as f:
             try:
                 while True:
-                    f.write(b"x" * 65536)
+                    f.write(b"x" * 262144)
                     f.flush()
             except OSError:
                 pass

@@ -7,7 +7,7 @@ from harness import CANARY_KEY, Case, descendants, finish, run, script, turn, wa
 from projects import PLAIN, PLAIN_CHECK, PLAIN_TASK
 
 SEARCH = ("env; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n'; ps aux 2>/dev/null; "
-          "grep -rs sk-canary / --include='*' --exclude-dir=proc --exclude-dir=sys 2>/dev/null | head; echo searched")
+          "ls -a / /*; timeout 20 grep -rs sk-canary /workspace /tmp /home /root /var/tmp /var/lib /run /dev/shm /etc /mnt /opt /srv 2>/dev/null | head; echo searched")
 
 
 class Secrets(Case):

@@ -4,16 +4,18 @@ import re
 from harness import Case, Terminal, finish, run, script, tool, turn, wait_for, write
 from projects import PLAIN, PLAIN_CHECK, PLAIN_TASK, plain_honest, plain_wrong
 
+# For texts; a file may not be written with a NUL.
 EVIL = "\x1b]0;evil-title\x07\x1b[2J\x1b[31mred\x1b[0m\x9b31m\x08\x08\r evil \u202e back \x00"
+FILE = EVIL.replace("\x00", "")
 
 
 class Hostile(Case):
     seconds = 180
 
     def plan(self):
-        return script([turn(write("file.txt", f"one\n{EVIL}\n"), run("printf '\\033]0;evil-title\\007\\033[2J'; printf '\\033[31mred'"), tool("note", text=EVIL), text=EVIL),
+        return script([turn(write("file.txt", f"one\n{FILE}\n"), run("printf '\\033]0;evil-title\\007\\033[2J'; printf '\\033[31mred'"), tool("note", text=EVIL), text=EVIL),
                        turn(finish(f"Done {EVIL}"), text=EVIL)],
-                      [turn(write("file.txt", f"one\ntwo\n{EVIL}\n")), turn(finish(f"Done {EVIL}"))])
+                      [turn(write("file.txt", f"one\ntwo\n{FILE}\n")), turn(finish(f"Done {EVIL}"))])
 
     def test_nothing_raw_in_a_pipe(self):
         self.model(self.plan())
