@@ -13,6 +13,7 @@
 
 #define RECORD_MAX (16u << 20)
 #define FLUSH_MS   60000
+#define ORDER_MS   30000
 
 /* ---- records ---- */
 
@@ -164,6 +165,9 @@ enum rc run_ask(void *arg, mem *ctx, const char *key, const struct llm_dialect *
                                .cancel_fd = link_order_fd(run->link)};
     struct client_answer answer = {0};
     int64_t began = clock_mono_ns();
+    /* What was done stands in the database before more is spent, so that the stream tells causes before effects. */
+    if (link_flush(run->link, (int64_t)journal_count(run->journal), ORDER_MS, err) != RC_OK)
+        return err->rc == RC_TIMEOUT ? err_set(err, RC_UNAVAILABLE, "the daemon does not take events") : err->rc;
     enum rc rc = client_call(ctx, &spec, &answer, err);
     run->model_ns += clock_mono_ns() - began;
     if (rc != RC_OK)
