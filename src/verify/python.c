@@ -81,7 +81,7 @@ struct scope { /* what is known of the class or module that is being read */
     bool counts, unittest, init;
     size_t indent; /* of its members; 0: not seen yet (classes) */
     struct test *v;
-    size_t n;
+    size_t n, room;
 };
 struct reader {
     mem *ctx;
@@ -90,7 +90,7 @@ struct reader {
     bool in_class, fixture;
     struct test *open; /* its body has not begun */
     struct test *found;
-    size_t n;
+    size_t n, room;
 };
 
 enum { NAMES_MAX = 2000 /* in one scope; comparing them is quadratic */ };
@@ -103,6 +103,14 @@ static size_t indent_of(struct str line)
     return n;
 }
 
+static struct test *tests_room(mem *ctx, struct test *v, size_t *room, size_t n)
+{
+    if (n <= *room)
+        return v;
+    *room = n * 2;
+    return mem_grow(ctx, v, *room * sizeof *v);
+}
+
 /* A name that is said twice is one test: the second hides the first. */
 static struct test *test_add(mem *ctx, struct scope *scope, struct test t)
 {
@@ -111,10 +119,9 @@ static struct test *test_add(mem *ctx, struct scope *scope, struct test t)
             scope->v[i] = t;
             return &scope->v[i];
         }
-    if (!scope->v)
-        scope->v = mem_array(ctx, struct test, NAMES_MAX);
     if (scope->n == NAMES_MAX)
         return NULL;
+    scope->v = tests_room(ctx, scope->v, &scope->room, scope->n + 1);
     scope->v[scope->n] = t;
     return &scope->v[scope->n++];
 }
@@ -144,10 +151,11 @@ static bool def_take(struct str line, struct str *ret_name)
 static void scope_close(struct reader *r, struct scope *scope)
 {
     if (scope->counts && !(scope->init && !scope->unittest) && scope->n) {
-        r->found = mem_grow(r->ctx, r->found, (r->n + scope->n) * sizeof *r->found);
+        r->found = tests_room(r->ctx, r->found, &r->room, r->n + scope->n);
         memcpy(r->found + r->n, scope->v, scope->n * sizeof *scope->v);
         r->n += scope->n;
     }
+    mem_free(scope->v);
     *scope = (struct scope){0};
 }
 

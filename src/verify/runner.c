@@ -36,12 +36,23 @@ static bool glob_plain(struct str glob, struct str path, bool *ret)
     return true;
 }
 
+/* Most others end in some letters ("*_test.go"): a path with another end is none of theirs. */
+static bool glob_end_fits(struct str glob, struct str path)
+{
+    size_t from;
+    scan_z(&glob, "/");
+    for (from = glob.n; from && !strchr("*?[]\\", glob.p[from - 1]);)
+        from--;
+    struct str end = str_sub(glob, from, glob.n);
+    return str_ends(glob, STR("/")) || str_ends(path, end);
+}
+
 bool globs_match(const char *const *globs, const char *path)
 {
     for (; globs && *globs; globs++) {
         bool match;
         if (!glob_plain(str_of(*globs), str_of(path), &match))
-            match = text_glob(str_of(*globs), str_of(path));
+            match = glob_end_fits(str_of(*globs), str_of(path)) && text_glob(str_of(*globs), str_of(path));
         if (match)
             return true;
     }

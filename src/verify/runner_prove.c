@@ -1,5 +1,5 @@
-/* prove: "Files=4, Tests=7, ..." and "Result: PASS"; what failed or was skipped stands in "Failed 1/3 subtests" and
- * "(less 1 skipped subtest: 1 okay)". Files and canary are those of TAP. */
+/* prove: "Files=4, Tests=7, ..." and "Result: PASS"; what failed or was skipped stands in "a.t (Wstat: 0 Tests: 3
+ * Failed: 1)" and "(less 1 skipped subtest: 1 okay)". Files and canary are those of TAP. */
 #include "verify/runner.h"
 
 struct prove {
@@ -32,12 +32,14 @@ static void prove_line(void *state, struct str s)
         p->total = of;
         return;
     }
-    s = str_trim(whole);
-    if (scan_z(&s, "Failed ") && scan_count(&s, &n) && scan_z(&s, "/") && scan_count(&s, &of) &&
-        scan_z(&s, " subtests")) {
-        p->t.broken |= n > of;
-        p->failed += n;
-        return;
+    long report = str_find(whole, STR(" (Wstat: ")), tests = str_find(whole, STR(" Tests: "));
+    if (report > 0 && tests > report) {
+        s = str_sub(whole, (size_t)tests + strlen(" Tests: "), whole.n);
+        if (scan_count(&s, &of) && scan_z(&s, " Failed: ") && scan_count(&s, &n) && str_eqz(s, ")")) {
+            p->t.broken |= n > of;
+            p->failed += n;
+            return;
+        }
     }
     s = str_trim(whole);
     if (scan_z(&s, "(less ") && scan_count(&s, &n) && scan_z(&s, " skipped subtest")) {

@@ -117,12 +117,19 @@ static const struct sample samples[] = {
     {"tap crlf", "1..1\r\nok 1 - a\r\n", "tap", 1, 1, 0, 0},
     /* prove */
     {"prove",
-     "t/a.t .. \nDubious, test returned 1 (wstat 256, 0x100)\nFailed 1/3 subtests \n\t(less 1 skipped subtest: 1 okay)\nt/b.t .. ok\n"
+     "t/a.t .. \nDubious, test returned 1 (wstat 256, 0x100)\nFailed 1/3 subtests \n\t(less 1 skipped subtest: 1 okay)\nt/b.t .. ok\n\n"
+     "Test Summary Report\n-------------------\nt/a.t (Wstat: 256 (exited 1) Tests: 3 Failed: 1)\n  Failed test:  2\n"
      "Files=2, Tests=5,  1 wallclock secs ( 0.04 usr)\nResult: FAIL\n",
      "prove", 5, 3, 1, 1},
     {"prove verbose is not counted twice",
      "t/a.t .. \n1..1\nok 1 - a\nok\nAll tests successful.\nFiles=1, Tests=1,  0 wallclock secs\nResult: PASS\n",
      "prove", 1, 1, 0, 0},
+    {"prove, script that ended badly",
+     "t/a.t .. \nDubious, test returned 2 (wstat 512, 0x200)\nAll 2 subtests passed \n\nTest Summary Report\n"
+     "t/a.t (Wstat: 512 (exited 2) Tests: 2 Failed: 0)\n  Non-zero exit status: 2\nFiles=1, Tests=2,  0 wallclock secs\nResult: FAIL\n",
+     "prove", 2, 1, 1, 0},
+    {"prove, more failed than there are",
+     "a.t (Wstat: 0 Tests: 2 Failed: 5)\nFiles=1, Tests=2,  0 wallclock secs\nResult: FAIL\n", NULL},
     {"prove no tests", "Files=1, Tests=0,  0 wallclock secs\nResult: NOTESTS\n", "prove", 0, 0, 0, 0},
     /* ctest */
     {"ctest",

@@ -1,4 +1,5 @@
 /* The register of runners, what is read from test files, and where a failing test is put into them. */
+#include "base/text.h"
 #include "verify/private.h"
 #include <check.h>
 #include <dirent.h>
@@ -78,6 +79,70 @@ START_TEST(fewest_tests)
     const struct runner *r = runner_find(files[_i].runner);
     int64_t n = r->fewest(str_of(files[_i].text), r->name);
     ck_assert_msg(n == files[_i].fewest, "case %d (%s): %d", _i, r->name, (int)n);
+}
+END_TEST
+
+/* A file made to be costly: many classes, many names, many brackets. Memory and time stay in proportion. */
+START_TEST(large_files)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct buf b;
+    buf_init(&b, tmp, 8u << 20);
+    for (int i = 0; i < 20000; i++)
+        buf_printf(&b, "class Test%d:\n    def test_a(self):\n        pass\n", i);
+    ck_assert_int_eq(python_fewest(buf_view(&b), "pytest"), 20000);
+    buf_clear(&b);
+    for (int i = 0; i < 5000; i++)
+        buf_printf(&b, "def test_%d():\n    pass\n", i);
+    ck_assert_int_eq(python_fewest(buf_view(&b), "pytest"), 2000); /* no more in one scope are looked at */
+    buf_clear(&b);
+    for (int i = 0; i < 200000; i++)
+        buf_z(&b, "(\"\x27\x27\x27");
+    ck_assert_int_eq(python_fewest(buf_view(&b), "pytest"), 0);
+}
+END_TEST
+
+/* The short ways through a list of globs say what the long way says. */
+START_TEST(globs)
+{
+    static const char *const list[] = {"Makefile",        "tests/",       "/t/",        "*_test.go",
+                                       "/CMakeLists.txt", "*.test.[jt]s", "Makefile.*", "*.egg-info/",
+                                       "a/b.c",           "**/x/*y",      "[ab]",       "jest-*.config.*"};
+    static const char *const paths[] = {"Makefile",
+                                        "a/Makefile",
+                                        "Makefile/x",
+                                        "tests",
+                                        "tests/a",
+                                        "x/tests/a/b",
+                                        "t/a",
+                                        "x/t/a",
+                                        "a_test.go",
+                                        "x/a_test.go",
+                                        "a_test.gox",
+                                        "CMakeLists.txt",
+                                        "x/CMakeLists.txt",
+                                        "a.test.js",
+                                        "d/a.test.ts",
+                                        "a.test.jsx",
+                                        "Makefile.in",
+                                        "e.egg-info/p",
+                                        "e.egg-info",
+                                        "a/b.c",
+                                        "x/a/b.c",
+                                        "x/y",
+                                        "z/x/zy",
+                                        "x/z/y",
+                                        "a",
+                                        "c/b",
+                                        "jest-e2e.config.js",
+                                        "",
+                                        "/"};
+    for (size_t i = 0; i < sizeof list / sizeof list[0]; i++)
+        for (size_t k = 0; k < sizeof paths / sizeof paths[0]; k++) {
+            const char *const one[] = {list[i], NULL};
+            ck_assert_msg(globs_match(one, paths[k]) == text_glob(str_of(list[i]), str_of(paths[k])), "%s, %s", list[i],
+                          paths[k]);
+        }
 }
 END_TEST
 
@@ -164,6 +229,8 @@ int main(void)
     tcase_add_test(t, register_is_complete);
     tcase_add_test(t, descriptors_agree);
     tcase_add_loop_test(t, fewest_tests, 0, (int)(sizeof files / sizeof files[0]));
+    tcase_add_test(t, large_files);
+    tcase_add_test(t, globs);
     tcase_add_test(t, python_place);
     tcase_add_test(t, javascript_styles);
     tcase_add_test(t, other_places);
