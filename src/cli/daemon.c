@@ -142,37 +142,56 @@ static enum rc keeper_start(struct start *s, int *ret_pidfd)
     return proc_start(&spec, &pid, ret_pidfd, s->err);
 }
 
-/* "2026-05-04T03:02:01.234Z error server words": the words when the level is error, or when they say what could not
- * start (a conflict, such as a database of a newer program, is no error by its level). */
-static bool line_is_error(struct str line, struct str *ret_words)
+/* "2026-05-04T03:02:01.234Z error server words" taken apart. */
+struct log_line {
+    struct str level, role, words;
+};
+
+static bool log_line_read(struct str line, struct log_line *ret)
 {
-    struct str rest = line, time, level, role;
-    if (!str_next(&rest, ' ', &time) || !str_next(&rest, ' ', &level) || !str_next(&rest, ' ', &role))
-        return false;
-    *ret_words = rest;
-    return rest.n > 0 && (str_eqz(level, "error") || str_find(rest, STR("could not start: ")) >= 0);
+    struct str time;
+    ret->words = line;
+    return str_next(&ret->words, ' ', &time) && str_next(&ret->words, ' ', &ret->level) &&
+           str_next(&ret->words, ' ', &ret->role) && ret->words.n > 0;
 }
 
-/* What the daemon said before it ended: its first error, for later ones follow from it. */
+/* Why it ended, from its log: the server's first error, for later ones follow from it; else its last complaint
+ * ("purpose: sentence"), which may be less than an error in its own eyes; else the keeper's first error. */
+static struct str log_reason(struct str log)
+{
+    struct str line, first = {0}, complaint = {0};
+    while (str_line(&log, &line)) {
+        struct log_line l;
+        if (!log_line_read(line, &l))
+            continue;
+        bool server = str_eqz(l.role, "server"), error = str_eqz(l.level, "error");
+        if (server && error)
+            return l.words;
+        if (server && str_find(l.words, STR(": ")) > 0)
+            complaint = l.words;
+        if (error && !first.n)
+            first = l.words;
+    }
+    return complaint.n ? complaint : first;
+}
+
 static enum rc start_failed(struct start *s)
 {
     const char *path = daemon_log_path(s->ctx, s->data_dir);
     CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
     char *text = mem_zalloc(s->ctx, LOG_READ + 1);
     ssize_t n = fd < 0 ? 0 : pread(fd, text, LOG_READ, s->log_from);
-    struct str rest = str_n(text, n > 0 ? (size_t)n : 0), line, words;
-    err_set(s->err, RC_UNAVAILABLE, "The daemon could not start");
-    while (str_line(&rest, &line)) {
-        if (!line_is_error(line, &words))
-            continue;
-        long hint = str_find(words, STR(" Hint: "));
-        struct str said = hint < 0 ? words : str_sub(words, 0, (size_t)hint);
-        err_set(s->err, RC_UNAVAILABLE, "The daemon could not start: %.*s", STR_FMT(said));
-        if (hint >= 0)
-            err_hint(s->err, "%.*s", STR_FMT(str_sub(words, (size_t)hint + 7, words.n)));
-        return RC_UNAVAILABLE;
+    struct str words = log_reason(str_n(text, n > 0 ? (size_t)n : 0));
+    if (!words.n) {
+        err_set(s->err, RC_UNAVAILABLE, "The daemon could not start");
+        return err_hint(s->err, "Its log is %s.", path);
     }
-    return err_hint(s->err, "Its log is %s.", path);
+    long hint = str_find(words, STR(" Hint: "));
+    struct str said = hint < 0 ? words : str_sub(words, 0, (size_t)hint);
+    err_set(s->err, RC_UNAVAILABLE, "The daemon could not start: %.*s", STR_FMT(said));
+    if (hint >= 0)
+        err_hint(s->err, "%.*s", STR_FMT(str_sub(words, (size_t)hint + 7, words.n)));
+    return RC_UNAVAILABLE;
 }
 
 /* Waits for an answer until the keeper ends (pidfd; -1: somebody else starts it) or time is up. */

@@ -32,6 +32,11 @@ static int keeper(const char *data)
                         "2026-01-01T00:00:00.000Z error keeper the server ended\n");
         return 1;
     }
+    if (access(mem_printf(tmp, "%s/newer", data), F_OK) == 0) {
+        fprintf(stderr, "2026-01-01T00:00:00.000Z info server cannot start: the database is newer Hint: Update.\n"
+                        "2026-01-01T00:00:00.000Z error keeper the server ended\n");
+        return 1;
+    }
     FILE *f = fopen(mem_printf(tmp, "%s/started-%d", data, getpid()), "w");
     for (char **e = environ; *e; e++)
         fprintf(f, "%s\n", *e);
@@ -165,13 +170,20 @@ START_TEST(a_killed_one_is_started_again)
 }
 END_TEST
 
-START_TEST(its_first_error_is_told)
+static const struct {
+    const char *marker, *sentence, *hint;
+} failures[] = {
+    {"broken", "The daemon could not start: the database is damaged", "Restore it."},
+    {"newer", "The daemon could not start: cannot start: the database is newer", "Update."},
+};
+
+START_TEST(its_reason_is_told)
 {
     ck_assert_int_eq(path_mkdirs(data, 0700, &err), RC_OK);
-    fclose(fopen(mem_printf(ctx, "%s/broken", data), "w"));
+    fclose(fopen(mem_printf(ctx, "%s/%s", data, failures[_i].marker), "w"));
     ck_assert_int_eq(daemon_ensure(data, NULL, NULL, &err), RC_UNAVAILABLE);
-    ck_assert_str_eq(err.sentence, "The daemon could not start: the database is damaged");
-    ck_assert_str_eq(err.hint, "Restore it.");
+    ck_assert_str_eq(err.sentence, failures[_i].sentence);
+    ck_assert_str_eq(err.hint, failures[_i].hint);
 }
 END_TEST
 
@@ -203,7 +215,7 @@ int main(int argc, char **argv)
     tcase_add_test(t, starts_and_finds_again);
     tcase_add_test(t, many_starters_start_one);
     tcase_add_test(t, a_killed_one_is_started_again);
-    tcase_add_test(t, its_first_error_is_told);
+    tcase_add_loop_test(t, its_reason_is_told, 0, sizeof failures / sizeof *failures);
     tcase_add_test(t, folder_that_is_none);
     tcase_add_test(t, waiting_for_an_end_has_an_end);
     SRunner *r = srunner_create(s);
