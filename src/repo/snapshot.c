@@ -88,11 +88,29 @@ static unsigned char entry_type(int dir, const struct dirent *e)
     return fstatat(dir, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? IFTODT(st.st_mode) : DT_REG;
 }
 
+/* At the top an empty .git is the mount point of the history that an agent may read while it works. Removing it would
+ * take the mount away; git passes over it anyway. */
+static bool is_mount_point(int folder, const char *name)
+{
+    int fd = strcmp(name, ".git") == 0 ? openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    int entries = 0;
+    if (!d)
+        fd_cleanup(&fd);
+    while (d && entries < 3 && readdir(d))
+        entries++;
+    if (d)
+        closedir(d);
+    return entries == 2; /* "." and ".." */
+}
+
 static void scan_entry(struct scan *s, const char *folder, int fd, const struct dirent *e)
 {
     bool dot_git = strcasecmp(e->d_name, ".git") == 0;
     unsigned char type = entry_type(fd, e);
     if (!dot_git && (type == DT_REG || type == DT_LNK))
+        return;
+    if (dot_git && !folder[0] && type == DT_DIR && is_mount_point(fd, e->d_name))
         return;
     const char *path = mem_printf(s->ctx, "%s%s%s", folder, folder[0] ? "/" : "", e->d_name);
     if (dot_git)
@@ -178,7 +196,7 @@ static enum rc repos_seen(mem *ctx, const struct workspace *w, const struct path
     return RC_OK;
 }
 
-/* Into <task>/aside, under a fresh name. An empty folder is no repository (a mount point, say): it just goes. */
+/* Into <task>/aside, under a fresh name. An empty folder is no repository: it just goes. */
 static enum rc repo_move(mem *ctx, const struct workspace *w, int root, const char *path, struct paths *moved,
                          struct err *err)
 {

@@ -32,6 +32,7 @@ enum {
     FRAME_DEADLINE_MS = 5000, /* a frame that has begun arrives whole */
     WATCH_MS = 250,           /* between looks at the memory in use */
     END_DEADLINE_MS = 8000,   /* plain: ending what is left */
+    QUIET_DEADLINE_MS = 3000, /* waiting for what was killed */
 };
 
 struct command {
@@ -344,29 +345,6 @@ static void do_count(mem *ctx, const struct words *w, int input)
     say(&b, NULL, 0);
 }
 
-static const struct {
-    const char *word;
-    void (*run)(mem *ctx, const struct words *w, int input);
-} verbs[] = {{"start", do_start}, {"signal", do_signal}, {"count", do_count}};
-
-/* False when the opener is gone. */
-static bool message_take(void)
-{
-    CLEANUP_MEM mem *tmp = mem_root();
-    struct str text;
-    struct words w;
-    int fds[FRAME_FDS], fd_count = 0;
-    if (frame_recv(tmp, ROOM_CONTROL_FD, FRAME_DEADLINE_MS, &text, fds, &fd_count, NULL) != RC_OK)
-        return false;
-    if (words_parse(tmp, text, &w))
-        for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
-            if (strcmp(verbs[i].word, w.v[0]) == 0)
-                verbs[i].run(tmp, &w, fd_count > 0 ? fds[0] : -1);
-    for (int i = 0; i < fd_count; i++)
-        close(fds[i]);
-    return true;
-}
-
 static void command_ended(const struct command *c, int status)
 {
     CLEANUP_MEM mem *tmp = mem_root();
@@ -392,12 +370,60 @@ static void reap(void)
             }
 }
 
-/* ---- life ---- */
-
 static void process_kill(pid_t pid)
 {
     kill(pid, SIGKILL);
 }
+
+/* Ends everything but ourselves and tells how many would not go. In a namespace of our own one call reaches all of them
+ * at once, also those that are just being born. */
+static void do_quiet(mem *ctx, const struct words *w, int input)
+{
+    int64_t until = clock_mono_ms() + QUIET_DEADLINE_MS;
+    size_t left;
+    (void)w, (void)input;
+    for (;;) {
+        if (self.plain)
+            processes_each(process_kill);
+        else
+            kill(-1, SIGKILL);
+        reap();
+        left = processes_each(NULL);
+        if (!left || clock_mono_ms() >= until)
+            break;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    struct buf b;
+    buf_init(&b, ctx, 256);
+    words_add(&b, "quiet");
+    words_add_int(&b, (int64_t)left);
+    say(&b, NULL, 0);
+}
+
+static const struct {
+    const char *word;
+    void (*run)(mem *ctx, const struct words *w, int input);
+} verbs[] = {{"start", do_start}, {"signal", do_signal}, {"count", do_count}, {"quiet", do_quiet}};
+
+/* False when the opener is gone. */
+static bool message_take(void)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct str text;
+    struct words w;
+    int fds[FRAME_FDS], fd_count = 0;
+    if (frame_recv(tmp, ROOM_CONTROL_FD, FRAME_DEADLINE_MS, &text, fds, &fd_count, NULL) != RC_OK)
+        return false;
+    if (words_parse(tmp, text, &w))
+        for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+            if (strcmp(verbs[i].word, w.v[0]) == 0)
+                verbs[i].run(tmp, &w, fd_count > 0 ? fds[0] : -1);
+    for (int i = 0; i < fd_count; i++)
+        close(fds[i]);
+    return true;
+}
+
+/* ---- life ---- */
 
 /* Plain: whatever a command has started comes to us when its parent ends, so no child means no descendant. */
 static void end_descendants(void)

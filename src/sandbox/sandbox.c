@@ -247,6 +247,34 @@ static int left_count(struct sandbox *sb)
     return n > OWN_PROCESSES ? (int)(n - OWN_PROCESSES) : 0;
 }
 
+enum rc sandbox_quiet(struct sandbox *sb, struct err *err)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct words w;
+    struct buf b;
+    int64_t n, until = clock_mono_ms() + ROOM_FRAME_MS;
+    buf_init(&b, tmp, 64);
+    words_add(&b, "quiet");
+    enum rc rc = room_say(sb, &b, NULL, 0, err);
+    while (rc == RC_OK) {
+        int64_t left = until - clock_mono_ms();
+        rc = room_take(tmp, sb, left > 0 ? (int)left : 0, &w, NULL, NULL, err);
+        if (rc == RC_OK && strcmp(w.v[0], "quiet") == 0 && words_int(&w, 1, 0, INT_MAX, &n))
+            return n == 0 ? RC_OK
+                          : err_set(err, RC_UNAVAILABLE, "%lld processes in the sandbox did not end", (long long)n);
+    }
+    if (rc != RC_TIMEOUT)
+        return rc;
+    sb->dead = true;
+    return err_set(err, RC_UNAVAILABLE, "The first process of the sandbox did not answer");
+}
+
+bool sandbox_hands_over(const struct sandbox *sb)
+{
+    const struct room_way *way;
+    return !sb->plain && room_way(false, &way, NULL) == RC_OK && way->rung == RUNG_SUB_UID;
+}
+
 struct sandbox *sandbox_close(struct sandbox *sb, int *ret_left)
 {
     if (ret_left)

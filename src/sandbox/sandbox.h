@@ -80,6 +80,12 @@ struct sandbox_result {
  * cancel_fd, *ret is filled. RC_UNAVAILABLE: the sandbox is gone; close it. */
 MUST_USE enum rc sandbox_run(mem *ctx, struct sandbox *sb, const struct sandbox_command *cmd,
                              struct sandbox_result *ret, struct err *err);
+/* Ends every process inside but the sandbox itself, commands and what they left running, and waits until they are gone:
+ * afterwards nothing inside changes a file until the next command. RC_UNAVAILABLE when some would not end. */
+MUST_USE enum rc sandbox_quiet(struct sandbox *sb, struct err *err);
+/* Whether files must be handed over (sandbox_give) before commands can change them, and taken back (sandbox_take)
+ * before the opening process can: with subordinate uids, where it is another user without power over them. */
+bool sandbox_hands_over(const struct sandbox *sb);
 /* Ends every process inside; *ret_left (may be NULL) counts what had to be killed. NULL is fine. Returns NULL. */
 struct sandbox *sandbox_close(struct sandbox *sb, int *ret_left);
 bool sandbox_alive(struct sandbox *sb);
@@ -102,8 +108,8 @@ void sandbox_owner(enum sandbox_user user, uid_t *ret_uid, gid_t *ret_gid);
 /* Base uid of the two real uids (agent, agent+1), from the settings; call before anything else. Default 64810. */
 void sandbox_set_uid_base(uid_t base);
 /* Hands a tree to a user (owner and group; links themselves, no following). With a subordinate uid this goes through
- * newuidmap. A file that has other names (hard links) is copied first, so that a file elsewhere never changes hands. No
- * sandbox may be open on the tree. */
+ * newuidmap. A file that has other names (hard links) is copied first, so that a file elsewhere never changes hands.
+ * Nothing may run in a sandbox on the tree meanwhile (sandbox_quiet). */
 MUST_USE enum rc sandbox_give(const char *dir, enum sandbox_user user, struct err *err);
 /* Takes it back: everything belongs to the opening process, which may read every file and change every folder (files
  * u+r, folders u+rwx); set-user-id bits are gone. */

@@ -6,11 +6,13 @@
  * opener to init: start ID MERGE CWD ARGC ARG.. ENVC ENV..  [descriptor: standard input]
  *                 signal ID SIGNAL
  *                 count
+ *                 quiet
  * init to opener: ready                  first of all, after the byte ROOM_READY
  *                 started ID             [descriptors: standard output, and standard error unless merged]
  *                 failed ID ERRNO SENTENCE
  *                 exited ID CODE SIGNAL MEMORY-KILLS
  *                 count N
+ *                 quiet N                the processes that could not be ended
  * launcher to opener: error CODE SENTENCE DETAIL HINT   after the byte ROOM_ERROR, instead of ready */
 #pragma once
 #include "base/buf.h"

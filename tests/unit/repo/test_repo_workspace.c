@@ -208,6 +208,24 @@ START_TEST(nested_repositories_are_moved)
 }
 END_TEST
 
+/* The history may be mounted at an empty .git while an agent works: it stays where it is. */
+START_TEST(the_mount_point_stays)
+{
+    opened("task");
+    put("task/work/new", "n\n");
+    sh("mkdir task/work/.git");
+    const char *tree = tree_now();
+    NOT_NOTED();
+    ck_assert(exists("task/work/.git"));
+    OK(workspace_restore(&w, tree, &err));
+    ck_assert(exists("task/work/.git"));
+    sh("echo x >task/work/.git/config"); /* not empty: no mount point */
+    SAME(tree_now(), tree);
+    NOTED(": .git\n");
+    ck_assert(!exists("task/work/.git"));
+}
+END_TEST
+
 START_TEST(special_files_are_left_out)
 {
     opened("task");
@@ -490,6 +508,7 @@ int main(void)
     tcase_add_test(t, all_kinds_of_changes);
     tcase_add_test(t, temporary_files_of_ours_stay_out);
     tcase_add_test(t, nested_repositories_are_moved);
+    tcase_add_test(t, the_mount_point_stays);
     tcase_add_test(t, special_files_are_left_out);
     tcase_add_test(t, what_git_refuses_is_named);
     tcase_add_test(t, closed_files_and_folders);

@@ -167,6 +167,32 @@ START_TEST(background_keeps_running_until_close)
 }
 END_TEST
 
+START_TEST(quiet_ends_what_runs)
+{
+    if (!rig_begin(_i))
+        return;
+    struct sandbox *sb = rig_open(SANDBOX_AGENT);
+    const char *word = rig_word();
+    /* Also what ignores signals, has left session and parent, and what keeps making more of its kind. */
+    struct sandbox_result r =
+        rig_shell(sb, mem_printf(ctx,
+                                 "(trap '' TERM HUP; setsid setsid sleep 4%s </dev/null >/dev/null 2>&1 &); "
+                                 "(while :; do sh -c 'sleep 0.01%s' & sleep 0.02; done </dev/null >/dev/null 2>&1 &); "
+                                 "while ! pgrep -f 'sleep 4' >/dev/null; do :; done; echo done",
+                                 word, word));
+    ck_assert(r.exit_code == 0 && str_eqz(r.out, "done\n"));
+    ck_assert_int_ge(rig_processes(word), 2);
+    ck_assert_msg(sandbox_quiet(sb, &err) == RC_OK, "%s", err.sentence);
+    ck_assert_int_eq(rig_processes(word), 0);
+    ck_assert_int_eq(sandbox_quiet(sb, &err), RC_OK);
+    rig_says(sb, "echo next", "next\n"); /* the sandbox itself lives on */
+    int left = -1;
+    sandbox_close(sb, &left);
+    ck_assert_int_eq(left, 0);
+    rig_end();
+}
+END_TEST
+
 START_TEST(timeout_and_cancel)
 {
     if (!rig_begin(_i))
@@ -441,6 +467,31 @@ static struct sandbox *open_plain(void)
     return rig_open_spec(&spec);
 }
 
+/* Only what came from here ends; the machine around it goes on. */
+START_TEST(plain_quiet)
+{
+    if (!rig_begin(_i))
+        return;
+    pid_t bystander = fork();
+    if (bystander == 0) {
+        pause();
+        _exit(0);
+    }
+    struct sandbox *sb = open_plain();
+    const char *word = rig_word();
+    rig_shell(sb, mem_printf(ctx, "setsid setsid sleep 4%s </dev/null >/dev/null 2>&1 & sleep 0.1", word));
+    ck_assert_msg(sandbox_quiet(sb, &err) == RC_OK, "%s", err.sentence);
+    ck_assert_int_eq(rig_processes(word), 0);
+    ck_assert_int_eq(kill(bystander, 0), 0);
+    ck_assert_int_eq(waitpid(bystander, NULL, WNOHANG), 0);
+    kill(bystander, SIGKILL);
+    waitpid(bystander, NULL, 0);
+    rig_says(sb, "echo next", "next\n");
+    sandbox_close(sb, NULL);
+    rig_end();
+}
+END_TEST
+
 START_TEST(plain_runs_in_the_first_writable_mount)
 {
     if (!rig_begin(_i))
@@ -494,6 +545,7 @@ static Suite *suite(void)
     RIG(t, long_output_is_cut_in_the_middle);
     RIG(t, full_disk_is_told);
     RIG(t, background_keeps_running_until_close);
+    RIG(t, quiet_ends_what_runs);
     RIG(t, timeout_and_cancel);
     RIG(t, mounts_as_asked);
     RIG(t, twenty_leave_nothing);
@@ -503,6 +555,7 @@ static Suite *suite(void)
     RIG(t, killed_sandbox_is_noticed);
     RIG(t, probe_has_words);
     RIG(t, plain_runs_in_the_first_writable_mount);
+    RIG(t, plain_quiet);
     RIG(t, plain_leaves_nothing);
     suite_add_tcase(s, t);
     return s;
