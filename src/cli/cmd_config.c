@@ -5,8 +5,8 @@
 
 static const struct argument arguments[] = {
     {.name = "VERB",
-     .help = "show settings, check them, print the file's path, set a price, list prices",
-     .choices = "show|check|path|price|prices"},
+     .help = "show settings, check them, print the file's path or a table of all, set a price, list prices",
+     .choices = "show|check|path|docs|price|prices"},
     {.name = "NAME", .help = "of show: a setting or section; of price: the model", .optional = true},
     {0},
 };
@@ -171,6 +171,28 @@ static enum rc path(struct cli *cli, struct err *err)
     return RC_OK;
 }
 
+/* The register as Markdown, for documents. */
+static enum rc docs(struct cli *cli)
+{
+    struct buf b;
+    struct json_out o;
+    buf_init(&b, cli->ctx, 1 << 20);
+    settings_markdown(&b);
+    if (!cli->json) {
+        cli_answer(cli, buf_view(&b));
+        return RC_OK;
+    }
+    struct str text = buf_view(&b);
+    struct buf quoted;
+    buf_init(&quoted, cli->ctx, 4 << 20);
+    json_out_init(&o, &quoted);
+    jo_obj(&o);
+    jo_ks(&o, "markdown", text);
+    jo_end_obj(&o);
+    cli_document(cli, "config_docs", buf_view(&quoted), -1);
+    return RC_OK;
+}
+
 /* --- prices ------------------------------------------------------------------------------------------------------ */
 
 static void price_line(struct cli *cli, struct json p, struct buf *b)
@@ -251,6 +273,7 @@ static int run(struct cli *cli)
     enum rc rc = !strcmp(verb, "show")    ? show(cli, &err)
                  : !strcmp(verb, "check") ? check(cli, &status, &err)
                  : !strcmp(verb, "path")  ? path(cli, &err)
+                 : !strcmp(verb, "docs")  ? docs(cli)
                  : !strcmp(verb, "price") ? price(cli, &err)
                                           : prices(cli, &err);
     return rc ? cli_fail(cli, &err) : status;
