@@ -448,6 +448,7 @@ static void result_fill(mem *ctx, struct agent *a)
 static enum rc iterate(mem *ctx, struct agent *a, struct err *err)
 {
     enum rc rc = path_mkdirs(a->spec->log_dir, 0700, err);
+    rc = rc ? rc : files_take(a, err);
     rc = rc ? rc : memory_load(a, err);
     rc = rc ? rc : memory_recover(a, err);
     CLEANUP_FD int root = -1;
@@ -460,6 +461,10 @@ static enum rc iterate(mem *ctx, struct agent *a, struct err *err)
     for (int64_t turn = 1; end == STEP_ON; turn++)
         end = a->spec->max_turns > 0 && turn > a->spec->max_turns ? end_set(a, AGENT_TURNS) : turn_make(a, turn, err);
     result_fill(ctx, a);
+    /* The caller goes on with the files; nothing inside may still change them. */
+    bool good = end == STEP_END && (a->ret->end == AGENT_FINISHED || a->ret->end == AGENT_TURNS);
+    if (files_take(a, good ? err : NULL) && good)
+        a->ret->end = AGENT_FAILED;
     return end == STEP_ERROR ? err->rc : RC_OK;
 }
 

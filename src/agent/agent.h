@@ -61,7 +61,7 @@ struct agent_spec {
     const char *system_extra; /* project instructions, may be NULL */
     struct str prompt;        /* task, notes, changes, last check output, hints: built by the caller */
     const struct workspace *work;
-    struct sandbox *sandbox; /* workspace mounted writable at /workspace */
+    struct sandbox *sandbox; /* workspace mounted writable at /workspace; open, nothing runs in it yet */
     const char *log_dir;     /* whole outputs of tools, one file a step; made when missing */
     uid_t uid;               /* owner of files written */
     gid_t gid;

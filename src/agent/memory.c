@@ -118,8 +118,6 @@ enum rc memory_recover(struct agent *a, struct err *err)
     if (command) {
         const char *tree = json_z(a->ctx, json_get(command->json, "tree"), NULL);
         enum rc rc = tree ? workspace_restore(a->spec->work, tree, err) : RC_OK;
-        if (!rc && tree && a->spec->uid != geteuid())
-            rc = sandbox_give(a->spec->work->dir, SANDBOX_AGENT, err);
         if (rc)
             return rc;
         a->tree = tree;

@@ -183,7 +183,8 @@ static enum rc call_run(struct tool_call *c, const struct llm_part *call, struct
                        " The arguments must be one JSON object. If they were cut off, do it in smaller pieces.");
         return RC_OK;
     }
-    return c->tool->run(c, args, err);
+    rc = files_take(c->agent, err);
+    return rc ? rc : c->tool->run(c, args, err);
 }
 
 static enum rc call_make(struct tool_call *c, const struct llm_part *call, struct llm_message *reply, struct err *err)

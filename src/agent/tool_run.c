@@ -1,5 +1,6 @@
 /* run: a command in the sandbox.
  *
+ * What it leaves running is ended, so that its effects are all there when its tree is recorded.
  * A command cannot be made twice on the same files: before it starts, the tree of the workspace is recorded. A process
  * that finds a command begun and not recorded has put that tree back (memory.c) and starts it anew. A command that
  * ended the sandbox or the runner each time is given up after some tries. */
@@ -83,7 +84,11 @@ static enum rc command_run(struct tool_call *c, const struct run_args *args, str
     CLEANUP_FD int log = open(tool_log_path(c), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (log < 0)
         return err_sys(err, errno, "Could not keep the output of a command in %s", spec->log_dir);
+    enum rc rc = files_give(c->agent, err);
+    if (rc)
+        return rc;
     c->agent->tree = NULL;
+    c->agent->noisy = true;
     struct sandbox_command command = {
         .shell = args->command,
         .timeout_ms = timeout_s < INT32_MAX / 1000 ? (int)timeout_s * 1000 : INT32_MAX,
@@ -93,7 +98,7 @@ static enum rc command_run(struct tool_call *c, const struct run_args *args, str
         .out_max = LOG_MOST,
         .merge = true,
     };
-    enum rc rc = sandbox_run(c->ctx, spec->sandbox, &command, ret, err);
+    rc = sandbox_run(c->ctx, spec->sandbox, &command, ret, err);
     if (!rc)
         result_write(c, ret, timeout_s);
     c->whole = (size_t)ret->out_bytes + 1;
@@ -122,6 +127,7 @@ static enum rc run_run(struct tool_call *c, const void *p, struct err *err)
     rc = command_run(c, args, &r, err);
     int64_t elapsed = clock_mono_ns() - began;
     const char *tree = NULL;
+    rc = rc ? rc : files_take(c->agent, err);
     rc = rc ? rc : tree_look(c, &tree, &notes, err);
     if (rc)
         return rc;
@@ -146,7 +152,7 @@ const struct agent_tool tool_run = {
     .face =
         {"run",
          "Runs a command by /bin/sh in /workspace and answers its exit code and its output (standard error included). "
-         "There is no network. Long output is cut in the middle.",
+         "There is no network. What it leaves running is ended with it. Long output is cut in the middle.",
          "{\"type\":\"object\",\"properties\":{"
          "\"command\":{\"type\":\"string\",\"description\":\"Shell command\"},"
          "\"timeout_s\":{\"type\":\"integer\",\"minimum\":1,"

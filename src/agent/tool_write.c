@@ -14,10 +14,13 @@ int64_t tool_lines(struct str s)
 enum rc tool_file_put(struct tool_call *c, const char *path, struct str contents, const char *hash, struct err *err)
 {
     const struct agent_spec *spec = c->agent->spec;
+    bool later = sandbox_hands_over(spec->sandbox); /* with all files, before the next command */
+    uid_t uid = later ? (uid_t)-1 : spec->uid;
+    gid_t gid = later ? (gid_t)-1 : spec->gid;
     mode_t mode = str_starts(contents, STR("#!")) ? 0755 : 0644; /* of a new file */
     struct err why = {0};
     c->agent->tree = NULL;
-    enum rc rc = path_write(c->agent->root, path, contents, mode, spec->uid, spec->gid, &why);
+    enum rc rc = path_write(c->agent->root, path, contents, mode, uid, gid, &why);
     if (rc == RC_LIMIT) {
         if (err)
             *err = why;

@@ -47,6 +47,8 @@ struct agent {
     size_t note_count;
     bool finished; /* finish was called */
     const char *summary;
+    enum { HANDS_UNKNOWN, HANDS_OURS, HANDS_THEIRS } hands; /* whose the files are now */
+    bool noisy;                                             /* a command was run and may have left something running */
     const char *tree; /* the workspace as it is known to be; NULL: changed since, or never looked at */
     bool journal_broken;
     /* Of the last answer that told them, to estimate the next request: */
@@ -72,6 +74,12 @@ MUST_USE enum rc record_end(struct agent *a, struct record *r, enum memory_kind 
 /* Puts the workspace where an earlier process left the journal: takes back a command that was not recorded, removes
  * temporary files. */
 MUST_USE enum rc memory_recover(struct agent *a, struct err *err);
+
+/* --- hands.c --- */
+/* Ends what commands left running and makes the files ours. */
+MUST_USE enum rc files_take(struct agent *a, struct err *err);
+/* Makes the files those of the commands. */
+MUST_USE enum rc files_give(struct agent *a, struct err *err);
 
 /* --- tool.c --- */
 struct agent_tool;

@@ -2,7 +2,8 @@
  * times, failures end the iteration with words and a wait, a conversation is shortened before it overflows and after it
  * did. */
 #include "base/text.h"
-#include "fake.h"
+#include "fake_rooms.h"
+#include "world.h"
 
 static struct world *world;
 static mem *ctx;

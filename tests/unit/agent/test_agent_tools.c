@@ -1,7 +1,8 @@
 /* Contract of the tools: what each does and answers, that no path leaves the workspace, that nothing is left out
  * without a mark, and that whatever a model sends is answered. */
 #include "base/text.h"
-#include "fake.h"
+#include "fake_rooms.h"
+#include "world.h"
 #include <sys/socket.h>
 #include <sys/un.h>
 
