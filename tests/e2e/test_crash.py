@@ -66,8 +66,9 @@ class Crash(Case):
         return {"tree": repo.git("rev-parse", f"{found['branch']}^{{tree}}"), "log": repo.show(found["branch"], "log.txt"),
                 "commits": repo.git("rev-list", "--count", f"main..{found['branch']}"), "iterations": found["iteration"], "rows": rows,
                 "settled": ledger["spent"]["settled"], "held": ledger["spent"]["held"], "branches": len(repo.branches()),
-                "kinds": [e["type"] for e in self.nm.events(task) if e["type"] in ("iteration.started", "iteration.committed", "verdict", "iteration.finished", "tool.finished", "model.usage", "delivered")]}
-
+                # The runner's events come in the order of its journal; the server's own (model.usage) stand among them where they were made.
+                "kinds": [e["type"] for e in self.nm.events(task) if e["type"] in ("iteration.started", "iteration.committed", "verdict", "iteration.finished", "tool.finished", "delivered")],
+                "bills": len(self.nm.events(task, "model.usage"))}
 
 
 class Boundaries(Crash):
@@ -92,6 +93,7 @@ class Boundaries(Crash):
             if not self.crashed(role, number):
                 break
             happened += 1
+        print(f"{role}: killed {happened} times")
         self.assertGreater(happened, 2, f"the {role} never crashed: is the program built to honour NIGHTMILL_TEST_CRASH?")
 
     def test_runner_1(self):
