@@ -87,6 +87,7 @@ const char *command_nearest(const char *name);
 void help_overview(struct buf *out);
 void help_command(struct buf *out, const struct command *command);
 void help_man(struct buf *out);
+/* Each exit status with its meaning, for pages of other formats. */
 void help_statuses(struct buf *out, void (*row)(struct buf *out, int status, const char *words));
 void help_markdown(struct buf *out);
 void help_settings(struct buf *out); /* settings and nightmill.yaml, as Markdown */

@@ -13,7 +13,6 @@ struct narration {
     struct buf *out;
     struct json data;
     const char *stamp; /* before each line of a log */
-    enum narrate_detail detail;
 };
 
 /* --- pieces ------------------------------------------------------------------------------------------------------ */
@@ -362,8 +361,7 @@ char *time_shown(mem *ctx, struct str rfc3339, bool with_date)
 void narrate_event(struct json event, enum narrate_detail detail, const struct screen *screen, struct buf *out)
 {
     CLEANUP_MEM mem *tmp = mem_root();
-    struct narration n = {
-        .ctx = tmp, .screen = screen, .out = out, .data = json_get(event, "data"), .stamp = "", .detail = detail};
+    struct narration n = {.ctx = tmp, .screen = screen, .out = out, .data = json_get(event, "data"), .stamp = ""};
     if (detail == NARRATE_LOG) {
         const char *time = time_shown(tmp, json_str(tmp, json_get(event, "time")), false);
         n.stamp = mem_printf(tmp, "%s ", screen_paint(tmp, screen, TONE_FAINT, time));
