@@ -35,8 +35,11 @@ static enum rc judge(mem *ctx, const struct settings *set, const struct judge_wi
     enum rc rc = repo_resolve(ctx, j->repo.git_dir, w->commit, ret_commit, err);
     if (rc == RC_OK && w->base)
         rc = repo_resolve(ctx, j->repo.git_dir, w->base, ret_base, err);
-    else if (rc == RC_OK)
-        rc = repo_parent(ctx, j->repo.git_dir, *ret_commit, ret_base, err);
+    else if (rc == RC_OK && (rc = repo_parent(ctx, j->repo.git_dir, *ret_commit, ret_base, err)) == RC_NOT_FOUND) {
+        err_set(err, RC_INVALID, "%.12s is a first commit: there is nothing before it to compare with", *ret_commit);
+        err_hint(err, "judge a commit that has a parent, or name a base with --base");
+        return RC_INVALID;
+    }
     if (rc == RC_OK)
         rc = prepare_checks(ctx, set, j->repo.git_dir, *ret_base, w->checks, &project, &checks, &spec.check_count, err);
     if (rc != RC_OK)
