@@ -122,6 +122,8 @@ static struct str joined(mem *ctx, struct str code, struct str tests)
     struct buf b;
     buf_init(&b, ctx, 2 * SOURCE_MAX + 2);
     buf_str(&b, code);
+    if (code.n && code.p[code.n - 1] != '\n')
+        buf_char(&b, '\n'); /* the last line may be a comment */
     buf_str(&b, tests);
     return buf_view(&b);
 }

@@ -76,3 +76,32 @@ static const struct project red_project = {
           "import unittest\n\nfrom app import add\n\n\nclass Add(unittest.TestCase):\n    def test_small(self):\n        self.assertEqual(add(1, 2), 3)\n\n"
           "    def test_zero(self):\n        self.assertEqual(add(0, 0), 0)\n"}},
 };
+
+static const struct project perl_project = {
+    .name = "perl",
+    .command = "prove -Ilib t",
+    .needs = "prove",
+    .files =
+        {{"lib/App.pm", "package App;\nsub add { return $_[0] + $_[1] }\n1;\n"},
+         {"t/add.t",
+          "use Test::More tests => 2;\nuse App;\nis(App::add(1, 2), 3, 'small');\nok(App::add(0, 0) == 0, 'zero');\n"},
+         {"t/more.t", "use Test::More;\nuse App;\nis(App::add(2, 2), 4);\ndone_testing;\n"}},
+};
+static const struct project ctest_project = {
+    .name = "ctest",
+    .command = "cmake -S . -B b && ctest --test-dir b",
+    .needs = "ctest",
+    .files =
+        {{"CMakeLists.txt",
+          "cmake_minimum_required(VERSION 3.16)\nproject(a NONE)\nenable_testing()\nadd_test(NAME add COMMAND sh ${CMAKE_SOURCE_DIR}/tests/add.sh)\n"},
+         {"app.sh", APP_SH, 0755},
+         {"tests/add.sh", "test \"$(sh \"$(dirname \"$0\")/../app.sh\" 1 2)\" = 3\n"}},
+};
+static const struct project meson_project = {
+    .name = "meson",
+    .command = "meson setup b && meson test -C b",
+    .needs = "meson",
+    .files = {{"meson.build", "project('a')\ntest('add', find_program('tests/add.sh'))\n"},
+              {"app.sh", APP_SH, 0755},
+              {"tests/add.sh", "#!/bin/sh\ntest \"$(sh \"$(dirname \"$0\")/../app.sh\" 1 2)\" = 3\n", 0755}},
+};

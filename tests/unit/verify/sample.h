@@ -74,7 +74,7 @@ struct sample {
     const char *git_dir, *base, *candidate, *work_dir;
 };
 
-static struct sample sample_new(mem *ctx, const struct project *p, const struct file *change)
+__attribute__((unused)) static struct sample sample_new(mem *ctx, const struct project *p, const struct file *change)
 {
     const char *dir = mem_printf(ctx, "%s/%s-XXXXXX", sample_dir, p->name);
     ck_assert_ptr_nonnull(mkdtemp((char *)dir));
@@ -93,7 +93,8 @@ static struct sample sample_new(mem *ctx, const struct project *p, const struct 
     return s;
 }
 
-static struct verify_spec sample_spec(mem *ctx, const struct sample *s, const struct check *checks, size_t n)
+__attribute__((unused)) static struct verify_spec sample_spec(mem *ctx, const struct sample *s,
+                                                              const struct check *checks, size_t n)
 {
     return (struct verify_spec){.git_dir = s->git_dir,
                                 .base = s->base,
@@ -105,7 +106,7 @@ static struct verify_spec sample_spec(mem *ctx, const struct sample *s, const st
                                 .cancel_fd = -1};
 }
 
-static bool sample_program(const char *name)
+__attribute__((unused)) static bool sample_program(const char *name)
 {
     char path[256];
     snprintf(path, sizeof path, "/usr/bin/%s", name);
@@ -113,7 +114,7 @@ static bool sample_program(const char *name)
 }
 
 /* Everything a failing test should tell. */
-static const char *verdict_told(mem *ctx, const struct verdict *v)
+__attribute__((unused)) static const char *verdict_told(mem *ctx, const struct verdict *v)
 {
     struct buf b;
     struct json_out out;
