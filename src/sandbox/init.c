@@ -475,7 +475,8 @@ static bool arguments_take(int argc, char **argv)
 {
     int64_t *const numbers[] = {&self.processes, &self.cpu_seconds, &self.file_bytes, &self.memory_bytes};
     self.plain = argc == 8 && strcmp(argv[2], "plain") == 0;
-    if (!self.plain && (argc != 7 || strcmp(argv[2], "sealed") != 0))
+    /* Only in a namespace of our own does "everything" mean the sandbox. */
+    if (!self.plain && (argc != 7 || strcmp(argv[2], "sealed") != 0 || getpid() != 1))
         return false;
     for (int i = 0; i < 4; i++)
         if (!str_int(str_of(argv[3 + i]), 0, INT64_MAX, numbers[i]))

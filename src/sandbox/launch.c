@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -32,6 +34,7 @@ enum {
 struct sources {
     const char **paths; /* one for each mount */
     size_t n;
+    int userns; /* to be entered by bubblewrap; -1: it makes its own */
 };
 
 static bool fd_move(int *fd)
@@ -146,9 +149,71 @@ static enum rc become(uid_t uid, gid_t gid, struct err *err)
     return RC_OK;
 }
 
+static unsigned inner_id(const struct launch *l)
+{
+    return l->spec->user == SANDBOX_VERIFIER ? LAUNCH_VERIFIER_UID : LAUNCH_AGENT_UID;
+}
+
+/* In a child: makes a user namespace that belongs to uid, with the capabilities of root, and holds it open. */
+static _Noreturn void userns_hold(uid_t uid, int ready)
+{
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct caps[2];
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || setresuid(uid, uid, uid) < 0 ||
+        prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || syscall(SYS_capget, &head, caps) < 0)
+        _exit(1);
+    for (int i = 0; i < 2; i++)
+        caps[i].effective = caps[i].permitted;
+    if (syscall(SYS_capset, &head, caps) < 0 || unshare(CLONE_NEWUSER) < 0 || write(ready, "r", 1) != 1)
+        _exit(1);
+    for (;;)
+        pause();
+}
+
+static bool file_put(const char *path, const char *text)
+{
+    CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+/* Maps the inner ids and opens the namespace of the holder. -1 and errno. */
+static int userns_map(mem *ctx, const struct launch *l, pid_t holder)
+{
+    const char *proc = mem_printf(ctx, "/proc/%d", (int)holder);
+    const char *map = mem_printf(ctx, "%u %u 1", inner_id(l), (unsigned)l->uid);
+    if (!file_put(mem_printf(ctx, "%s/uid_map", proc), map) ||
+        !file_put(mem_printf(ctx, "%s/setgroups", proc), "deny") || !file_put(mem_printf(ctx, "%s/gid_map", proc), map))
+        return -1;
+    return open(mem_printf(ctx, "%s/ns/user", proc), O_RDONLY); /* stays open for bubblewrap */
+}
+
+/* A user namespace made by root in the name of the user that bubblewrap runs as, who may then enter it. */
+static enum rc userns_make(mem *ctx, const struct launch *l, int *ret_fd, struct err *err)
+{
+    int p[2];
+    char byte;
+    if (pipe2(p, O_CLOEXEC) < 0)
+        return err_sys(err, errno, "Could not make a user namespace");
+    CLEANUP_FD int in = p[0];
+    CLEANUP_FD int out = p[1];
+    pid_t holder = fork();
+    if (holder == 0)
+        userns_hold(l->uid, out);
+    close(fd_take(&out));
+    *ret_fd = holder > 0 && read(in, &byte, 1) == 1 ? userns_map(ctx, l, holder) : -1;
+    int failed = errno;
+    if (holder > 0)
+        kill(holder, SIGKILL);
+    while (holder > 0 && waitpid(holder, NULL, 0) < 0 && errno == EINTR)
+        ;
+    return *ret_fd >= 0 ? RC_OK : err_sys(err, failed, "Could not make a user namespace for user %u", (unsigned)l->uid);
+}
+
 static enum rc enter_real(const struct launch *l, mem *ctx, struct sources *s, struct err *err)
 {
-    enum rc rc = stage(ctx, s, err);
+    enum rc rc = l->own_userns ? userns_make(ctx, l, &s->userns, err) : RC_OK;
+    if (rc == RC_OK)
+        rc = stage(ctx, s, err);
     return rc == RC_OK ? become(l->uid, (gid_t)l->uid, err) : rc;
 }
 
@@ -178,12 +243,16 @@ static enum rc (*const enter[])(const struct launch *, mem *, struct sources *, 
 
 static enum rc bwrap_args(const struct launch *l, const struct sources *s, struct args *a, struct err *err)
 {
-    const char *id =
-        mem_printf(a->ctx, "%d", l->spec->user == SANDBOX_VERIFIER ? (int)LAUNCH_VERIFIER_UID : (int)LAUNCH_AGENT_UID);
-    args_add(a, l->bwrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts",
-             "--unshare-cgroup-try", "--uid", id, "--gid", id, "--hostname", "nightmill", "--die-with-parent",
-             "--new-session", "--as-pid-1", "--cap-drop", "ALL", "--clearenv", NULL);
-    if (l->disable_userns)
+    const char *id = mem_printf(a->ctx, "%u", inner_id(l));
+    args_add(a, l->bwrap, NULL);
+    if (s->userns >= 0)
+        args_add(a, "--userns", mem_printf(a->ctx, "%d", s->userns), NULL);
+    else
+        args_add(a, "--unshare-user", NULL);
+    args_add(a, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--uid", id,
+             "--gid", id, "--hostname", "nightmill", "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop",
+             "ALL", "--clearenv", NULL);
+    if (l->disable_userns && s->userns < 0)
         args_add(a, "--disable-userns", NULL);
     args_add(a, "--seccomp", mem_printf(a->ctx, "%d", FD_SECCOMP), NULL);
     enum rc rc = system_args(a, l->spec->user, l->limits.tmp_bytes, err);
@@ -206,7 +275,8 @@ static enum rc launch_prepare(const struct launch *l, pid_t opener, struct args 
 {
     limit_lower(RLIMIT_CORE, 0, 0);
     limit_lower(RLIMIT_NOFILE, FILES_SOFT, FILES_HARD);
-    struct sources s = {.paths = mem_array(a->ctx, const char *, l->spec->mount_count), .n = l->spec->mount_count};
+    struct sources s = {
+        .paths = mem_array(a->ctx, const char *, l->spec->mount_count), .n = l->spec->mount_count, .userns = -1};
     for (size_t i = 0; i < l->spec->mount_count; i++)
         s.paths[i] = l->spec->mounts[i].source;
     enum rc rc = enter[l->rung](l, a->ctx, &s, err);

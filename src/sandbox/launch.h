@@ -13,11 +13,12 @@ struct launch {
     struct sandbox_limits limits; /* no zeros */
     enum sandbox_rung rung;       /* not RUNG_NONE */
     const char *bwrap;
-    struct idmap map;                 /* RUNG_SUB_UID */
-    uid_t uid;                        /* RUNG_REAL_UID: becomes this; RUNG_SUB_UID: this one in the namespace */
-    bool limit_processes;             /* no control group counts them */
-    bool watch_memory;                /* no control group limits it: init watches */
-    bool disable_userns;              /* bubblewrap knows --disable-userns */
+    struct idmap map;     /* RUNG_SUB_UID */
+    uid_t uid;            /* RUNG_REAL_UID: becomes this; RUNG_SUB_UID: this one in the namespace */
+    bool own_userns;      /* RUNG_REAL_UID: root makes the user namespace, where others may not (see room.h) */
+    bool limit_processes; /* no control group counts them */
+    bool watch_memory;    /* no control group limits it: init watches */
+    bool disable_userns;  /* bubblewrap knows --disable-userns */
     int control, log, seccomp, image; /* the child's ends (the image of init is read); they stay the caller's */
     int life; /* read end of a pipe whose other end only the opener has: a byte says that init is there, its end that
                  the start is over */

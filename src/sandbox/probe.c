@@ -171,14 +171,22 @@ static enum rc trial(struct err *err)
     return rc;
 }
 
-/* --disable-userns is a third wall: machines where it does not work do without. */
-static enum rc trial_either(struct err *err)
+/* --disable-userns is a third wall: machines where it does not work do without. Where bubblewrap may not make a user
+ * namespace, root makes it. The first failure is the one that is told. */
+static enum rc trial_any(struct err *err)
 {
+    struct err later;
     enum rc rc = trial(err);
-    if (rc == RC_OK || !probe.way.disable_userns)
-        return rc;
-    probe.way.disable_userns = false;
-    return trial(err);
+    if (rc != RC_OK && probe.way.disable_userns) {
+        probe.way.disable_userns = false;
+        rc = trial(&later);
+    }
+    if (rc != RC_OK && probe.way.rung == RUNG_REAL_UID) {
+        probe.way.own_userns = true;
+        rc = trial(&later);
+        probe.way.own_userns = rc == RC_OK;
+    }
+    return rc;
 }
 
 static void words_set(void)
@@ -213,7 +221,7 @@ static void rungs_try(void)
                 nearest = err;
             continue;
         }
-        if (trial_either(&err) == RC_OK) {
+        if (trial_any(&err) == RC_OK) {
             r->works = true;
             r->rung = rungs[i].rung;
             continue;

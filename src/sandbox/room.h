@@ -29,8 +29,9 @@ enum {
 /* One way of starting, found by the probe. */
 struct room_way {
     enum sandbox_rung rung;
-    const char *bwrap; /* NULL: none */
-    bool disable_userns;
+    const char *bwrap;   /* NULL: none */
+    bool disable_userns; /* bubblewrap knows --disable-userns, and it works */
+    bool own_userns; /* RUNG_REAL_UID: bubblewrap may not make a user namespace (AppArmor on Ubuntu 24.04), root may */
     struct idmap map;
     struct cgroup_place place;
 };

@@ -25,7 +25,7 @@
 
 enum {
     END_DEADLINE_MS = 10000,  /* after KILL; a process in an uninterruptible wait may outlast it */
-    COUNT_DEADLINE_MS = 1000, /* a fork bomb may keep init from answering */
+    COUNT_DEADLINE_MS = 3000, /* a fork bomb may keep init from answering */
     OWN_PROCESSES = 2,        /* bubblewrap and init, in the control group with the rest */
     START_PROCESSES = 3,      /* and the guard of the start */
     LOG_TEXT_MAX = 600,       /* of what bubblewrap said */
@@ -480,7 +480,8 @@ static enum rc open_sealed(struct sandbox *sb, const struct room_way *way, const
                        .rung = way->rung,
                        .bwrap = way->bwrap,
                        .map = way->map,
-                       .disable_userns = way->disable_userns};
+                       .disable_userns = way->disable_userns,
+                       .own_userns = way->own_userns};
     if (log < 0 || pipe2(life, O_CLOEXEC) < 0)
         return err_sys(err, errno, "Could not start a sandbox");
     CLEANUP_FD int life_theirs = life[0];

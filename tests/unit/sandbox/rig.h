@@ -7,6 +7,7 @@
 #pragma once
 #include "base/clock.h"
 #include "os/path.h"
+#include "sandbox/room.h"
 #include "sandbox/sandbox.h"
 #include <check.h>
 #include <dirent.h>
@@ -25,8 +26,9 @@
 #include <unistd.h>
 
 #define UNUSED __attribute__((unused))
-enum { TEST_UID = 64321, TEST_RANGE = 3000000, RUNGS = 3, START_MS = 20000, RUN_MS = 60000 };
-static const enum sandbox_rung rig_rungs[RUNGS] = {RUNG_REAL_UID, RUNG_SUB_UID, RUNG_NAMESPACE_UID};
+enum { TEST_UID = 64321, TEST_RANGE = 3000000, RUNGS = 4, START_MS = 20000, RUN_MS = 60000 };
+/* The last: the real uid where bubblewrap may not make user namespaces and root does. */
+static const enum sandbox_rung rig_rungs[RUNGS] = {RUNG_REAL_UID, RUNG_SUB_UID, RUNG_NAMESPACE_UID, RUNG_REAL_UID};
 static const char *const rig_rung_names[] = {"none", "namespace uid", "subordinate uid", "real uid"};
 
 static mem *ctx;
@@ -95,6 +97,9 @@ static bool rig_begin(int i)
         why = p->problem.sentence;
     else if (p->rung != rung)
         why = p->next_rung[0] ? p->next_rung : "the machine offers a higher rung";
+    const struct room_way *way;
+    if (!why && i == RUNGS - 1 && room_way(false, &way, &err) == RC_OK)
+        ((struct room_way *)(uintptr_t)way)->own_userns = true;
     if (why)
         fprintf(stderr, "skipped on rung %s: %s\n", rig_rung_names[rung], why);
     return !why;
