@@ -31,7 +31,8 @@ static enum rc tasks_list(struct route_call *c)
         return err_hint(&c->err,
                         "queued, working, checking, needs_you, paused, done, unproven, stopped, failed or active");
     }
-    struct task_filter f = {.state = c->query_state, .repo = c->query_repo, .before = c->query_before, .limit = limit, .brief = true};
+    struct task_filter f = {
+        .state = c->query_state, .repo = c->query_repo, .before = c->query_before, .limit = limit, .brief = true};
     enum rc rc = task_list(c->ctx, c->server->store, &f, &tasks, &n, &c->err);
     if (rc != RC_OK)
         return rc;

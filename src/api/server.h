@@ -1,8 +1,10 @@
-/* The server: one loop with the API, the gateway, the lines of the runners and the schedule; sole owner of the database.
+/* The server: one loop with the API, the gateway, the lines of the runners and the schedule; sole owner of the
+ * database.
  *
- * It is started by the keeper, which holds the listening sockets, starts runners on request and reports their ends over a socket pair (frames, os/frame.h):
- *   server: {"start":{"task"}}  {"credentials":{...}}  {"stop":{}}      keeper: {"started":{"task","pid"}}  {"exited":{"task","pid","status"}}  {"credentials":{...}}
- * When the keeper is gone the server ends. */
+ * It is started by the keeper, which holds the listening sockets, starts runners on request and reports their ends over
+ * a socket pair (frames, os/frame.h): server: {"start":{"task"}}  {"credentials":{...}}  {"stop":{}}      keeper:
+ * {"started":{"task","pid"}}  {"exited":{"task","pid","status"}}  {"credentials":{...}} When the keeper is gone the
+ * server ends. */
 #pragma once
 #include "base/err.h"
 #include "conf/setting.h"

@@ -1,4 +1,5 @@
-/* What the parts of the server share. Private to this room. Everything belongs to the loop's thread unless it says otherwise. */
+/* What the parts of the server share. Private to this room. Everything belongs to the loop's thread unless it says
+ * otherwise. */
 #pragma once
 #include "api/server.h"
 #include "flow/board.h"
@@ -19,7 +20,7 @@ struct server {
     const struct server_place *place;
     uv_loop_t uv;
     struct loop loop;
-    struct board board; /* any thread */
+    struct board board;  /* any thread */
     struct store *store; /* any thread */
     struct http_server *http;
     struct upstream_pool *pool;
@@ -44,12 +45,13 @@ MUST_USE enum rc server_keep_open_holds(struct store *store, int64_t *ret_n, str
 /* runners.c */
 MUST_USE enum rc runners_open(struct server *s, struct err *err); /* listens for runners */
 void runners_close(struct server *s);
-void runners_tell(struct server *s, const char *task_id, struct str frame); /* nothing when the runner is not connected */
+void runners_tell(struct server *s, const char *task_id,
+                  struct str frame); /* nothing when the runner is not connected */
 void runners_tell_all(struct server *s, struct str frame);
 void runners_started(struct server *s, const char *task_id, int pid);
 void runners_exited(struct server *s, const char *task_id, int pid, int status);
-void runners_schedule(struct server *s); /* soon: starts what is due */
-void runners_start(struct server *s, const char *task_id); /* now, for a task that is not at work (undo) */
+void runners_schedule(struct server *s);                      /* soon: starts what is due */
+void runners_start(struct server *s, const char *task_id);    /* now, for a task that is not at work (undo) */
 int runners_pid(const struct server *s, const char *task_id); /* 0: none */
 void runners_list(const struct server *s, struct json_out *o);
 
@@ -60,7 +62,8 @@ void keeper_line_send(struct server *s, struct str frame);
 void pipe_send_frame(uv_stream_t *stream, struct str payload);
 
 /* tail.c */
-void tail_begin(struct server *s, struct http_request *r, const char *task_id, int64_t after, int64_t limit, bool follow);
+void tail_begin(struct server *s, struct http_request *r, const char *task_id, int64_t after, int64_t limit,
+                bool follow);
 void tails_wake(struct server *s, const char *task_id); /* new events of a task */
 void tails_close(struct server *s);
 void event_json(mem *ctx, const struct event *e, struct json_out *o);
@@ -79,21 +82,21 @@ struct route_call {
     struct server *server;
     struct http_request *request; /* NULL once the client is gone; only the loop touches it */
     const struct route *route;
-    const char *param;            /* the :id of the pattern */
+    const char *param; /* the :id of the pattern */
     const char *query_state, *query_repo;
     int64_t query_before, query_limit, query_after;
     struct str body;
-    struct json json;             /* parsed body; JSON_NONE when empty */
-    struct json_out out;          /* the answer */
+    struct json json;    /* parsed body; JSON_NONE when empty */
+    struct json_out out; /* the answer */
     struct buf out_buf;
     int status;
-    int runner_pid;               /* of the task named by param, taken on the loop beforehand */
+    int runner_pid; /* of the task named by param, taken on the loop beforehand */
     struct err err;
     /* Done on the loop afterwards: */
-    char *tell;                   /* frame for the runner of tell_task */
+    char *tell; /* frame for the runner of tell_task */
     const char *tell_task;
-    bool schedule, start;         /* start: a runner for param, now */
-    struct json credentials;      /* to be taken */
+    bool schedule, start;    /* start: a runner for param, now */
+    struct json credentials; /* to be taken */
 };
 struct route {
     const char *method, *pattern, *summary;

@@ -1,9 +1,11 @@
-/* The runner's line to the server: a thread of its own that sends journal entries as events, takes acknowledgements and orders, and connects again whenever the server comes back.
+/* The runner's line to the server: a thread of its own that sends journal entries as events, takes acknowledgements and
+ * orders, and connects again whenever the server comes back.
  *
- * Everything that is sent stands in the journal first, so a line that is down loses nothing; the server takes each origin once. Frames (os/frame.h), JSON objects:
- *   runner: {"hello":{"task","token","pid"}}   {"event":{"origin","time","type","actor","data"}}
- *   server: {"welcome":{"acked","job","task","spec","inputs"}}   {"ack":N}   {"control":{"verb"}}   {"input":{event}}
- * Threads: every call is for the main thread; the link's own thread shares state under one lock. */
+ * Everything that is sent stands in the journal first, so a line that is down loses nothing; the server takes each
+ * origin once. Frames (os/frame.h), JSON objects: runner: {"hello":{"task","token","pid"}}
+ * {"event":{"origin","time","type","actor","data"}} server: {"welcome":{"acked","job","task","spec","inputs"}}
+ * {"ack":N}   {"control":{"verb"}}   {"input":{event}} Threads: every call is for the main thread; the link's own
+ * thread shares state under one lock. */
 #pragma once
 #include "flow/journal.h"
 
@@ -11,13 +13,14 @@ enum link_order { LINK_NONE, LINK_STOP, LINK_PAUSE, LINK_DETACH, LINK_TIME_UP };
 
 struct link;
 struct link_welcome { /* what the server said last; in the link's memory */
-    int64_t acked;      /* journal numbers up to here are in the database */
-    const char *job;    /* "run", "undo" */
-    struct json task;   /* the task object */
+    int64_t acked;    /* journal numbers up to here are in the database */
+    const char *job;  /* "run", "undo" */
+    struct json task; /* the task object */
     struct json spec;
     struct json inputs; /* events that the server made: hints, answers, changed limits */
 };
-/* Connects (waiting up to timeout_ms) and says hello. RC_UNAVAILABLE, RC_DENIED (token), RC_CONFLICT (another runner is known). */
+/* Connects (waiting up to timeout_ms) and says hello. RC_UNAVAILABLE, RC_DENIED (token), RC_CONFLICT (another runner is
+ * known). */
 MUST_USE enum rc link_open(mem *ctx, const char *socket_path, const char *task_id, const char *token, int timeout_ms,
                            struct link **ret, struct link_welcome *ret_welcome, struct err *err);
 void link_send(struct link *l, const struct journal_entry *e); /* copies; entries at or below acked are skipped */

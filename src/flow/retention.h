@@ -1,4 +1,5 @@
-/* What is kept how long: workspaces and outputs of tasks that ended and were delivered go after a while; events, bills and journals stay. Work that was not delivered is never removed. */
+/* What is kept how long: workspaces and outputs of tasks that ended and were delivered go after a while; events, bills
+ * and journals stay. Work that was not delivered is never removed. */
 #pragma once
 #include "flow/board.h"
 /* Pool thread. *ret_n folders removed. */

@@ -27,11 +27,12 @@ struct run {
     int64_t worked_ns;       /* before this process */
     int64_t started_mono_ns; /* of this process */
     const char *limit_kind;  /* what the gateway refused for: "money", "tokens"; NULL */
-    bool keep_files;         /* the next iteration judges the files as they are: the person allowed more (then in its iteration.started) */
+    bool keep_files;         /* the next iteration judges the files as they are: the person allowed more (then in its
+                                iteration.started) */
     int64_t failures;        /* infrastructure failures in a row */
     /* Of the current iteration: */
     int64_t iteration;
-    size_t start;            /* journal index of its iteration.started */
+    size_t start;                 /* journal index of its iteration.started */
     int64_t model_ns, outside_ns; /* time spent in the model; in checks, hooks and commands */
 };
 
@@ -46,9 +47,9 @@ MUST_USE enum rc draft_end(struct run *run, struct draft *rec, const char *type,
 
 /* Steps answer how to go on. */
 enum next {
-    NEXT_GO,    /* on to the next step */
-    NEXT_REST,  /* the task rests or is final: leave */
-    NEXT_FAIL,  /* an error that this process cannot go on with: err */
+    NEXT_GO,   /* on to the next step */
+    NEXT_REST, /* the task rests or is final: leave */
+    NEXT_FAIL, /* an error that this process cannot go on with: err */
 };
 /* Journals a change of state. NEXT_REST when the state rests or is final, NEXT_GO otherwise. */
 enum next run_state(struct run *run, const char *state, const char *reason, const char *words, struct err *err);
@@ -56,7 +57,8 @@ enum next run_state(struct run *run, const char *state, const char *reason, cons
 enum next run_follow_order(struct run *run, struct err *err);
 /* After an infrastructure failure: tells the user, waits (or follows an order), NEXT_GO to try again. */
 enum next run_backoff(struct run *run, int64_t retry_after_s, const struct err *why, struct err *err);
-/* A request to the model came to nothing (run->limit_kind says when a limit refused it): pauses, asks the person, or waits and goes on, by the kind of failure. */
+/* A request to the model came to nothing (run->limit_kind says when a limit refused it): pauses, asks the person, or
+ * waits and goes on, by the kind of failure. */
 enum next run_model_failed(struct run *run, enum rc rc, int64_t retry_after_s, struct err *err);
 /* Takes what people said since: hints, answers, changed limits. */
 MUST_USE enum rc run_take_inputs(struct run *run, struct err *err);
@@ -87,11 +89,13 @@ char *failure_signature(mem *ctx, struct str failure);
 /* Whether the run turns in circles; words for the person in ctx. */
 const char *run_stuck(mem *ctx, const struct run *run, const char **ret_reason);
 
-/* hook.c: operator hooks of one moment. *ret_blocked: text for the agent when one blocked (exit 2), else NULL; in ctx. */
+/* hook.c: operator hooks of one moment. *ret_blocked: text for the agent when one blocked (exit 2), else NULL; in ctx.
+ */
 enum next run_hooks(mem *ctx, struct run *run, const char *when, const char **ret_blocked, struct err *err);
 
 /* gate.c: an approval gate. *ret_passed: approved. NEXT_REST while it waits or when it was refused or expired. */
-enum next run_gate(struct run *run, const char *gate, size_t since, struct str subject, bool *ret_passed, struct err *err);
+enum next run_gate(struct run *run, const char *gate, size_t since, struct str subject, bool *ret_passed,
+                   struct err *err);
 enum next run_plan(struct run *run, struct err *err);
 
 /* finish.c: hooks, gate, commit and delivery of a proven (or unproven) candidate; and undo. */

@@ -14,10 +14,10 @@ struct call {
     /* Admission: */
     enum call_verdict verdict;
     struct err err;
-    const char *limit;     /* why refused: "money", "tokens", "price"; NULL: err alone */
+    const char *limit; /* why refused: "money", "tokens", "price"; NULL: err alone */
     struct reply stored;
     const char *model, *url, *key_name;
-    struct str forward;    /* the bytes to send */
+    struct str forward; /* the bytes to send */
     struct hold hold;
     struct price price;
     bool priced;

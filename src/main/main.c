@@ -8,7 +8,9 @@ static const struct {
     const char *name;
     int (*main)(int argc, char **argv);
 } roles[] = {
-    {"keeper", role_keeper},     {"server", role_server},         {"runner", role_runner},
+    {"keeper", role_keeper},
+    {"server", role_server},
+    {"runner", role_runner},
     {"init", sandbox_init_main},
 };
 

@@ -1,19 +1,24 @@
-/* Which model server a task asks, by settings and by which keys are in the environment. Keys are only looked for, never read into a result. */
+/* Which model server a task asks, by settings and by which keys are in the environment. Keys are only looked for, never
+ * read into a result. */
 #pragma once
 #include "conf/setting.h"
 
 struct model_choice {
-    const char *wire;     /* dialect: "chat", "openai", "messages" */
-    const char *url;      /* without a path below the version */
-    const char *name;     /* model */
-    const char *key;      /* NAME of the variable with the key, "" for none */
-    const char *why;      /* "ANTHROPIC_API_KEY is set" */
+    const char *wire; /* dialect: "chat", "openai", "messages" */
+    const char *url;  /* without a path below the version */
+    const char *name; /* model */
+    const char *key;  /* NAME of the variable with the key, "" for none */
+    const char *why;  /* "ANTHROPIC_API_KEY is set" */
     int64_t context, max_output;
     const char *stronger; /* "" none */
 };
-/* has_key says whether a variable with a key is there. name (may be NULL) wins over the setting. RC_INVALID with what to do when there is no way to a model. May ask the server which models it has (one GET on its models route) when no
+/* has_key says whether a variable with a key is there. name (may be NULL) wins over the setting. RC_INVALID with what
+ * to do when there is no way to a model. May ask the server which models it has (one GET on its models route) when no
  * name is given for an address of one's own. In ctx. */
-MUST_USE enum rc model_choose(mem *ctx, const struct settings *set, const char *name, bool (*has_key)(const char *variable), struct model_choice *ret, struct err *err);
-/* What the models route of a server answers: its ids, NULL-terminated; *ret_status the HTTP status. key_value may be NULL. */
-MUST_USE enum rc model_list(mem *ctx, const struct model_choice *m, const char *key_value, int *ret_status, const char *const **ret_ids, struct err *err);
+MUST_USE enum rc model_choose(mem *ctx, const struct settings *set, const char *name,
+                              bool (*has_key)(const char *variable), struct model_choice *ret, struct err *err);
+/* What the models route of a server answers: its ids, NULL-terminated; *ret_status the HTTP status. key_value may be
+ * NULL. */
+MUST_USE enum rc model_list(mem *ctx, const struct model_choice *m, const char *key_value, int *ret_status,
+                            const char *const **ret_ids, struct err *err);
 bool model_key_in_environment(const char *variable);

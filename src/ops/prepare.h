@@ -1,5 +1,6 @@
-/* From a folder and wishes to a task spec: inspects the repository, reads nightmill.yaml at the base commit, finds checks, chooses limits and model. What it chose and why is in the spec, so that
- * it can be shown before the run. Starts git; small processes only. The spec is one JSON object, described in src/api/api.md. */
+/* From a folder and wishes to a task spec: inspects the repository, reads nightmill.yaml at the base commit, finds
+ * checks, chooses limits and model. What it chose and why is in the spec, so that it can be shown before the run.
+ * Starts git; small processes only. The spec is one JSON object, described in src/api/api.md. */
 #pragma once
 #include "base/json.h"
 #include "conf/project.h"
@@ -7,19 +8,23 @@
 #include "verify/verify.h"
 
 struct prepare_wish { /* flags; NULL, 0 or false: not given */
-    const char *dir;         /* where the command was called; "." */
+    const char *dir;  /* where the command was called; "." */
     const char *text;
     const char *const *checks; /* --check commands, NULL-terminated */
-    const char *budget;      /* "2.00" */
+    const char *budget;        /* "2.00" */
     int64_t iterations, time_s, tokens;
     const char *model;
-    const char *approve;     /* "plan,commit" */
+    const char *approve; /* "plan,commit" */
     const char *const *allow_check_changes;
     bool apply, require_proof, no_sandbox;
 };
 struct settings;
 /* RC_INVALID and friends with one sentence and what to do. *ret_spec is JSON text in ctx. */
-MUST_USE enum rc prepare_task(mem *ctx, const struct settings *set, const struct prepare_wish *wish, struct str *ret_spec, struct err *err);
+MUST_USE enum rc prepare_task(mem *ctx, const struct settings *set, const struct prepare_wish *wish,
+                              struct str *ret_spec, struct err *err);
 
-/* The project file and the checks of a base commit: the commands given (NULL-terminated, may be NULL), else nightmill.yaml, else the best one found. None is not an error. In ctx. */
-MUST_USE enum rc prepare_checks(mem *ctx, const struct settings *set, const char *git_dir, const char *base, const char *const *given, struct project *ret_project, struct check **ret, size_t *ret_n, struct err *err);
+/* The project file and the checks of a base commit: the commands given (NULL-terminated, may be NULL), else
+ * nightmill.yaml, else the best one found. None is not an error. In ctx. */
+MUST_USE enum rc prepare_checks(mem *ctx, const struct settings *set, const char *git_dir, const char *base,
+                                const char *const *given, struct project *ret_project, struct check **ret,
+                                size_t *ret_n, struct err *err);

@@ -1,7 +1,8 @@
 /* The loop's glue: a mailbox for other threads and a way to run plain sequential code beside the loop.
  *
- * One struct loop wraps one libuv loop. Nothing that runs on it may take more than a millisecond: what needs the database, a hash or a disk goes through loop_offload to libuv's thread pool.
- * Threads: loop_post may be called from any thread; everything else belongs to the loop's thread. */
+ * One struct loop wraps one libuv loop. Nothing that runs on it may take more than a millisecond: what needs the
+ * database, a hash or a disk goes through loop_offload to libuv's thread pool. Threads: loop_post may be called from
+ * any thread; everything else belongs to the loop's thread. */
 #pragma once
 #include "base/mem.h"
 #include <uv.h>
