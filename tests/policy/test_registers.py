@@ -60,7 +60,7 @@ class Registers(unittest.TestCase):
         """Every route of the code has a row in api.md and the other way round."""
         documented = set(re.findall(r"^\| (?:GET|POST|PUT|DELETE) (/[^ |,]*)", (SRC / "api" / "api.md").read_text(encoding="utf-8"), re.M))
         self.assertGreater(len(documented), 10)
-        code = "".join(f.read_text(encoding="utf-8") for f in (SRC / "api").glob("*.c"))
+        code = "".join(f.read_text(encoding="utf-8") for room in ("api", "llm") for f in (SRC / room).glob("*.c"))
         fixed = {re.sub(r"/ID\b.*", "", d) for d in documented}
         self.assertEqual([d for d in sorted(fixed) if f'"{d}' not in code], [])
 
@@ -106,7 +106,7 @@ class Documents(unittest.TestCase):
         broken = []
         for document in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
             for path in re.findall(r"`((?:src|tests|bench|docs)/[A-Za-z0-9_./-]+)`", document.read_text(encoding="utf-8")):
-                if not (ROOT / path).exists():
+                if not re.search("NAME|NNNN", path) and not (ROOT / path).exists():  # those stand for a name of one's own
                     broken.append(f"{document.relative_to(ROOT)}: {path}")
         self.assertEqual(broken, [])
 

@@ -3,9 +3,9 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include <check.h>
-#include <signal.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
