@@ -197,8 +197,18 @@ static UNUSED const char *rig_word(void)
     return mem_printf(ctx, "%d.%lld", (int)getpid(), (long long)clock_mono_ns() % 1000000000);
 }
 
-/* Registers a test for every rung. */
-#define RIG(tcase, test) tcase_add_loop_test(tcase, test, 0, RUNGS)
+/* Without protection. */
+static UNUSED struct sandbox *rig_open_plain(void)
+{
+    struct sandbox_mount mounts[] = {{rig_path("work"), "/workspace", true}};
+    struct sandbox_spec spec = {
+        .mounts = mounts, .mount_count = 1, .cwd = "/workspace", .label = "test", .without = true};
+    return rig_open_spec(&spec);
+}
+
+/* Registers a test for every rung; RIG_ALL also for the real uid with a namespace that root makes. */
+#define RIG(tcase, test)     tcase_add_loop_test(tcase, test, 0, RUNGS - 1)
+#define RIG_ALL(tcase, test) tcase_add_loop_test(tcase, test, 0, RUNGS)
 
 static int rig_main(int argc, char **argv, Suite *(*suite)(void), int (*inside)(int argc, char **argv))
 {

@@ -552,13 +552,13 @@ static Suite *suite(void)
     Suite *s = suite_create("escape");
     TCase *t = tcase_create("escape");
     tcase_set_timeout(t, 100);
-    RIG(t, attacks_are_refused);
-    RIG(t, no_network);
-    RIG(t, links_lead_nowhere);
-    RIG(t, set_user_id_gives_nothing);
-    RIG(t, a_sandbox_in_the_sandbox_fails);
-    RIG(t, neighbours_are_strangers);
-    RIG(t, debuggers_when_asked);
+    RIG_ALL(t, attacks_are_refused);
+    RIG_ALL(t, no_network);
+    RIG_ALL(t, links_lead_nowhere);
+    RIG_ALL(t, set_user_id_gives_nothing);
+    RIG_ALL(t, a_sandbox_in_the_sandbox_fails);
+    RIG_ALL(t, neighbours_are_strangers);
+    RIG_ALL(t, debuggers_when_asked);
     suite_add_tcase(s, t);
     return s;
 }

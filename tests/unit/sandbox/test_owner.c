@@ -143,10 +143,10 @@ static Suite *suite(void)
     Suite *s = suite_create("owner");
     TCase *t = tcase_create("owner");
     tcase_set_timeout(t, 100);
-    RIG(t, users_are_strangers);
-    RIG(t, trees_change_hands);
-    RIG(t, shared_files_are_copied_first);
-    RIG(t, taking_opens_everything);
+    RIG_ALL(t, users_are_strangers);
+    RIG_ALL(t, trees_change_hands);
+    RIG_ALL(t, shared_files_are_copied_first);
+    RIG_ALL(t, taking_opens_everything);
     suite_add_tcase(s, t);
     return s;
 }
