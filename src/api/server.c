@@ -158,7 +158,8 @@ int server_main(const struct server_place *place)
     if (rc != RC_OK) {
         log_err(&err, "the server could not start");
         store_close(s->store);
-        return rc_exit_code(rc) ? rc_exit_code(rc) : 1;
+        credentials_wipe(s);
+        _exit(rc_exit_code(rc) ? rc_exit_code(rc) : 1); /* as at the end: handles go with the process */
     }
     store_on_commit(s->store, commit_happened, s);
     uv_timer_init(&s->uv, &s->tick);
