@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/openat2.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -112,28 +113,64 @@ static enum rc guard_start(struct err *err)
 
 /* ---- where the inner user can reach them ---- */
 
+/* What ran in a writable mount before may have put a link where a later mount belongs, which would then cover another
+ * place and leave its own open. */
+static enum rc nested_check(const struct launch *l, const int *fds, struct err *err)
+{
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC | O_NOFOLLOW,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+    for (size_t i = 0; i < l->spec->mount_count; i++)
+        for (size_t k = 0; k < i; k++) {
+            const struct sandbox_mount *inner = &l->spec->mounts[i], *outer = &l->spec->mounts[k];
+            size_t n = strlen(outer->target);
+            if (!outer->writable || strncmp(inner->target, outer->target, n) != 0 || inner->target[n] != '/')
+                continue;
+            const char *rest = inner->target + n + strspn(inner->target + n, "/");
+            CLEANUP_FD int fd = (int)syscall(SYS_openat2, fds[k], *rest ? rest : ".", &how, sizeof how);
+            struct stat st;
+            bool link = fd >= 0 ? fstat(fd, &st) < 0 || S_ISLNK(st.st_mode) : errno == ELOOP;
+            if (link)
+                return err_set(err, RC_DENIED, "A link stands where %s is to be mounted", inner->target);
+            if (fd < 0 && errno != ENOENT)
+                return err_sys(err, errno, "Could not look at %s, where something is to be mounted", inner->target);
+        }
+    return RC_OK;
+}
+
+static enum rc sources_open(mem *ctx, const struct launch *l, const struct sources *s, int **ret, struct err *err)
+{
+    int *fds = mem_array(ctx, int, s->n);
+    for (size_t i = 0; i < s->n; i++) {
+        fds[i] = open(s->paths[i], O_PATH | O_CLOEXEC);
+        if (fds[i] < 0)
+            return err_sys(err, errno, "%s cannot be put into the sandbox", s->paths[i]);
+    }
+    *ret = fds;
+    return nested_check(l, fds, err);
+}
+
 /* Binds every source below a folder of ours, because the inner user may not be able to pass the folders above it (a
  * home of mode 0700). All are opened first: some may lie below STAGE. */
-static enum rc stage(mem *ctx, struct sources *s, struct err *err)
+static enum rc stage(const struct launch *l, mem *ctx, struct sources *s, struct err *err)
 {
     if (s->n == 0)
         return RC_OK;
     if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return err_sys(err, errno, "Could not make a mount namespace");
-    int *fds = mem_array(ctx, int, s->n);
-    struct stat *st = mem_array(ctx, struct stat, s->n);
-    for (size_t i = 0; i < s->n; i++) {
-        fds[i] = open(s->paths[i], O_PATH | O_CLOEXEC);
-        if (fds[i] < 0 || fstat(fds[i], &st[i]) < 0)
-            return err_sys(err, errno, "%s cannot be put into the sandbox", s->paths[i]);
-    }
+    int *fds;
+    enum rc rc = sources_open(ctx, l, s, &fds, err);
+    if (rc != RC_OK)
+        return rc;
     if (mount("nightmill", STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m") < 0)
         return err_sys(err, errno, "Could not mount a memory on %s for the sources of the sandbox", STAGE);
     for (size_t i = 0; i < s->n; i++) {
         char from[32];
         snprintf(from, sizeof from, "/proc/self/fd/%d", fds[i]);
         const char *to = mem_printf(ctx, STAGE "/%zu", i);
-        int made = S_ISDIR(st[i].st_mode) ? mkdir(to, 0755) : mknod(to, S_IFREG | 0644, 0);
+        struct stat st;
+        if (fstat(fds[i], &st) < 0)
+            return err_sys(err, errno, "%s cannot be put into the sandbox", s->paths[i]);
+        int made = S_ISDIR(st.st_mode) ? mkdir(to, 0755) : mknod(to, S_IFREG | 0644, 0);
         if (made < 0 || mount(from, to, NULL, MS_BIND | MS_REC, NULL) < 0)
             return err_sys(err, errno, "%s cannot be put into the sandbox", s->paths[i]);
         s->paths[i] = to;
@@ -213,7 +250,7 @@ static enum rc enter_real(const struct launch *l, mem *ctx, struct sources *s, s
 {
     enum rc rc = l->own_userns ? userns_make(ctx, l, &s->userns, err) : RC_OK;
     if (rc == RC_OK)
-        rc = stage(ctx, s, err);
+        rc = stage(l, ctx, s, err);
     return rc == RC_OK ? become(l->uid, (gid_t)l->uid, err) : rc;
 }
 
@@ -221,14 +258,14 @@ static enum rc enter_sub(const struct launch *l, mem *ctx, struct sources *s, st
 {
     enum rc rc = idmap_enter(&l->map, err);
     if (rc == RC_OK)
-        rc = stage(ctx, s, err);
+        rc = stage(l, ctx, s, err);
     return rc == RC_OK ? become(l->uid, (gid_t)l->uid, err) : rc;
 }
 
 static enum rc enter_same(const struct launch *l, mem *ctx, struct sources *s, struct err *err)
 {
-    (void)l, (void)ctx, (void)s, (void)err;
-    return RC_OK;
+    int *fds; /* close-on-exec */
+    return sources_open(ctx, l, s, &fds, err);
 }
 
 static enum rc (*const enter[])(const struct launch *, mem *, struct sources *, struct err *) = {

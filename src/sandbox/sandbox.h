@@ -21,29 +21,32 @@ enum sandbox_user { SANDBOX_AGENT, SANDBOX_VERIFIER }; /* two different users wh
 
 struct sandbox_mount {
     const char *source; /* absolute path outside; any permissions that the opening process can pass */
-    const char *target; /* absolute path inside; made when missing, also inside an earlier writable mount */
+    const char *target; /* absolute path inside; made when missing. Inside an earlier writable mount, no part of it may
+                           be a link by now: RC_DENIED */
     bool writable;
 };
-struct sandbox_limits { /* 0: the default that is given here; callers pass the settings */
-    int64_t
-        memory_bytes;  /* 4 GiB; without a control group init looks four times a second and ends the largest process */
-    int64_t processes; /* 512 */
-    int64_t cpu_seconds; /* 3600; per process (rlimit) */
-    int64_t file_bytes;  /* 4 GiB; largest file written, per file */
-    int64_t tmp_bytes;   /* 1 GiB; size of /tmp, and of /dev/shm; both are memory */
+/* 0: the default that is given here; callers pass the settings. Without a control group, init looks four times a second
+ * at the memory in use and ends the largest process. */
+struct sandbox_limits {
+    int64_t memory_bytes; /* 4 GiB */
+    int64_t processes;    /* 512 */
+    int64_t cpu_seconds;  /* 3600; per process (rlimit) */
+    int64_t file_bytes;   /* 4 GiB; largest file written, per file */
+    int64_t tmp_bytes;    /* 1 GiB; size of /tmp, and of /dev/shm; both are memory */
 };
 struct sandbox_spec {
     enum sandbox_user user;
     const struct sandbox_mount *mounts; /* beyond the system; the order counts */
     size_t mount_count;
     const char *cwd; /* inside */
-    const char *const
-        *env; /* NULL-terminated; PATH, HOME (=/tmp/home), LANG, TERM=dumb, TMPDIR are set unless given here */
+    /* NULL-terminated; PATH, HOME (=/tmp/home), LANG, TERM=dumb, TMPDIR, USER are set unless given here. */
+    const char *const *env;
     struct sandbox_limits limits;
     const char *label; /* for cgroup and log: "task-iteration" */
     bool debug;        /* ptrace is allowed inside: debuggers, strace, the leak sanitizer. init stays out of reach */
-    bool without; /* --no-sandbox: plain processes in `cwd` of the first writable mount, still one process group, no
-                     protection */
+    /* --no-sandbox: plain processes of the opener's own user, no protection. Paths inside become those of the mounts'
+     * sources; what is left running is still ended. */
+    bool without;
 };
 struct sandbox;
 /* Ready within deadline_ms (a start that takes longer is ended: RC_TIMEOUT). RC_UNAVAILABLE with a hint that mends it

@@ -246,6 +246,16 @@ START_TEST(mounts_as_asked)
     rig_refuses(sb, "echo x > /opt/x/file");
     rig_refuses(sb, "touch /opt/y");
     sandbox_close(sb, NULL);
+    /* What ran there put a link in the way: a mount must not be led elsewhere. */
+    sb = rig_open_spec(&spec);
+    rig_says(sb, "mkdir deep && ln -s /tmp deep/link && ln -s ../deep sub && echo ok", "ok\n");
+    sandbox_close(sb, NULL);
+    const char *const led[] = {"/workspace/deep/link", "/workspace/deep/link/x", "/workspace//sub/y"};
+    for (size_t i = 0; i < 3; i++) {
+        mounts[2].target = led[i];
+        enum rc denied = sandbox_open(ctx, &spec, START_MS, &sb, &err);
+        ck_assert_msg(denied == RC_DENIED && strstr(err.sentence, led[i]), "%s: %s", led[i], err.sentence);
+    }
     mounts[2].source = rig_path("missing");
     enum rc rc = sandbox_open(ctx, &spec, START_MS, &sb, &err);
     ck_assert_msg(rc != RC_OK && strstr(err.sentence, "could not be started") &&
