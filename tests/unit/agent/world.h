@@ -24,10 +24,11 @@ struct request {
     int asked;
     struct request *next;
 };
+static const char *world_folder = "/tmp";
 enum { SCRIPT_MOST = 64 };
 struct world {
     mem *ctx;
-    char base[64]; /* folder of all */
+    char *base; /* folder of all */
     const char *dir;
     const char
         *script[SCRIPT_MOST];  /* answers by turn (1..); NULL: the last again. Streams of the dialect, or an error */
@@ -53,9 +54,9 @@ struct world {
     struct err err;
 };
 
-static enum rc world_ask(void *arg, mem *ctx, const char *key, const struct llm_dialect *d, struct str body,
-                         bool (*on_bytes)(void *p, struct str bytes), void *p, int *ret_status, struct str *ret_headers,
-                         struct str *ret_error_body, struct err *err)
+static inline enum rc world_ask(void *arg, mem *ctx, const char *key, const struct llm_dialect *d, struct str body,
+                                bool (*on_bytes)(void *p, struct str bytes), void *p, int *ret_status,
+                                struct str *ret_headers, struct str *ret_error_body, struct err *err)
 {
     struct world *w = arg;
     long long iteration, turn, attempt;
@@ -104,7 +105,7 @@ static enum rc world_ask(void *arg, mem *ctx, const char *key, const struct llm_
     return RC_OK;
 }
 
-static enum rc world_record(void *arg, const char *type, struct str json, struct err *err)
+static inline enum rc world_record(void *arg, const char *type, struct str json, struct err *err)
 {
     struct world *w = arg;
     w->made++;
@@ -130,7 +131,7 @@ static enum rc world_record(void *arg, const char *type, struct str json, struct
     return RC_OK;
 }
 
-static struct str world_recall(void *arg, const char *type, int64_t n)
+static inline struct str world_recall(void *arg, const char *type, int64_t n)
 {
     struct world *w = arg;
     for (struct kept_record *r = w->records; r; r = r->next)
@@ -139,16 +140,16 @@ static struct str world_recall(void *arg, const char *type, int64_t n)
     return STR("");
 }
 
-static void world_text(void *arg, struct str text)
+static inline void world_text(void *arg, struct str text)
 {
     buf_str(&((struct world *)arg)->live, text);
 }
 
-static struct world *world_new(mem *ctx, const char *dialect)
+static inline struct world *world_new(mem *ctx, const char *dialect)
 {
     struct world *w = mem_new(ctx, struct world);
     w->ctx = w;
-    strcpy(w->base, "/tmp/nightmill-agent-XXXXXX");
+    w->base = mem_printf(w, "%s/nightmill-agent-XXXXXX", world_folder);
     ck_assert_ptr_nonnull(mkdtemp(w->base));
     w->dir = mem_printf(w, "%s/work", w->base);
     ck_assert_int_eq(mkdir(w->dir, 0755), 0);
@@ -176,13 +177,13 @@ static struct world *world_new(mem *ctx, const char *dialect)
     return w;
 }
 
-static void world_done(struct world *w)
+static inline void world_done(struct world *w)
 {
     rooms_close();
     ck_assert_int_eq(path_remove_tree(w->base, NULL), RC_OK);
 }
 
-static enum rc world_run(struct world *w)
+static inline enum rc world_run(struct world *w)
 {
     w->made = 0;
     w->stopped = false;
@@ -190,14 +191,14 @@ static enum rc world_run(struct world *w)
     return agent_iterate(w, &w->spec, &w->road, &w->result, &w->err);
 }
 
-static void file_put(struct world *w, const char *path, const char *contents)
+static inline void file_put(struct world *w, const char *path, const char *contents)
 {
     CLEANUP_FD int root = -1;
     ck_assert_int_eq(path_open_root(w->dir, &root, NULL), RC_OK);
     ck_assert_int_eq(path_write(root, path, str_of(contents), 0644, (uid_t)-1, (gid_t)-1, NULL), RC_OK);
 }
 
-static const char *file_get(struct world *w, const char *path)
+static inline const char *file_get(struct world *w, const char *path)
 {
     struct str s;
     if (path_slurp(w, mem_printf(w, "%s/%s", w->dir, path), 64 << 20, &s, NULL))
@@ -214,8 +215,8 @@ struct call {
 
 /* A stream with a text and calls, in pieces, in either dialect. Ids are the same in every answer, as careless servers
  * have them. */
-static const char *answer_make(mem *ctx, const char *dialect, const char *text, const struct call *calls, size_t n,
-                               const char *stop, int64_t prompt_tokens)
+static inline const char *answer_make(mem *ctx, const char *dialect, const char *text, const struct call *calls,
+                                      size_t n, const char *stop, int64_t prompt_tokens)
 {
     struct buf b;
     buf_init(&b, ctx, 8 << 20);
@@ -292,7 +293,7 @@ static const char *answer_make(mem *ctx, const char *dialect, const char *text, 
     return buf_take(&b, ctx);
 }
 
-static void script_add(struct world *w, const char *text, const struct call *calls, size_t n)
+static inline void script_add(struct world *w, const char *text, const struct call *calls, size_t n)
 {
     w->script[w->script_n++] = answer_make(w, w->spec.dialect->name, text, calls, n, "stop", 1000);
 }
@@ -301,14 +302,14 @@ static void script_add(struct world *w, const char *text, const struct call *cal
                sizeof((const struct call[]){__VA_ARGS__}) / sizeof(struct call))
 
 /* The n-th (0..) record of a type, or NULL. */
-static const char *record_nth(struct world *w, const char *type, int64_t n)
+static inline const char *record_nth(struct world *w, const char *type, int64_t n)
 {
     struct str s = world_recall(w, type, n);
     return s.n ? s.p : NULL;
 }
 
 /* Text that the model was given for a call; *ret_is_error may be NULL. */
-static const char *result_of(struct world *w, int64_t turn, int64_t call, bool *ret_is_error)
+static inline const char *result_of(struct world *w, int64_t turn, int64_t call, bool *ret_is_error)
 {
     for (int64_t n = 0; record_nth(w, "tool.finished", n); n++) {
         struct json j;
@@ -323,7 +324,7 @@ static const char *result_of(struct world *w, int64_t turn, int64_t call, bool *
     return NULL;
 }
 
-static int suite_run(Suite *s)
+static inline int suite_run(Suite *s)
 {
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
