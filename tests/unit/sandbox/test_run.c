@@ -181,7 +181,7 @@ START_TEST(quiet_ends_what_runs)
                                  "while ! pgrep -f 'sleep 4' >/dev/null; do :; done; echo done",
                                  word, word));
     ck_assert(r.exit_code == 0 && str_eqz(r.out, "done\n"));
-    ck_assert_int_ge(rig_processes(word), 2);
+    ck_assert(rig_becomes(word, 2));
     ck_assert_msg(sandbox_quiet(sb, &err) == RC_OK, "%s", err.sentence);
     ck_assert_int_eq(rig_processes(word), 0);
     ck_assert_int_eq(sandbox_quiet(sb, &err), RC_OK);
