@@ -80,11 +80,19 @@ class Migrations(unittest.TestCase):
 
 
 class Documents(unittest.TestCase):
-    def test_settings_table(self):
-        """The table of the README is the register's own."""
+    def tables_are_in_the_readme(self, *arguments):
+        """The tables of the README are the program's own."""
         readme = (ROOT / "README.md").read_text(encoding="utf-8")
-        table = program("config", "docs").strip()
-        self.assertIn(table, readme, "README.md: put the output of `build/nightmill config docs` between the settings marks")
+        tables = re.findall(r"^\|.*\|\n(?:\|.*\|\n)+", program(*arguments), re.M)
+        self.assertGreater(len(tables), 0)
+        for table in tables:
+            self.assertIn(table.strip(), readme, f"README.md: put in the table that `build/nightmill {' '.join(arguments)}` prints")
+
+    def test_settings_tables(self):
+        self.tables_are_in_the_readme("help", "--settings")
+
+    def test_commands_tables(self):
+        self.tables_are_in_the_readme("help", "--markdown")
 
     def test_commands_are_in_the_tour(self):
         text = (ROOT / "README.md").read_text(encoding="utf-8") + (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
