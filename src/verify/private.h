@@ -19,7 +19,8 @@ struct tree_change {
 struct trees {
     const char *base, *candidate; /* tree ids */
     const char *sealed;           /* equal to candidate when nothing protected differs */
-    const char *red;              /* base with the candidate's tests; NULL: no new or changed test */
+    const char *bare; /* sealed without the candidate's new test files; NULL: there are none, or sealed is candidate */
+    const char *red;  /* base with the candidate's tests; NULL: no new or changed test */
     struct tree_change *changes;
     size_t change_count;
 };

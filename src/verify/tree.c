@@ -104,7 +104,7 @@ struct builder {
     mem *ctx, *tmp;
     const struct verify_spec *spec;
     struct listing base, candidate;
-    struct edits sealed, red;
+    struct edits sealed, bare, red;
     const char *const *scripts; /* of the checks */
     struct trees *trees;
 };
@@ -186,6 +186,8 @@ static enum rc change_take(struct builder *b, const struct repo_change *change, 
         else
             edit_remove(&b->sealed, path);
     }
+    if (new && !old && c->is_test && !c->allowed)
+        edit_remove(&b->bare, path);
     if (new && (c->is_test || c->allowed))
         edit_set(&b->red, &b->base, (struct repo_edit){.path = path, .mode = new->mode, .oid = new->oid});
     return RC_OK;
@@ -194,7 +196,8 @@ static enum rc change_take(struct builder *b, const struct repo_change *change, 
 enum rc trees_build(mem *ctx, const struct verify_spec *spec, struct trees *ret, struct err *err)
 {
     CLEANUP_MEM mem *tmp = mem_root();
-    struct builder b = {.ctx = ctx, .tmp = tmp, .spec = spec, .sealed.ctx = tmp, .red.ctx = tmp, .trees = ret};
+    struct builder b = {
+        .ctx = ctx, .tmp = tmp, .spec = spec, .sealed.ctx = tmp, .bare.ctx = tmp, .red.ctx = tmp, .trees = ret};
     struct repo_change *changes = NULL;
     size_t n = 0;
     *ret = (struct trees){0};
@@ -216,6 +219,11 @@ enum rc trees_build(mem *ctx, const struct verify_spec *spec, struct trees *ret,
     ret->changes = mem_array(ctx, struct tree_change, n + 1);
     for (size_t i = 0; rc == RC_OK && i < n; i++)
         rc = change_take(&b, &changes[i], err);
+    bool bare = b.sealed.n && b.bare.n;
+    for (size_t i = 0; bare && i < b.sealed.n; i++)
+        edit_add(&b.bare, b.sealed.v[i]);
+    if (rc == RC_OK && bare)
+        rc = edits_apply(ctx, &b.bare, spec->git_dir, ret->candidate, &ret->bare, err);
     if (rc == RC_OK && b.sealed.n)
         rc = edits_apply(ctx, &b.sealed, spec->git_dir, ret->candidate, &ret->sealed, err);
     bool tests = false;

@@ -211,6 +211,10 @@ static enum rc step_sealed(struct judge *j, struct err *err)
         if (!s->check->required)
             continue;
         enum rc rc = run_once(j, "sealed", j->trees.sealed, s->check, &s->sealed, err);
+        /* New tests may need changes to what the old ones share (a fixture in conftest.py). The old tests on the new
+         * code are what counts here; the new ones were green as delivered. */
+        if (rc == RC_OK && !run_green(s->sealed) && j->trees.bare)
+            rc = run_once(j, "sealed", j->trees.bare, s->check, &s->sealed, err);
         if (rc != RC_OK)
             return rc;
         if (run_green(s->sealed))
@@ -396,7 +400,7 @@ static enum rc canary_subject(struct judge *j, struct subject *s, const char **r
     struct verdict_run *run;
     enum rc rc = base_canary(&j->bench, s->base, s->check, counts->seen, &base, err);
     if (rc == RC_OK)
-        rc = bench_run(&j->bench, "canary", j->trees.sealed, s->check, &canary, &run, err);
+        rc = bench_run(&j->bench, "canary", s->sealed->tree, s->check, &canary, &run, err);
     if (rc != RC_OK)
         return rc;
     struct canary_result now = canary_judge(j->ctx, &canary, run, s->sealed);

@@ -113,8 +113,7 @@ __attribute__((unused)) static bool sample_program(const char *name)
     return access(path, X_OK) == 0;
 }
 
-/* Everything a failing test should tell. */
-__attribute__((unused)) static const char *verdict_told(mem *ctx, const struct verdict *v)
+__attribute__((unused)) static const char *verdict_text(mem *ctx, const struct verdict *v)
 {
     struct buf b;
     struct json_out out;
@@ -122,6 +121,12 @@ __attribute__((unused)) static const char *verdict_told(mem *ctx, const struct v
     json_out_init(&out, &b);
     verdict_json(v, &out);
     return buf_take(&b, ctx);
+}
+
+/* What a failing test should tell, in the length that Check bears. */
+__attribute__((unused)) static const char *verdict_told(mem *ctx, const struct verdict *v)
+{
+    return text_middle(ctx, str_of(verdict_text(ctx, v)), 3000);
 }
 
 /* Runs the suite of a test program that needs the sandbox. The program serves as the sandbox's init too. */

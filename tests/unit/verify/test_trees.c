@@ -78,6 +78,10 @@ START_TEST(sealed_and_red)
     expect(&b, b.t.sealed, "tests/conftest.py", NULL);
     expect(&b, b.t.sealed, "argparse.py", NULL);
     ck_assert_uint_eq(mode_of(&b, b.t.sealed, "tests/run.sh"), 0100755); /* a mode is a change too */
+    expect(&b, b.t.bare, "app.py", "2\n");
+    expect(&b, b.t.bare, "tests/test_b.py", "b\n");
+    expect(&b, b.t.bare, "tests/test_new.py", NULL);
+    expect(&b, b.t.bare, "tests/conftest.py", NULL);
     expect(&b, b.t.red, "app.py", "1\n");
     expect(&b, b.t.red, "Makefile", "test:\n");
     expect(&b, b.t.red, "tests/test_b.py", "bent\n");
@@ -95,6 +99,7 @@ START_TEST(nothing_protected)
     build(&b, change, NULL);
     ck_assert_str_eq(b.t.sealed, b.t.candidate);
     ck_assert_ptr_null(b.t.red);
+    ck_assert_ptr_null(b.t.bare);
     ck_assert_uint_eq(b.t.change_count, 2);
     mem_free(b.ctx);
     build(&b, NULL, NULL);

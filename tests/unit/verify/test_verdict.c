@@ -387,9 +387,9 @@ START_TEST(through_json)
     ck_assert(str_find(a.v.feedback, STR("AssertionError")) >= 0);
     ck_assert(str_find(a.v.feedback, STR("unittest: 3 tests")) >= 0);
     struct verdict back;
-    const char *text = verdict_told(a.ctx, &a.v);
+    const char *text = verdict_text(a.ctx, &a.v);
     ck_assert(verdict_read(a.ctx, str_of(text), &back, &a.err) == RC_OK);
-    ck_assert_str_eq(verdict_told(a.ctx, &back), text);
+    ck_assert_str_eq(verdict_text(a.ctx, &back), text);
     ck_assert(back.outcome == VERDICT_RED && back.reason == REASON_CHECK_FAILED && back.runs && !back.runs->next);
     ck_assert_int_eq(back.runs->counts.failed, 1);
     ck_assert(verdict_read(a.ctx, STR("[]"), &back, &a.err) == RC_INVALID);
