@@ -1,8 +1,8 @@
 /* Reading commits, trees and blobs of any repository, private or the user's. Plumbing commands that only look at
  * objects: no index, no work tree, no attributes. Not here: writing. */
 #include "repo/git.h"
+#include "repo/parse.h"
 #include "repo/repo.h"
-#include <stdlib.h>
 
 enum {
     COMMIT_MAX = 4 << 20,
@@ -72,51 +72,20 @@ enum rc repo_message(mem *ctx, const char *git_dir, const char *commit, const ch
 
 /* ---- Lists ---- */
 
-/* "100644 blob <oid>\t<path>" */
-static bool entry_parse(mem *ctx, struct str line, struct repo_entry *ret)
-{
-    long tab = str_find(line, STR("\t"));
-    struct str head = tab < 0 ? line : str_sub(line, 0, (size_t)tab), mode, type, oid;
-    if (tab < 0 || !str_next(&head, ' ', &mode) || !str_next(&head, ' ', &type) || !str_next(&head, ' ', &oid))
-        return false;
-    char *end;
-    char *digits = str_dup(ctx, mode);
-    ret->mode = (unsigned)strtoul(digits, &end, 8);
-    ret->oid = str_dup(ctx, oid);
-    ret->path = str_dup(ctx, str_sub(line, (size_t)tab + 1, line.n));
-    return *end == '\0' && git_is_oid(ret->oid) && ret->path[0];
-}
-
-static size_t count_records(struct str s)
-{
-    size_t n = 0;
-    for (const char *p = s.p, *end = s.p + s.n; p < end && (p = memchr(p, '\0', (size_t)(end - p))); p++)
-        n++;
-    return n;
-}
-
 enum rc repo_list(mem *ctx, const char *git_dir, const char *treeish, struct repo_entry **ret, size_t *ret_n,
                   struct err *err)
 {
     CLEANUP_MEM mem *tmp = mem_root();
     struct git g = {.git_dir = git_dir, .max_out = GIT_BIG_OUT, .timeout_ms = GIT_LONG_MS};
-    struct str out, line;
+    struct str out;
     enum rc rc = git_name_check(treeish, err);
     if (rc == RC_OK)
         rc = git_do(tmp, &g, "list the files of a tree", GIT_ARGS("ls-tree", "-r", "-z", "--full-tree", treeish), &out,
                     err);
     if (rc != RC_OK)
         return rc;
-    size_t n = 0, most = count_records(out);
-    struct repo_entry *v = mem_array(ctx, struct repo_entry, most + 1);
-    while (n < most && str_next(&out, '\0', &line))
-        if (!entry_parse(v, line, &v[n++])) {
-            mem_free(v);
-            return err_set(err, RC_IO, "git lists a file that cannot be understood");
-        }
-    *ret = v;
-    *ret_n = n;
-    return RC_OK;
+    return entries_parse(ctx, out, ret, ret_n) ? RC_OK
+                                               : err_set(err, RC_IO, "git lists a file that cannot be understood");
 }
 
 static enum rc entry_find(mem *ctx, const char *git_dir, const char *treeish, const char *path, struct repo_entry *ret,
@@ -166,58 +135,6 @@ enum rc repo_blob(mem *ctx, const char *git_dir, const char *treeish, const char
 
 /* ---- Differences ---- */
 
-/* ":100644 100755 <oid> <oid> M" and the path that follows. */
-static bool change_parse(mem *ctx, struct str head, struct str path, struct repo_change *ret)
-{
-    struct str piece = {0};
-    for (int i = 0; i < 5; i++)
-        if (!str_next(&head, ' ', &piece))
-            return false;
-    if (piece.n == 0 || !strchr("AMDT", piece.p[0]) || path.n == 0)
-        return false;
-    *ret = (struct repo_change){.path = str_dup(ctx, path), .status = piece.p[0]};
-    return true;
-}
-
-/* "12\t3\tpath", or "-\t-\tpath" for a binary file. */
-static bool numbers_parse(struct str line, int64_t *ret_added, int64_t *ret_removed, struct str *ret_path)
-{
-    struct str added, removed;
-    if (!str_next(&line, '\t', &added) || !str_next(&line, '\t', &removed))
-        return false;
-    *ret_path = line;
-    if (str_eqz(added, "-")) {
-        *ret_added = *ret_removed = -1;
-        return true;
-    }
-    return str_int(added, 0, INT64_MAX, ret_added) && str_int(removed, 0, INT64_MAX, ret_removed);
-}
-
-/* Raw records come first, then the numbers in the same order (a path may be missing among them). */
-static bool changes_parse(mem *ctx, struct str out, struct repo_change *v, size_t *ret_n)
-{
-    struct str piece, path;
-    size_t n = 0, at = 0;
-    while (str_next(&out, '\0', &piece) && piece.n) {
-        if (piece.p[0] == ':') {
-            if (!str_next(&out, '\0', &path) || !change_parse(ctx, piece, path, &v[n++]))
-                return false;
-            continue;
-        }
-        int64_t added, removed;
-        if (!numbers_parse(piece, &added, &removed, &path))
-            return false;
-        while (at < n && !str_eqz(path, v[at].path))
-            at++;
-        if (at == n)
-            return false;
-        v[at].added = added;
-        v[at].removed = removed;
-    }
-    *ret_n = n;
-    return true;
-}
-
 enum rc repo_changes(mem *ctx, const char *git_dir, const char *from, const char *to, struct repo_change **ret,
                      size_t *ret_n, struct err *err)
 {
@@ -234,13 +151,8 @@ enum rc repo_changes(mem *ctx, const char *git_dir, const char *from, const char
                     &out, err);
     if (rc != RC_OK)
         return rc;
-    struct repo_change *v = mem_array(ctx, struct repo_change, count_records(out) + 1);
-    if (!changes_parse(v, out, v, ret_n)) {
-        mem_free(v);
-        return err_set(err, RC_IO, "git names a change that cannot be understood");
-    }
-    *ret = v;
-    return RC_OK;
+    return changes_parse(ctx, out, ret, ret_n) ? RC_OK
+                                               : err_set(err, RC_IO, "git names a change that cannot be understood");
 }
 
 /* One diff-tree for the paths from paths[*at] on that fit; *at moves on. Text goes to `b`; *ret_cut: there was more. */
