@@ -340,6 +340,7 @@ class Log:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # as real servers do; else a stream of small pieces waits for delayed acknowledgements
     timeout = 120
     options = script = log = None
 
