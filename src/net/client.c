@@ -1,7 +1,8 @@
-/* The blocking client: one libcurl transfer, waited for together with the caller's cancel descriptor. Not here: retries
- * and reconnecting, which are the caller's to decide. */
+/* The blocking client: to a URL one libcurl transfer (to a Unix socket: client_unix.c), waited for together with the
+ * caller's cancel descriptor. Not here: retries and reconnecting, which are the caller's to decide. */
 #include "net/client.h"
 #include "base/clock.h"
+#include "net/client_unix.h"
 #include "net/easy.h"
 #include <poll.h>
 
@@ -50,7 +51,7 @@ static enum rc call_end(const struct call *c, CURLcode code, struct err *err)
 static bool multi_ended(CURLM *multi, CURLcode *ret_code)
 {
     int left;
-    for (CURLMsg *m; (m = curl_multi_info_read(multi, &left));) {
+    for (CURLMsg *m; (m = curl.multi_info_read(multi, &left));) {
         if (m->msg == CURLMSG_DONE) {
             *ret_code = m->data.result;
             return true;
@@ -74,7 +75,7 @@ static enum rc call_drive(struct call *c, CURLM *multi, struct err *err)
         CURLcode code = CURLE_OK;
         if (is_readable(spec->cancel_fd))
             return err_set(err, RC_CANCELLED, "The request was given up.");
-        if (curl_multi_perform(multi, &running) != CURLM_OK)
+        if (curl.multi_perform(multi, &running) != CURLM_OK)
             return err_set(err, RC_BUG, "A request could not be driven.");
         if (multi_ended(multi, &code))
             return call_end(c, code, err);
@@ -82,7 +83,7 @@ static enum rc call_drive(struct call *c, CURLM *multi, struct err *err)
         if (left <= 0)
             return err_set(err, RC_TIMEOUT, "%s gave no whole answer within %d ms.", c->easy.origin, spec->timeout_ms);
         struct curl_waitfd extra = {.fd = spec->cancel_fd, .events = CURL_WAIT_POLLIN};
-        curl_multi_poll(multi, &extra, spec->cancel_fd >= 0 ? 1 : 0, left < WAIT_MOST_MS ? (int)left : WAIT_MOST_MS,
+        curl.multi_poll(multi, &extra, spec->cancel_fd >= 0 ? 1 : 0, left < WAIT_MOST_MS ? (int)left : WAIT_MOST_MS,
                         NULL);
     }
 }
@@ -90,25 +91,29 @@ static enum rc call_drive(struct call *c, CURLM *multi, struct err *err)
 enum rc client_call(mem *ctx, const struct client_spec *spec, struct client_answer *ret, struct err *err)
 {
     struct call c = {.spec = spec};
-    struct easy_spec easy = {spec->method, spec->url, spec->unix_socket, spec->headers, spec->body};
+    struct easy_spec easy = {spec->method, spec->url, spec->headers, spec->body};
     CLEANUP_MEM mem *tmp = mem_root();
-    easy_global_init();
+    *ret = (struct client_answer){.headers = STR(""), .body = STR("")};
+    if (spec->unix_socket)
+        return client_unix_call(ctx, spec, ret, err);
+    if (curl_lib_open(err) != RC_OK)
+        return RC_UNAVAILABLE;
     buf_init(&c.body, tmp, spec->max_body ? spec->max_body : BODY_DEFAULT);
-    c.easy = (struct easy){.curl = curl_easy_init(), .owner = &c, .on_head = call_head, .on_body = call_body};
-    CURLM *multi = curl_multi_init();
+    c.easy = (struct easy){.curl = curl.easy_init(), .owner = &c, .on_head = call_head, .on_body = call_body};
+    CURLM *multi = curl.multi_init();
     BUG_ON(!c.easy.curl || !multi);
     enum rc rc = easy_prepare(tmp, &c.easy, &easy, err);
     if (rc == RC_OK) {
-        BUG_ON(curl_multi_add_handle(multi, c.easy.curl) != CURLM_OK);
+        BUG_ON(curl.multi_add_handle(multi, c.easy.curl) != CURLM_OK);
         rc = call_drive(&c, multi, err);
-        curl_multi_remove_handle(multi, c.easy.curl);
+        curl.multi_remove_handle(multi, c.easy.curl);
     }
     *ret = (struct client_answer){.status = c.easy.head_done ? c.easy.status : 0};
     ret->headers = str_n(mem_strn(ctx, c.easy.head.p, c.easy.head.n), c.easy.head.n);
     ret->body.n = c.body.n;
     ret->body.p = buf_take(&c.body, ctx);
-    curl_easy_cleanup(c.easy.curl);
-    curl_multi_cleanup(multi);
+    curl.easy_cleanup(c.easy.curl);
+    curl.multi_cleanup(multi);
     easy_done(&c.easy);
     return rc;
 }

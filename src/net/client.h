@@ -1,4 +1,5 @@
-/* Blocking HTTP client for commands and runners: talks to the daemon's Unix socket (or a URL) through libcurl.
+/* Blocking HTTP client for commands and runners: talks to the daemon's Unix socket, or to a URL through
+ * libcurl.
  *
  * One connection a call. http and https only, no redirects, no proxy from the environment, no compression. Threads:
  * any, each call is on its own. */

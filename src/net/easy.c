@@ -1,18 +1,6 @@
 /* Set-up and end of libcurl transfers; the rules are in easy.h. Waiting and driving are the clients' own. */
 #include "net/easy.h"
 #include "net/http_parse.h"
-#include <pthread.h>
-
-static void global_init(void)
-{
-    BUG_ON(curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK);
-}
-
-void easy_global_init(void)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, global_init);
-}
 
 /* "HTTP/1.1 200 OK": the digits after the first blank. libcurl has checked the shape. */
 static int status_read(struct str line)
@@ -61,7 +49,7 @@ static bool has_line(const char *const *headers, const char *name)
 
 static void line_add(struct easy *e, const char *line)
 {
-    struct curl_slist *more = curl_slist_append(e->lines, line);
+    struct curl_slist *more = curl.slist_append(e->lines, line);
     BUG_ON(!more);
     e->lines = more;
 }
@@ -88,31 +76,29 @@ static enum rc lines_make(mem *ctx, struct easy *e, const struct easy_spec *spec
 static char *part_of(CURLU *url, CURLUPart part, unsigned flags)
 {
     char *text = NULL;
-    return curl_url_get(url, part, &text, flags) == CURLUE_OK ? text : NULL;
+    return curl.url_get(url, part, &text, flags) == CURLUE_OK ? text : NULL;
 }
 
 /* scheme://host:port, without user, password, path and query. */
 static enum rc origin_make(mem *ctx, struct easy *e, const struct easy_spec *spec, struct err *err)
 {
-    CURLU *url = curl_url();
+    CURLU *url = curl.url();
     BUG_ON(!url);
     enum rc rc = RC_OK;
     char *scheme = NULL, *host = NULL, *port = NULL;
-    if (curl_url_set(url, CURLUPART_URL, spec->url, 0) == CURLUE_OK) {
+    if (curl.url_set(url, CURLUPART_URL, spec->url, 0) == CURLUE_OK) {
         scheme = part_of(url, CURLUPART_SCHEME, 0);
         host = part_of(url, CURLUPART_HOST, 0);
         port = part_of(url, CURLUPART_PORT, 0);
     }
     if (!scheme || !host || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
         rc = err_set(err, RC_INVALID, "A server's address is not an http or https URL.");
-    else if (spec->unix_socket)
-        e->origin = mem_str(ctx, spec->unix_socket);
     else
         e->origin = mem_printf(ctx, "%s://%s%s%s", scheme, host, port ? ":" : "", port ? port : "");
-    curl_free(scheme);
-    curl_free(host);
-    curl_free(port);
-    curl_url_cleanup(url);
+    curl.free(scheme);
+    curl.free(host);
+    curl.free(port);
+    curl.url_cleanup(url);
     return rc;
 }
 
@@ -120,40 +106,40 @@ static void method_set(CURL *c, const struct easy_spec *spec)
 {
     bool get = strcmp(spec->method, "GET") == 0, post = strcmp(spec->method, "POST") == 0;
     if (strcmp(spec->method, "HEAD") == 0) {
-        curl_easy_setopt(c, CURLOPT_NOBODY, 1L);
+        curl.easy_setopt(c, CURLOPT_NOBODY, 1L);
         return;
     }
     if (spec->body.n > 0 || post) {
-        curl_easy_setopt(c, CURLOPT_POST, 1L);
-        curl_easy_setopt(c, CURLOPT_POSTFIELDS, spec->body.n ? spec->body.p : "");
-        curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)spec->body.n);
+        curl.easy_setopt(c, CURLOPT_POST, 1L);
+        curl.easy_setopt(c, CURLOPT_POSTFIELDS, spec->body.n ? spec->body.p : "");
+        curl.easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)spec->body.n);
     } else {
-        curl_easy_setopt(c, CURLOPT_HTTPGET, 1L);
+        curl.easy_setopt(c, CURLOPT_HTTPGET, 1L);
     }
     if (!post && (!get || spec->body.n > 0))
-        curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, spec->method);
+        curl.easy_setopt(c, CURLOPT_CUSTOMREQUEST, spec->method);
 }
 
 static void options_set(struct easy *e, const struct easy_spec *spec)
 {
     CURL *c = e->curl;
-    curl_easy_setopt(c, CURLOPT_URL, spec->url);
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(c, CURLOPT_PROXY, "");
-    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c, CURLOPT_QUICK_EXIT,
+    curl.easy_setopt(c, CURLOPT_URL, spec->url);
+    curl.easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl.easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    curl.easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    curl.easy_setopt(c, CURLOPT_PROXY, "");
+    curl.easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl.easy_setopt(c, CURLOPT_QUICK_EXIT,
                      1L); /* else removing a transfer waits for a resolver that does not answer */
-    curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(c, CURLOPT_USERAGENT, "nightmill/" NIGHTMILL_VERSION);
-    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, e->words);
-    curl_easy_setopt(c, CURLOPT_HTTPHEADER, e->lines);
-    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, head_line);
-    curl_easy_setopt(c, CURLOPT_HEADERDATA, e);
-    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, body_bytes);
-    curl_easy_setopt(c, CURLOPT_WRITEDATA, e);
-    curl_easy_setopt(c, CURLOPT_PRIVATE, e->owner);
+    curl.easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl.easy_setopt(c, CURLOPT_USERAGENT, "nightmill/" NIGHTMILL_VERSION);
+    curl.easy_setopt(c, CURLOPT_ERRORBUFFER, e->words);
+    curl.easy_setopt(c, CURLOPT_HTTPHEADER, e->lines);
+    curl.easy_setopt(c, CURLOPT_HEADERFUNCTION, head_line);
+    curl.easy_setopt(c, CURLOPT_HEADERDATA, e);
+    curl.easy_setopt(c, CURLOPT_WRITEFUNCTION, body_bytes);
+    curl.easy_setopt(c, CURLOPT_WRITEDATA, e);
+    curl.easy_setopt(c, CURLOPT_PRIVATE, e->owner);
     method_set(c, spec);
 }
 
@@ -168,14 +154,12 @@ enum rc easy_prepare(mem *ctx, struct easy *e, const struct easy_spec *spec, str
     if (rc != RC_OK)
         return rc;
     options_set(e, spec);
-    if (spec->unix_socket && curl_easy_setopt(e->curl, CURLOPT_UNIX_SOCKET_PATH, spec->unix_socket) != CURLE_OK)
-        return err_set(err, RC_INVALID, "The socket's path cannot be used: %s.", spec->unix_socket);
     return RC_OK;
 }
 
 void easy_done(struct easy *e)
 {
-    curl_slist_free_all(e->lines);
+    curl.slist_free_all(e->lines);
     e->lines = NULL;
     buf_done(&e->head);
 }
@@ -183,10 +167,10 @@ void easy_done(struct easy *e)
 enum rc easy_judge(const struct easy *e, CURLcode code, struct err *err)
 {
     long sent = 0;
-    const char *seen = e->words[0] ? e->words : curl_easy_strerror(code);
+    const char *seen = e->words[0] ? e->words : curl.easy_strerror(code);
     if (code == CURLE_OK && e->head_done)
         return RC_OK;
-    curl_easy_getinfo(e->curl, CURLINFO_REQUEST_SIZE, &sent);
+    curl.easy_getinfo(e->curl, CURLINFO_REQUEST_SIZE, &sent);
     if (e->head.overflow)
         return err_set(err, RC_LIMIT, "The answer of %s has a head that is too large.", e->origin);
     if (sent == 0)

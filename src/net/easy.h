@@ -7,15 +7,12 @@
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
-#include <curl/curl.h>
+#include "net/curl_lib.h"
 
 enum { EASY_MAX_HEAD = 256 << 10 };
 
-/* Once a process, before threads are started or on the first use. */
-void easy_global_init(void);
-
 struct easy_spec {
-    const char *method, *url, *unix_socket;
+    const char *method, *url;
     const char *const *headers;
     struct str body; /* must live as long as the transfer */
 };

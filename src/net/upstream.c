@@ -81,7 +81,7 @@ static void socket_handle_closed(uv_handle_t *handle)
 
 static CURL *easy_take(struct upstream_pool *p)
 {
-    CURL *c = p->resting_count ? p->resting[--p->resting_count] : curl_easy_init();
+    CURL *c = p->resting_count ? p->resting[--p->resting_count] : curl.easy_init();
     BUG_ON(!c);
     return c;
 }
@@ -89,10 +89,10 @@ static CURL *easy_take(struct upstream_pool *p)
 static void easy_rest(struct upstream_pool *p, CURL *c)
 {
     if (p->closing || p->resting_count == HANDLES_KEPT) {
-        curl_easy_cleanup(c);
+        curl.easy_cleanup(c);
         return;
     }
-    curl_easy_reset(c);
+    curl.easy_reset(c);
     p->resting[p->resting_count++] = c;
 }
 
@@ -123,7 +123,7 @@ static void call_free(struct upstream_call *c)
     struct upstream_pool *p = c->pool;
     call_unwish(c);
     if (c->added)
-        curl_multi_remove_handle(p->multi, c->easy.curl);
+        curl.multi_remove_handle(p->multi, c->easy.curl);
     c->added = false;
     easy_rest(p, c->easy.curl);
     easy_done(&c->easy);
@@ -220,11 +220,11 @@ static enum rc call_judge(const struct upstream_call *c, CURLcode code, struct e
 static void pool_reap(struct upstream_pool *p)
 {
     int left;
-    for (CURLMsg *m; (m = curl_multi_info_read(p->multi, &left));) {
+    for (CURLMsg *m; (m = curl.multi_info_read(p->multi, &left));) {
         struct upstream_call *c = NULL;
         struct err err = {0};
         CURLcode code = m->data.result;
-        if (m->msg != CURLMSG_DONE || curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&c) != CURLE_OK)
+        if (m->msg != CURLMSG_DONE || curl.easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&c) != CURLE_OK)
             continue;
         if (c->dead)
             call_wish(c, WISH_REMOVE);
@@ -242,7 +242,7 @@ static void socket_ready(uv_poll_t *poll, int status, int events)
         what |= CURL_CSELECT_IN;
     if (events & UV_WRITABLE)
         what |= CURL_CSELECT_OUT;
-    curl_multi_socket_action(p->multi, s->fd, what, &running);
+    curl.multi_socket_action(p->multi, s->fd, what, &running);
     pool_reap(p);
 }
 
@@ -250,7 +250,7 @@ static void timer_ready(uv_timer_t *timer)
 {
     struct upstream_pool *p = timer->data;
     int running;
-    curl_multi_socket_action(p->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    curl.multi_socket_action(p->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     pool_reap(p);
 }
 
@@ -274,7 +274,7 @@ static struct upstream_socket *socket_new(struct upstream_pool *p, curl_socket_t
     if (uv_poll_init_socket(p->loop, &s->poll, fd) != 0)
         return mem_free(s);
     p->open_handles++;
-    curl_multi_assign(p->multi, fd, s);
+    curl.multi_assign(p->multi, fd, s);
     return s;
 }
 
@@ -286,7 +286,7 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void
     if (what == CURL_POLL_REMOVE) {
         if (s)
             uv_close((uv_handle_t *)&s->poll, socket_handle_closed);
-        curl_multi_assign(p->multi, fd, NULL);
+        curl.multi_assign(p->multi, fd, NULL);
         return 0;
     }
     if (!s && !(s = socket_new(p, fd)))
@@ -306,21 +306,21 @@ static void call_grant(struct upstream_call *c)
         return;
     }
     if (wishes & WISH_START) {
-        c->added = curl_multi_add_handle(c->pool->multi, c->easy.curl) == CURLM_OK;
+        c->added = curl.multi_add_handle(c->pool->multi, c->easy.curl) == CURLM_OK;
         if (!c->added)
             call_end(c, err_set(&err, RC_UNAVAILABLE, "A request could not be started."), &err);
     } else if ((wishes & WISH_RESUME) && c->paused) {
         c->paused = false;
         call_wait(c, c->spec.idle_ms);
-        curl_easy_pause(c->easy.curl, CURLPAUSE_CONT); /* may call call_body at once */
+        curl.easy_pause(c->easy.curl, CURLPAUSE_CONT); /* may call call_body at once */
     }
 }
 
 static void pool_tear_down(struct upstream_pool *p)
 {
     while (p->resting_count)
-        curl_easy_cleanup(p->resting[--p->resting_count]);
-    curl_multi_cleanup(p->multi);
+        curl.easy_cleanup(p->resting[--p->resting_count]);
+    curl.multi_cleanup(p->multi);
     p->multi = NULL;
     uv_close((uv_handle_t *)&p->timer, own_handle_closed);
     uv_close((uv_handle_t *)&p->turn, own_handle_closed);
@@ -361,7 +361,7 @@ enum rc upstream_start(struct upstream_pool *p, const struct upstream_spec *spec
         mem_free(c);
         return rc;
     }
-    curl_easy_setopt(c->easy.curl, CURLOPT_CONNECTTIMEOUT_MS,
+    curl.easy_setopt(c->easy.curl, CURLOPT_CONNECTTIMEOUT_MS,
                      (long)(spec->connect_ms > 0 ? spec->connect_ms : CONNECT_DEFAULT_MS));
     uv_timer_init(p->loop, &c->timer);
     c->timer.data = c;
@@ -395,8 +395,9 @@ size_t upstream_pool_calls(const struct upstream_pool *p)
 
 enum rc upstream_pool_new(mem *ctx, uv_loop_t *loop, struct upstream_pool **ret, struct err *err)
 {
-    easy_global_init();
-    CURLM *multi = curl_multi_init();
+    if (curl_lib_open(err) != RC_OK)
+        return RC_UNAVAILABLE;
+    CURLM *multi = curl.multi_init();
     if (!multi)
         return err_set(err, RC_UNAVAILABLE, "The HTTP client could not be started.");
     mem *root = mem_root();
@@ -407,11 +408,11 @@ enum rc upstream_pool_new(mem *ctx, uv_loop_t *loop, struct upstream_pool **ret,
     TAILQ_INIT(&p->wishing);
     p->loop = loop;
     p->multi = multi;
-    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, socket_wanted);
-    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, p);
-    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, timer_wanted);
-    curl_multi_setopt(multi, CURLMOPT_TIMERDATA, p);
-    curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)CONNECTS_KEPT);
+    curl.multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, socket_wanted);
+    curl.multi_setopt(multi, CURLMOPT_SOCKETDATA, p);
+    curl.multi_setopt(multi, CURLMOPT_TIMERFUNCTION, timer_wanted);
+    curl.multi_setopt(multi, CURLMOPT_TIMERDATA, p);
+    curl.multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)CONNECTS_KEPT);
     uv_timer_init(loop, &p->timer);
     uv_idle_init(loop, &p->turn);
     p->timer.data = p->turn.data = p;
