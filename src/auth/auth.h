@@ -1,0 +1,38 @@
+/* Who asks: a principal for each request, from a user key or from the way it came.
+ *
+ * Keys are looked up by prefix in a bounded cache, then in the database; hashes are compared in constant time. A key
+ * that is revoked is refused from the next check on, because the one process that writes keys tells this room
+ * (auth_forget). Last use is written at most once a minute and never waited for. Thread-safe. A check that misses the
+ * cache reads the database: not for the loop. */
+#pragma once
+#include "store/key.h"
+
+enum scope { SCOPE_NONE, SCOPE_READ, SCOPE_USE, SCOPE_ADMIN, SCOPE_OWNER }; /* each includes those before it */
+const char *scope_name(enum scope s);                                       /* "read" */
+enum scope scope_find(const char *name); /* SCOPE_NONE when unknown; "owner" is not to be had by name */
+
+struct principal {
+    enum scope scope;
+    const char *key_id;                                      /* NULL: no user key (the owner, a run) */
+    const char *name;                                        /* for people: the key's name, "owner" */
+    const char *project, *organisation, *user;               /* "": none; a key without a project sees all of them */
+    const char *const *models;                               /* globs, NULL-terminated; NULL: any */
+    int64_t requests_per_minute, tokens_per_minute, streams; /* 0: no limit */
+};
+/* The user whose daemon this is, on the Unix socket. */
+struct principal principal_owner(void);
+
+struct auth;
+struct auth *auth_new(mem *ctx, struct store *s); /* freeing it ends it; before the store is closed */
+/* RC_DENIED: no key, mistyped, unknown, revoked, expired, each with its words and what to do. Texts in ctx. */
+MUST_USE enum rc auth_check(mem *ctx, struct auth *a, struct str token, int64_t now_ns, struct principal *ret,
+                            struct err *err);
+void auth_forget(struct auth *a, const char *key_id); /* after a change of the key */
+
+/* RC_DENIED with the scope that is missing. */
+MUST_USE enum rc principal_may(const struct principal *p, enum scope needed, struct err *err);
+/* Whether it may see and spend for this project ("": what belongs to none). RC_NOT_FOUND, so that a key does not learn
+ * which projects there are. */
+MUST_USE enum rc principal_project(const struct principal *p, const char *project, struct err *err);
+/* RC_DENIED with the models that it may ask. name: as the client sent it (a model's id, a tier, an alias). */
+MUST_USE enum rc principal_model(const struct principal *p, const char *name, struct err *err);
