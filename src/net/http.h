@@ -7,8 +7,8 @@
  * makes no progress 60 s. All output of one loop turn is collected per connection and written once.
  *
  * Requests of one connection are handled one after the other, also when the client sends them ahead. HTTP/1.0 clients
- * get their answer and the connection ends. A client that closes its sending side counts as gone: what was already
- * answered is still delivered.
+ * get their answer and the connection ends. No proxy: CONNECT and targets in absolute form are refused. A client that
+ * closes its sending side counts as gone: what was already answered is still delivered.
  *
  * A server is cheap (three handles, no thread), so a listener whose clients need rules of their own gets a server of
  * its own. Threads: everything here belongs to the loop's thread. No callback comes from inside a call of this header.
@@ -21,6 +21,25 @@
 struct http_field {
     struct str name, value;
 };
+
+/* Where a request came from. What it may do is decided above (src/api/route.c); this room only says what is certain. */
+enum http_origin {
+    HTTP_BY_UNIX, /* a Unix socket: the kernel vouches for uid */
+    HTTP_BY_TCP,  /* TCP, also loopback: anybody on this machine or beyond; only a key or a certificate says who */
+};
+struct http_peer {
+    enum http_origin origin;
+    unsigned int uid; /* HTTP_NO_UID unless HTTP_BY_UNIX */
+    bool tls;
+    bool loopback;        /* the peer's address is one of this machine's loopback addresses; true for HTTP_BY_UNIX */
+    uint16_t port;        /* the peer's; 0 for HTTP_BY_UNIX */
+    char address[46];     /* the peer's: "127.0.0.1", "2001:db8::1"; "" for HTTP_BY_UNIX */
+    const char *subject;  /* of the client's certificate, once verified against the listener's authorities: RFC 2253,
+                           * escaped, in r->ctx; else NULL */
+    const void *listener; /* as given to http_server_listen: a listener can be the identity of its clients */
+};
+#define HTTP_NO_UID (~0u)
+
 struct http_request {
     mem *ctx; /* a tree of its own; lives until the answer has ended or the client is gone (see http_on_gone) */
     struct str method; /* "GET" */
@@ -30,12 +49,11 @@ struct http_request {
     struct http_field *fields;
     size_t field_count;
     struct str body;
-    unsigned int peer_uid; /* of a Unix socket client; HTTP_NO_UID for any other */
+    struct http_peer peer;
     struct http_answer *answer;
     void *user; /* the handler's own */
     bool keep;  /* set by the handler before or in `gone`: r stays valid after it, see http_on_gone */
 };
-#define HTTP_NO_UID (~0u)
 struct str http_header(const struct http_request *r, const char *name); /* empty view when absent */
 /* Decoded value of a query parameter, in r->ctx; NULL when absent or malformed. */
 const char *http_query(const struct http_request *r, const char *name);
@@ -53,7 +71,31 @@ struct http_server_spec {
 /* The server belongs to ctx, which must live until `done` of http_server_stop was called. */
 MUST_USE enum rc http_server_new(mem *ctx, const struct http_server_spec *spec, struct http_server **ret,
                                  struct err *err);
-/* Takes a bound, listening stream descriptor (Unix or TCP), also when it fails. */
+
+/* The names by which a listener may be called (host.c). Browsers send any page's requests to any address; only Host and
+ * Origin tell whom the page meant (DNS rebinding, cross-site requests). So with such rules a request is refused with
+ * 403 before any handler sees it when
+ * - its Host is not exactly one, is not one of these names, or names another port, or
+ * - it has an Origin that is not http or https at one of these names with their port ("null" never is).
+ * Names: localhost and loopback addresses, the address that the listener is bound to, and `more`. A Unix socket knows
+ * no ports and takes no Origin. */
+struct http_hosts {
+    const char *const *more; /* "name" (with the listener's port, or none) or "name:port"; NULL-terminated, or NULL */
+    const char *address;     /* numeric, without brackets, that the listener is bound to; NULL: a Unix socket */
+    uint16_t port;
+};
+/* Whether r's Host and Origin keep to the rules; *ret_why (static) says what does not. */
+bool http_hosts_allow(const struct http_hosts *hosts, const struct http_request *r, const char **ret_why);
+
+struct tls_place;
+struct http_listener_spec {
+    int fd;                         /* bound, listening, stream: Unix or TCP; taken, also on failure */
+    struct tls_place *tls;          /* tls.h; must outlive the server; NULL: plain */
+    const struct http_hosts *hosts; /* must outlive the server; NULL: Host and Origin are the handler's business */
+    const void *tag;                /* becomes http_peer.listener */
+};
+MUST_USE enum rc http_server_listen(struct http_server *s, const struct http_listener_spec *spec, struct err *err);
+/* The same with nothing but a descriptor. */
 MUST_USE enum rc http_server_listen_fd(struct http_server *s, int fd, struct err *err);
 /* Stops listening and closes connections without a complete request; open answers may end until deadline_ms, then their
  * clients count as gone. Calls done(arg) (may be NULL) once on the loop when nothing is left; the server is not touched

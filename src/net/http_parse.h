@@ -44,8 +44,8 @@ struct http_chunked {
  * RC_INVALID: malformed; RC_LIMIT: too much framing. */
 MUST_USE enum rc http_chunked_take(struct http_chunked *d, struct str *in, struct str *ret_piece, struct err *err);
 
-/* Splits a target: origin form, absolute form with http or https, "*" for OPTIONS. The path is percent-decoded, in ctx;
- * the query is a view into the target. RC_INVALID: another form, a broken escape, NUL or a ".." segment. */
+/* Splits a target: origin form, or "*" for OPTIONS; never for CONNECT. The path is percent-decoded, in ctx; the query
+ * is a view into the target. RC_INVALID: another form, a broken escape, NUL or a ".." segment. */
 MUST_USE enum rc http_target_split(mem *ctx, struct str method, struct str target, struct str *ret_path,
                                    struct str *ret_query, struct err *err);
 /* Percent-decoding; plus: '+' is a blank (forms). NUL-terminated, in ctx; false when an escape is broken. */

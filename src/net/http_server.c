@@ -1,5 +1,6 @@
 /* Listeners and sessions: from accepted connections to complete requests. Answers are http_answer.c, the grammar is
  * http_head.c and http_chunked.c, sockets are conn.c. Not here: routes, identities, TLS. */
+#include "net/address.h"
 #include "net/http_session.h"
 #include <errno.h>
 #include <netinet/in.h>
@@ -22,8 +23,8 @@ _Static_assert(HTTP_HIGH_WATER == CONN_HIGH, "one high-water mark");
 struct http_listener {
     struct http_listener *next;
     struct http_server *server;
+    struct http_listener_spec spec;
     uv_poll_t poll;
-    int fd;
     bool is_unix, watching;
 };
 
@@ -39,7 +40,7 @@ static void request_new(struct http_session *s, const struct http_head *head, me
     r->fields = head->fields;
     r->field_count = head->field_count;
     r->body = STR("");
-    r->peer_uid = s->peer_uid;
+    r->peer = s->peer;
     r->answer = mem_new(ctx, struct http_answer);
     r->answer->session = s;
     r->answer->head_only = str_eq(r->method, STR("HEAD"));
@@ -134,9 +135,12 @@ static size_t head_take(struct http_session *s, struct str in)
         return 0;
     }
     request_new(s, &head, ctx);
+    const char *why;
     rc = http_target_split(ctx, head.method, head.target, &s->request->path, &s->request->query, &err);
     if (rc != RC_OK)
         refuse_err(s, 400, &err);
+    else if (s->hosts && !http_hosts_allow(s->hosts, s->request, &why))
+        session_refuse(s, 403, why);
     else
         body_begin(s, &head, length < in.n);
     return length;
@@ -274,12 +278,30 @@ static unsigned int peer_uid_get(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &n) == 0 && n == sizeof cred ? cred.uid : HTTP_NO_UID;
 }
 
-static void session_open(struct http_listener *l, int fd)
+static void peer_fill(struct http_peer *peer, const struct http_listener *l, int fd, const struct sockaddr *from)
+{
+    peer->listener = l->spec.tag;
+    peer->tls = l->spec.tls != NULL;
+    if (l->is_unix) {
+        peer->origin = HTTP_BY_UNIX;
+        peer->uid = peer_uid_get(fd);
+        peer->loopback = true;
+        return;
+    }
+    peer->origin = HTTP_BY_TCP;
+    peer->uid = HTTP_NO_UID;
+    peer->loopback = address_is_loopback(from);
+    peer->port = address_port(from);
+    address_host(from, peer->address);
+}
+
+static void session_open(struct http_listener *l, int fd, const struct sockaddr *from)
 {
     int one = 1;
     struct http_session *s = mem_new(l->server, struct http_session);
     s->server = l->server;
-    s->peer_uid = l->is_unix ? peer_uid_get(fd) : HTTP_NO_UID;
+    s->hosts = l->spec.hosts;
+    peer_fill(&s->peer, l, fd, from);
     if (!l->is_unix)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (conn_open(&s->conn, &l->server->hub, fd, &session_kind, NULL) != RC_OK) {
@@ -308,9 +330,11 @@ static void listener_ready(uv_poll_t *poll, int status, int events)
             listeners_watch(s, false); /* server_count opens them again */
             return;
         }
-        int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct sockaddr_storage from = {0};
+        socklen_t from_length = sizeof from;
+        int fd = accept4(l->spec.fd, (struct sockaddr *)&from, &from_length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            session_open(l, fd);
+            session_open(l, fd, (struct sockaddr *)&from);
         } else if (errno_is_shortage(errno)) {
             listeners_watch(s, false);
             uv_timer_start(&s->timer, accept_again, ACCEPT_AGAIN_MS, 0);
@@ -323,6 +347,12 @@ static void listener_ready(uv_poll_t *poll, int status, int events)
 
 enum rc http_server_listen_fd(struct http_server *s, int fd, struct err *err)
 {
+    return http_server_listen(s, &(struct http_listener_spec){.fd = fd}, err);
+}
+
+enum rc http_server_listen(struct http_server *s, const struct http_listener_spec *spec, struct err *err)
+{
+    int fd = spec->fd;
     CLEANUP_FD int mine = fd;
     int domain = 0, listening = 0;
     socklen_t n = sizeof domain;
@@ -341,7 +371,8 @@ enum rc http_server_listen_fd(struct http_server *s, int fd, struct err *err)
     }
     l->server = s;
     l->poll.data = l;
-    l->fd = fd_take(&mine);
+    l->spec = *spec;
+    l->spec.fd = fd_take(&mine);
     l->is_unix = domain == AF_UNIX;
     l->next = s->listeners;
     s->listeners = l;
@@ -428,7 +459,7 @@ void http_server_stop(struct http_server *s, int deadline_ms, void (*done)(void 
     for (struct http_listener *l = s->listeners, *next; l; l = next) {
         next = l->next;
         uv_close((uv_handle_t *)&l->poll, listener_closed);
-        close(l->fd);
+        close(l->spec.fd);
         l->watching = false;
     }
     s->listeners = NULL;

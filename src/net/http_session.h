@@ -27,7 +27,8 @@ struct http_session {
     bool chunked;
     bool begun;     /* bytes of the request at hand have arrived */
     size_t scanned; /* bytes searched for the end of the head */
-    unsigned int peer_uid;
+    struct http_peer peer;
+    const struct http_hosts *hosts;
     struct http_request *request; /* from its head to the end of its answer */
     struct http_chunked decoder;
     struct buf body;

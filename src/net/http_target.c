@@ -41,19 +41,6 @@ static bool has_parent_segment(struct str path)
     return false;
 }
 
-/* Takes "http://authority" off the front of an absolute form. */
-static bool authority_skip(struct str *target)
-{
-    size_t skip = str_ieq(str_sub(*target, 0, 7), STR("http://"))    ? 7
-                  : str_ieq(str_sub(*target, 0, 8), STR("https://")) ? 8
-                                                                     : 0;
-    size_t at = skip;
-    while (at < target->n && target->p[at] != '/' && target->p[at] != '?')
-        at++;
-    *target = str_sub(*target, at, target->n - at);
-    return skip > 0 && at > skip;
-}
-
 enum rc http_target_split(mem *ctx, struct str method, struct str target, struct str *ret_path, struct str *ret_query,
                           struct err *err)
 {
@@ -62,15 +49,13 @@ enum rc http_target_split(mem *ctx, struct str method, struct str target, struct
         *ret_path = STR("*");
         return RC_OK;
     }
-    bool absolute = target.n > 0 && target.p[0] != '/';
-    if (absolute && !authority_skip(&target))
-        return err_set(err, RC_INVALID, "The request's target is neither a path nor an http URL.");
+    /* A target with an authority of its own is for proxies, and would be a second Host to disagree with the first. */
+    if (target.n == 0 || target.p[0] != '/' || str_eq(method, STR("CONNECT")))
+        return err_set(err, RC_INVALID, "The request's target is not a path: this server is no proxy.");
     const char *mark = target.n ? memchr(target.p, '?', target.n) : NULL;
     struct str raw = mark ? str_n(target.p, (size_t)(mark - target.p)) : target;
     if (mark)
         *ret_query = str_n(mark + 1, target.n - raw.n - 1);
-    if (absolute && raw.n == 0)
-        raw = STR("/");
     if (!http_percent_decode(ctx, raw, false, ret_path))
         return err_set(err, RC_INVALID, "The request's path holds a broken escape.");
     if (memchr(ret_path->p, '\0', ret_path->n) || has_parent_segment(*ret_path))

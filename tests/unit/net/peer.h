@@ -198,7 +198,7 @@ static void serve(void *arg, struct http_request *r)
     struct serving *s = arg;
     r->user = s;
     s->requests++;
-    s->uid = (int)r->peer_uid;
+    s->uid = (int)r->peer.uid;
     if (str_eqz(r->path, "/kept")) {
         r->keep = true;
         http_on_gone(r, serve_gone);

@@ -139,9 +139,10 @@ static const struct {
     {"GET", "//a//b/", "//a//b/", ""},
     {"GET", "/...", "/...", ""},
     {"GET", "/a..b/..c", "/a..b/..c", ""},
-    {"GET", "http://host:1/a?b", "/a", "b"},
-    {"GET", "HTTPS://host", "/", ""},
-    {"GET", "http://host?b", "/", "b"},
+    {"GET", "http://host:1/a?b", NULL, NULL}, /* what is said to a proxy */
+    {"GET", "HTTPS://host", NULL, NULL},
+    {"GET", "", NULL, NULL},
+    {"CONNECT", "/", NULL, NULL},
     {"OPTIONS", "*", "*", ""},
     {"GET", "*", NULL, NULL},
     {"CONNECT", "host:443", NULL, NULL},
