@@ -14,9 +14,12 @@
 struct runner_line;
 struct runner {
     const char *task_id;
-    int pid;
+    int pid;                  /* of the one that is connected */
     struct runner_line *line; /* NULL: not connected */
-    bool wanted;              /* was started, its end is not reported yet */
+    /* A start was asked for and its end is not reported yet. It need not be the one that is connected: where an older
+     * one outlived the last keeper, the new one finds the task locked and ends. */
+    bool wanted;
+    int started_pid; /* 0: not known yet */
     int64_t started_mono_ms, not_before_mono_ms;
     int failures; /* ends in a row without a new event in between */
     UT_hash_handle hh;
@@ -68,7 +71,7 @@ int runners_pid(const struct server *s, const char *task_id)
 {
     struct runner *r;
     HASH_FIND_STR(s->runners, task_id, r);
-    return r && (r->wanted || r->line) ? r->pid : 0;
+    return !r ? 0 : r->line ? r->pid : r->wanted ? r->started_pid : 0;
 }
 
 void runners_list(const struct server *s, struct json_out *o)
@@ -79,7 +82,7 @@ void runners_list(const struct server *s, struct json_out *o)
             continue;
         jo_obj(o);
         jo_kz(o, "task", r->task_id);
-        jo_ki(o, "pid", r->pid);
+        jo_ki(o, "pid", r->line ? r->pid : r->started_pid);
         jo_kb(o, "connected", r->line != NULL);
         jo_end_obj(o);
     }
@@ -376,7 +379,7 @@ static void runner_give_up(struct server *s, const char *task_id, int status)
 void runners_started(struct server *s, const char *task_id, int pid)
 {
     struct runner *r = runner_get(s, task_id);
-    r->pid = pid;
+    r->started_pid = pid;
     r->wanted = true;
     if (!r->started_mono_ms)
         r->started_mono_ms = clock_mono_ms();
@@ -386,13 +389,14 @@ void runners_exited(struct server *s, const char *task_id, int pid, int status)
 {
     struct runner *r;
     HASH_FIND_STR(s->runners, task_id, r);
-    if (!r || (r->pid && r->pid != pid))
+    if (!r || (pid && r->started_pid && r->started_pid != pid))
         return;
     r->wanted = false;
-    if (status == 0) {
-        if (!r->line)
-            runner_forget(s, r);
-    } else {
+    r->started_pid = 0;
+    bool another = r->line && r->pid != pid; /* works on; the one that ended had nothing to do */
+    if (status == 0 && !r->line) {
+        runner_forget(s, r);
+    } else if (status != 0 && !another) {
         int64_t wait = 250;
         r->failures++;
         for (int i = 1; i < r->failures && wait < WAIT_MOST_MS; i++)
@@ -429,7 +433,7 @@ void runners_start(struct server *s, const char *task_id)
 {
     struct runner *r = runner_get(s, task_id);
     r->wanted = true;
-    r->pid = 0;
+    r->started_pid = 0;
     r->started_mono_ms = clock_mono_ms();
     CLEANUP_MEM mem *tmp = mem_root();
     keeper_line_send(s, str_of(mem_printf(tmp, "{\"start\":{\"task\":\"%s\"}}", task_id)));

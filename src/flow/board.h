@@ -7,6 +7,9 @@
 #include "base/json.h"
 #include "store/store.h"
 
+/* Folder of spare workspaces (repo/repo.h) below the data folder. */
+#define BOARD_SPARES "spares"
+
 struct board {
     struct store *store;
     const char *data_dir;

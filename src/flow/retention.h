@@ -1,5 +1,5 @@
 /* What is kept how long: workspaces and outputs of tasks that ended and were delivered go after a while; events, bills
- * and journals stay. Work that was not delivered is never removed. */
+ * and journals stay. Work that was not delivered is never removed. Spare workspaces that no task took go too. */
 #pragma once
 #include "flow/board.h"
 /* Pool thread. *ret_n folders removed. */

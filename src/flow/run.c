@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "flow/board.h"
 #include "net/client.h"
 #include "os/path.h"
 #include "store/store.h"
@@ -406,6 +407,7 @@ static enum rc run_prepare(struct run *run, struct err *err)
         return rc;
     struct buf notes;
     buf_init(&notes, run->ctx, 65536);
+    workspace_set_cache(mem_printf(run->ctx, "%s/" BOARD_SPARES, run->place->data_dir));
     rc = workspace_open(run->ctx, run->task_dir, &run->repo, json_z(run->ctx, json_get(run->spec, "base"), ""),
                         run->uid, run->gid, &run->work, &notes, err);
     if (rc == RC_OK && run->time_limit_s > 0)
@@ -461,6 +463,23 @@ static int run_failed(struct run *run, struct err *why)
     return run_state(run, "failed", rc_name(why->rc), words, &err) == NEXT_REST ? RUNNER_EXIT_DONE : RUNNER_EXIT_FAILED;
 }
 
+/* The task has its end and everything is handed over: makes a workspace of the branch as it is now, so that the next
+ * task of this repository begins at once. Nobody waits for it and nothing depends on it. */
+static void run_stock(struct run *run)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct err err = {0};
+    const char *head = NULL;
+    const struct journal_entry *last = journal_last(run->journal, "task.state", 0, NULL);
+    if (!run->repo.git_dir || !last || !task_state_final(json_z(tmp, json_get(last->json, "state"), "")))
+        return;
+    enum rc rc = repo_resolve(tmp, run->repo.git_dir, "HEAD", &head, &err);
+    if (rc == RC_OK)
+        rc = workspace_stock(&run->repo, head, run->uid, run->gid, &err);
+    if (rc != RC_OK)
+        log_err(&err, "could not make a spare workspace");
+}
+
 int runner_main(const struct runner_place *place)
 {
     CLEANUP_MEM mem *ctx = mem_root();
@@ -486,6 +505,9 @@ int runner_main(const struct runner_place *place)
     if (link_order(run.link) != LINK_DETACH &&
         link_flush(run.link, (int64_t)journal_count(run.journal), FLUSH_MS, &err) != RC_OK)
         code = RUNNER_EXIT_FAILED;
+    bool detached = link_order(run.link) == LINK_DETACH;
     link_close(run.link);
+    if (code == RUNNER_EXIT_DONE && !detached)
+        run_stock(&run);
     return code;
 }
