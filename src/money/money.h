@@ -1,8 +1,8 @@
 /* Money in integers. One unit is a pico-unit (10^-12) of a named currency (ISO 4217, three upper-case letters); a price
  * per million tokens of 3.00 USD is 3,000,000 pico-USD a token. Range of int64_t: about 9.2 million units of a
  * currency. Additions and products saturate at INT64_MAX, so that an overflow refuses instead of admitting: INT64_MAX
- * never fits a limit. Everything here is exact (no division of amounts), so there is nothing to round but what is shown
- * to people, which is rounded up. No floats. Threads: no state. */
+ * never fits a limit. Everything here is exact but two things, both rounded up (against the spender): what is converted
+ * into another currency, and what is shown to people. No floats. Threads: no state. */
 #pragma once
 #include "base/err.h"
 #include "base/str.h"
@@ -57,3 +57,38 @@ pico price_bound(const struct price *p, int64_t request_bytes, int64_t max_outpu
 int64_t price_affordable_output(const struct price *p, int64_t request_bytes, pico room);
 /* Prices that ship with the program, each with its source and date; n in *ret_n. Static memory. */
 const struct price *price_builtin(size_t *ret_n);
+
+/* What a request may take at most, before any price. */
+struct demand {
+    int64_t bytes;   /* of the request's body: each may be a token */
+    int64_t more;    /* input tokens that the bytes do not bound (images, files), at the provider's maximum */
+    int64_t output;  /* cap on the output of one answer */
+    int64_t answers; /* how many answers are asked for ("n"); 0 counts as 1 */
+};
+/* Upper bound of all its tokens, with PRICE_ADDED_TOKENS; INT64_MAX when a member is negative. */
+int64_t demand_tokens(const struct demand *d);
+/* Largest output cap of one answer (not above d->output) with which the tokens fit `room`; -1 when the input alone does
+ * not. */
+int64_t demand_output_within(const struct demand *d, int64_t room);
+
+/* One of the targets that a request may be sent to. */
+struct candidate {
+    const struct price *price; /* NULL: unknown */
+    pico extras;               /* tools at the provider billed by use, at their allowed maximum; the price's currency */
+};
+/* True upper bound of the demand at this price, as price_bound: input once, output for each answer. */
+pico candidate_bound(const struct candidate *c, const struct demand *d);
+/* Largest output cap of one answer (not above d->output) whose bound fits `room`; -1 when the rest alone does not. */
+int64_t candidate_output_within(const struct candidate *c, const struct demand *d, pico room);
+
+/* An exchange rate as an exact ratio of integers: one unit of `from` is num/den units of `to`. Both 1 to RATIO_MAX. */
+#define RATIO_MAX INT64_C(1000000000000000000)
+struct ratio {
+    int64_t num, den;
+};
+/* "1.0842" as 5421/5000. RC_INVALID for 0 and for what is no decimal number. */
+MUST_USE enum rc ratio_parse(struct str s, struct ratio *ret, struct err *err);
+/* Exact in 128 bits, rounded up, saturating; a negative amount is converted as its magnitude, rounded away from zero.
+ */
+pico money_convert(pico v, struct ratio r);
+bool currency_valid(const char *code); /* three capital letters (ISO 4217) */

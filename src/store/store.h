@@ -103,6 +103,48 @@ MUST_USE enum rc approval_waiting(mem *ctx, struct store *s, struct approval **r
 MUST_USE enum rc approval_answer(struct store_tx *tx, const char *id, const char *outcome, const char *answer,
                                  const char *by, int64_t now_ns, struct err *err);
 
+/* Who asks. Budgets, holds and ledger rows know a request by these; NULL where one does not apply. */
+enum scope { SCOPE_ORGANISATION, SCOPE_PROJECT, SCOPE_TASK, SCOPE_AGENT, SCOPE_MODEL, SCOPE_KEY, SCOPE_USER, SCOPES };
+struct spender {
+    const char *organisation, *project, *task, *agent, *model, *key, *user;
+};
+#define SCOPE_ID_MAX 200            /* bytes */
+const char *scope_name(enum scope); /* "organisation", ... */
+bool scope_find(const char *name, enum scope *ret);
+const char *spender_id(const struct spender *s, enum scope scope); /* NULL: does not apply */
+
+/* Budgets: one row for each (scope, id, window, currency). The gateway's budgets (gateway/budget.h) hold to them; set
+ * them there, so that they take effect. */
+enum window { WINDOW_TOTAL, WINDOW_DAY, WINDOW_WEEK, WINDOW_TWO_WEEKS, WINDOW_MONTH, WINDOWS };
+const char *window_name(enum window); /* "total", "day", "week", "two_weeks", "month" */
+bool window_find(const char *name, enum window *ret);
+struct budget {
+    int64_t id;
+    enum scope scope;
+    const char *scope_id;
+    enum window window;
+    const char *zone;     /* IANA name: whose calendar */
+    const char *currency; /* "" when only tokens are limited */
+    pico money;           /* -1: no limit of money */
+    int64_t tokens;       /* -1: no limit of tokens */
+    bool hard;            /* refuses; else it only tells */
+    int64_t soft_percent; /* tells when so much of it is spent; 0: never */
+    bool pause;           /* a hard one: a task that reaches it pauses; else its requests are refused */
+    bool keep_unused;     /* what is left of a window is added to the next */
+    const char *source;   /* who set it */
+    int64_t set_ns;       /* when it was first set */
+    int64_t changed_ns;
+    int64_t noticed_ns; /* start of the window for which it told */
+};
+/* Exchange rates: dated rows that are never changed. One unit of `from` is num/den units of `to`. */
+struct rate {
+    int64_t id;
+    const char *from, *to;
+    struct ratio ratio;
+    int64_t from_ns; /* valid from */
+    const char *source;
+};
+
 /* Money: holds and ledger. A model request is one attempt: hold first, settle or keep. */
 struct hold {
     int64_t id;
