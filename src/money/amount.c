@@ -97,3 +97,11 @@ pico money_mul(pico price, int64_t count)
         return INT64_MAX;
     return product;
 }
+
+bool currency_valid(const char *code)
+{
+    bool upper = code && strlen(code) == 3;
+    for (int i = 0; upper && i < 3; i++)
+        upper = code[i] >= 'A' && code[i] <= 'Z';
+    return upper;
+}

@@ -32,14 +32,6 @@ static bool is_built_in(const char *source)
     return strncmp(source, BUILT_IN, strlen(BUILT_IN)) == 0;
 }
 
-static bool currency_valid(const char *z)
-{
-    bool upper = z && strlen(z) == 3;
-    for (int i = 0; upper && i < 3; i++)
-        upper = z[i] >= 'A' && z[i] <= 'Z';
-    return upper;
-}
-
 static enum rc price_check(const struct price *p, struct err *err)
 {
     const pico rates[] = {p->base.input,           p->base.cache_read, p->base.cache_write, p->base.cache_write_1h,
