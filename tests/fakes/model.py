@@ -47,6 +47,8 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from wire import Refused, chat_events, chat_whole, check_chat, check_messages, error_document, messages_events, messages_whole, require, text_of
+
 CALL_ID = re.compile(r"_i(\d+)t(\d+)n(\d+)$")
 FINISHED = re.compile(r"(?m)^(?:- |## Result of )iteration (\d+)")
 MAX_BODY = 64 << 20
@@ -54,86 +56,6 @@ MAX_BODY = 64 << 20
 
 def end_with_parent():
     ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
-class Refused(Exception):
-    """A request that a real server would refuse: status, type, message, code."""
-
-    def __init__(self, status, kind, message, code=None):
-        super().__init__(message)
-        self.status, self.kind, self.message, self.code = status, kind, message, code
-
-
-# --- reading a request --------------------------------------------------------------------------------------------------
-
-def text_of(content):
-    if isinstance(content, str):
-        return content
-    return "\n".join(part.get("text", "") for part in content or [] if isinstance(part, dict) and part.get("type") == "text")
-
-
-def require(condition, message):
-    if not condition:
-        raise Refused(400, "invalid_request_error", message)
-
-
-def check_chat(body):
-    """What the real interface demands of a conversation. Returns the call ids of each assistant message, in order."""
-    require(isinstance(body.get("messages"), list) and body["messages"], "messages must be a non-empty list")
-    turns, open_calls = [], set()
-    for m in body["messages"]:
-        role = m.get("role")
-        require(role in ("system", "developer", "user", "assistant", "tool"), f"unknown role {role!r}")
-        if role == "tool":
-            require(m.get("tool_call_id") in open_calls, f"tool message without its call: {m.get('tool_call_id')!r}")
-            open_calls.discard(m["tool_call_id"])
-            continue
-        require(not open_calls, f"calls without a result: {sorted(open_calls)}")
-        if role == "assistant":
-            calls = m.get("tool_calls") or []
-            require(calls or text_of(m.get("content")), "assistant message without content and calls")
-            for call in calls:
-                require(call.get("type") == "function" and isinstance(call["function"].get("arguments"), str), "malformed tool call")
-            open_calls = {c["id"] for c in calls}
-            turns.append([c["id"] for c in calls])
-        else:
-            require(m.get("content"), f"empty {role} message")
-    require(not open_calls, f"calls without a result: {sorted(open_calls)}")
-    require(body["messages"][-1]["role"] != "assistant", "the last message is the assistant's")
-    for tool in body.get("tools") or []:
-        require(tool.get("type") == "function" and tool["function"].get("name"), "malformed tool")
-    return turns
-
-
-def check_messages(body):
-    require(isinstance(body.get("messages"), list) and body["messages"], "messages: at least one message is required")
-    require(isinstance(body.get("max_tokens"), int) and body["max_tokens"] > 0, "max_tokens: Field required")
-    turns, open_calls, last = [], set(), None
-    for m in body["messages"]:
-        role = m.get("role")
-        require(role in ("user", "assistant"), f"unknown role {role!r}")
-        require(role != last, "roles must alternate")
-        last = role
-        parts = m["content"] if isinstance(m.get("content"), list) else [{"type": "text", "text": m.get("content")}]
-        require(parts, "messages: content must not be empty")
-        results = {p.get("tool_use_id") for p in parts if p.get("type") == "tool_result"}
-        for p in parts:
-            require(p.get("type") != "text" or p.get("text"), "text content blocks must be non-empty")
-        if role == "user":
-            require(results == open_calls, f"tool_use ids without tool_result or the other way round: {sorted(results ^ open_calls)}")
-            open_calls = set()
-        else:
-            uses = [p for p in parts if p.get("type") == "tool_use"]
-            for p in uses:
-                require(isinstance(p.get("input"), dict), "tool_use.input: must be an object")
-            open_calls = {p["id"] for p in uses}
-            turns.append([p["id"] for p in uses])
-    require(not open_calls, "tool_use ids without tool_result")
-    require(body["messages"][0]["role"] == "user", "first message must use the user role")
-    require(last == "user", "the last message must be the user's")
-    for tool in body.get("tools") or []:
-        require(tool.get("name") and isinstance(tool.get("input_schema"), dict), "malformed tool")
-    return turns
 
 
 def first_user_text(body):
@@ -207,116 +129,6 @@ def usage_of(turn, iteration, number, wire):
             "cache_write_1h": 0, "output": (said + 3) // 4 + reasoning, "reasoning": reasoning if wire == "chat" else 0}
 
 
-def pieces(text, size):
-    return [text[i:i + size] for i in range(0, len(text), size)] or ([""] if text == "" else [])
-
-
-def stop_of(turn, wire):
-    stop = turn.get("stop") or ("tools" if turn.get("tools") else "end")
-    return {"chat": {"end": "stop", "tools": "tool_calls", "length": "length", "refusal": "content_filter"},
-            "messages": {"end": "end_turn", "tools": "tool_use", "length": "max_tokens", "refusal": "refusal"}}[wire].get(stop, stop)
-
-
-def chat_usage(u):
-    prompt = u["input"] + u["cache_read"] + u["cache_write"] + u["cache_write_1h"]
-    return {"prompt_tokens": prompt, "completion_tokens": u["output"], "total_tokens": prompt + u["output"],
-            "prompt_tokens_details": {"cached_tokens": u["cache_read"]}, "completion_tokens_details": {"reasoning_tokens": u["reasoning"]}}
-
-
-def messages_usage(u):
-    return {"input_tokens": u["input"], "cache_read_input_tokens": u["cache_read"],
-            "cache_creation_input_tokens": u["cache_write"] + u["cache_write_1h"],
-            "cache_creation": {"ephemeral_5m_input_tokens": u["cache_write"], "ephemeral_1h_input_tokens": u["cache_write_1h"]},
-            "output_tokens": u["output"]}
-
-
-def chat_events(turn, calls, usage, name, answer_id, with_usage):
-    size = turn.get("chunk", 24)
-    base = {"id": answer_id, "object": "chat.completion.chunk", "created": 1767225600, "model": name}
-
-    def chunk(delta, finish=None):
-        event = {**base, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
-        if with_usage:
-            event["usage"] = None
-        return "data: " + json.dumps(event, ensure_ascii=False) + "\n\n"
-
-    yield chunk({"role": "assistant", "content": ""})
-    for piece in pieces(turn["reasoning"], size) if turn.get("reasoning") else []:
-        yield chunk({"reasoning_content": piece})
-    for piece in pieces(turn["text"], size) if turn.get("text") else []:
-        yield chunk({"content": piece})
-    for n, call in enumerate(calls):
-        yield chunk({"tool_calls": [{"index": n, "id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": ""}}]})
-        for piece in pieces(call["arguments"], size):
-            yield chunk({"tool_calls": [{"index": n, "function": {"arguments": piece}}]})
-    yield chunk({}, stop_of(turn, "chat"))
-    if with_usage and usage:
-        yield "data: " + json.dumps({**base, "choices": [], "usage": chat_usage(usage)}) + "\n\n"
-    yield "data: [DONE]\n\n"
-
-
-def chat_whole(turn, calls, usage, name, answer_id):
-    message = {"role": "assistant", "content": turn.get("text")}
-    if turn.get("reasoning"):
-        message["reasoning_content"] = turn["reasoning"]
-    if calls:
-        message["tool_calls"] = [{"id": c["id"], "type": "function", "function": {"name": c["name"], "arguments": c["arguments"]}} for c in calls]
-    answer = {"id": answer_id, "object": "chat.completion", "created": 1767225600, "model": name,
-              "choices": [{"index": 0, "message": message, "finish_reason": stop_of(turn, "chat")}]}
-    return {**answer, "usage": chat_usage(usage)} if usage else answer
-
-
-def messages_events(turn, calls, usage, name, answer_id):
-    size = turn.get("chunk", 24)
-
-    def event(kind, **fields):
-        return f"event: {kind}\ndata: " + json.dumps({"type": kind, **fields}, ensure_ascii=False) + "\n\n"
-
-    # The output count of message_start is a placeholder, as from the real service; message_delta has the true one.
-    start = {**messages_usage(usage), "output_tokens": 1} if usage else {}
-    yield event("message_start", message={"id": answer_id, "type": "message", "role": "assistant", "model": name, "content": [],
-                                          "stop_reason": None, "stop_sequence": None, **({"usage": start} if usage else {})})
-    index = 0
-    if turn.get("reasoning"):
-        yield event("content_block_start", index=index, content_block={"type": "thinking", "thinking": "", "signature": ""})
-        for piece in pieces(turn["reasoning"], size):
-            yield event("content_block_delta", index=index, delta={"type": "thinking_delta", "thinking": piece})
-        yield event("content_block_delta", index=index, delta={"type": "signature_delta", "signature": "c2NyaXB0"})
-        yield event("content_block_stop", index=index)
-        index += 1
-    yield event("ping")
-    if turn.get("text"):
-        yield event("content_block_start", index=index, content_block={"type": "text", "text": ""})
-        for piece in pieces(turn["text"], size):
-            yield event("content_block_delta", index=index, delta={"type": "text_delta", "text": piece})
-        yield event("content_block_stop", index=index)
-        index += 1
-    for call in calls:
-        yield event("content_block_start", index=index, content_block={"type": "tool_use", "id": call["id"], "name": call["name"], "input": {}})
-        for piece in pieces(call["arguments"], size):
-            yield event("content_block_delta", index=index, delta={"type": "input_json_delta", "partial_json": piece})
-        yield event("content_block_stop", index=index)
-        index += 1
-    delta = {"delta": {"stop_reason": stop_of(turn, "messages"), "stop_sequence": None}}
-    if usage:
-        delta["usage"] = {"output_tokens": usage["output"]}
-    yield event("message_delta", **delta)
-    yield event("message_stop")
-
-
-def messages_whole(turn, calls, usage, name, answer_id):
-    content = []
-    if turn.get("reasoning"):
-        content.append({"type": "thinking", "thinking": turn["reasoning"], "signature": "c2NyaXB0"})
-    if turn.get("text"):
-        content.append({"type": "text", "text": turn["text"]})
-    for c in calls:
-        content.append({"type": "tool_use", "id": c["id"], "name": c["name"], "input": {} if c["raw"] else json.loads(c["arguments"])})
-    answer = {"id": answer_id, "type": "message", "role": "assistant", "model": name, "content": content,
-              "stop_reason": stop_of(turn, "messages"), "stop_sequence": None}
-    return {**answer, "usage": messages_usage(usage)} if usage else answer
-
-
 # --- the server ---------------------------------------------------------------------------------------------------------
 
 class Log:
@@ -381,11 +193,7 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.shutdown(socket.SHUT_RDWR)
 
     def error(self, wire, status, kind, message, code=None, headers=None):
-        if wire == "messages":
-            answer = {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_script"}
-        else:
-            answer = {"error": {"message": message, "type": kind, "param": None, "code": code}}
-        self.whole(status, answer, headers)
+        self.whole(status, error_document(wire, status, kind, message, code), headers)
 
     def wire(self):
         return {"/v1/chat/completions": "chat", "/v1/messages": "messages"}.get(self.path.split("?")[0])
