@@ -7,12 +7,12 @@
 #pragma once
 #include "store/key.h"
 
-enum scope { SCOPE_NONE, SCOPE_READ, SCOPE_USE, SCOPE_ADMIN, SCOPE_OWNER }; /* each includes those before it */
-const char *scope_name(enum scope s);                                       /* "read" */
-enum scope scope_find(const char *name); /* SCOPE_NONE when unknown; "owner" is not to be had by name */
+enum access { ACCESS_NONE, ACCESS_READ, ACCESS_USE, ACCESS_ADMIN, ACCESS_OWNER }; /* each includes those before it */
+const char *access_name(enum access a);                                           /* "read" */
+enum access access_find(const char *name); /* ACCESS_NONE when unknown; "owner" is not to be had by name */
 
 struct principal {
-    enum scope scope;
+    enum access access;
     const char *key_id;                                      /* NULL: no user key (the owner, a run) */
     const char *name;                                        /* for people: the key's name, "owner" */
     const char *project, *organisation, *user;               /* "": none; a key without a project sees all of them */
@@ -29,8 +29,8 @@ MUST_USE enum rc auth_check(mem *ctx, struct auth *a, struct str token, int64_t 
                             struct err *err);
 void auth_forget(struct auth *a, const char *key_id); /* after a change of the key */
 
-/* RC_DENIED with the scope that is missing. */
-MUST_USE enum rc principal_may(const struct principal *p, enum scope needed, struct err *err);
+/* RC_DENIED with the access that is missing. */
+MUST_USE enum rc principal_may(const struct principal *p, enum access needed, struct err *err);
 /* Whether it may see and spend for this project ("": what belongs to none). RC_NOT_FOUND, so that a key does not learn
  * which projects there are. */
 MUST_USE enum rc principal_project(const struct principal *p, const char *project, struct err *err);

@@ -1,7 +1,7 @@
-/* User keys: who may use the gateway, with what scope. The token itself is shown once and never stored: the row has its
- * SHA-256 and the prefix that finds the row (src/auth/token.h). A revoked key keeps its row, so that old ledger rows
- * still say whose they were. Empty project and organisation: the whole installation. Reads from any thread, writes in a
- * store_fn. */
+/* User keys: who may use the gateway, with what access. The token itself is shown once and never stored: the row has
+ * its SHA-256 and the prefix that finds the row (src/auth/token.h). A revoked key keeps its row, so that old ledger
+ * rows still say whose they were. Empty project and organisation: the whole installation. Reads from any thread, writes
+ * in a store_fn. */
 #pragma once
 #include "crypt/hash.h"
 #include "store/store.h"
@@ -11,7 +11,7 @@ struct user_key {
     const char *prefix; /* 8 characters, unique; part of the token and shown in lists */
     struct str hash;    /* SHA-256 of the token, HASH_SHA256 bytes */
     const char *name;   /* for people, 1 to 100 bytes */
-    const char *scope;  /* "read": look at what it cost; "use": ask models too; "admin": change its project too */
+    const char *access; /* "read": look at what it cost; "use": ask models too; "admin": change its project too */
     const char *models; /* JSON array of globs over model ids and tiers; "[]": any */
     const char *project, *organisation, *user;
     int64_t requests_per_minute, tokens_per_minute, streams;  /* 0: no limit */
