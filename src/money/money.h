@@ -55,6 +55,8 @@ pico price_cost(const struct price *p, const struct usage *u);
 pico price_bound(const struct price *p, int64_t request_bytes, int64_t max_output);
 /* Largest output cap whose bound fits `room`, or -1 when the input alone does not. INT64_MAX where output is free. */
 int64_t price_affordable_output(const struct price *p, int64_t request_bytes, pico room);
+/* The dearest output rate of any tier. */
+pico price_output_rate(const struct price *p);
 /* Prices that ship with the program, each with its source and date; n in *ret_n. Static memory. */
 const struct price *price_builtin(size_t *ret_n);
 

@@ -17,7 +17,7 @@ static pico input_rate(const struct price *p)
     return p->above_tokens > 0 ? max2(base, input_dearest(&p->above)) : base;
 }
 
-static pico output_rate(const struct price *p)
+pico price_output_rate(const struct price *p)
 {
     return p->above_tokens > 0 ? max2(p->base.output, p->above.output) : p->base.output;
 }
@@ -47,12 +47,12 @@ static pico input_bound(const struct price *p, int64_t request_bytes)
 
 pico price_bound(const struct price *p, int64_t request_bytes, int64_t max_output)
 {
-    return money_add(input_bound(p, request_bytes), money_mul(output_rate(p), max_output));
+    return money_add(input_bound(p, request_bytes), money_mul(price_output_rate(p), max_output));
 }
 
 int64_t price_affordable_output(const struct price *p, int64_t request_bytes, pico room)
 {
-    pico input = input_bound(p, request_bytes), rate = output_rate(p);
+    pico input = input_bound(p, request_bytes), rate = price_output_rate(p);
     /* A bound of INT64_MAX may be a saturated one: it fits nothing. */
     if (room < 0 || rate < 0 || input == INT64_MAX || input > room)
         return -1;
