@@ -70,7 +70,7 @@ static enum rc admit_read(struct call *c, struct admission *a)
     if (rc == RC_OK)
         rc = json_parse(c->ctx, str_of(task.spec), &spec, &c->err);
     if (rc == RC_OK)
-        rc = llm_request_read(c->ctx, c->dialect, c->body, &facts, &c->err);
+        rc = llm_request_read(c->ctx, c->dialect, NULL, false, c->body, &facts, &c->err);
     if (rc != RC_OK)
         return rc;
     struct json model = json_get(spec, "model");
@@ -112,7 +112,8 @@ void call_admit(struct call *c)
     }
     if (store_write(store, admit_tx, &a, &c->err) != RC_OK)
         return;
-    if (llm_request_splice(c->ctx, c->dialect, c->body, a.output, &c->forward, &c->err) == RC_OK)
+    struct llm_splice change = {.max_output = a.output, .ask_usage = true};
+    if (llm_request_splice(c->ctx, c->dialect, c->body, &change, &c->forward, &c->err) == RC_OK)
         c->verdict = CALL_FORWARD;
 }
 

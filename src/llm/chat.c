@@ -357,7 +357,23 @@ static enum rc chat_whole(struct llm_parser *p, struct json root, struct err *er
     return RC_OK;
 }
 
-static const struct llm_wire chat_wire = {chat_event, chat_whole, "max_tokens", "max_completion_tokens", true};
-static const struct llm_wire openai_wire = {chat_event, chat_whole, "max_completion_tokens", "max_tokens", true};
-const struct llm_dialect llm_chat = {"chat", "/v1/chat/completions", chat_request, chat_headers, &chat_wire};
-const struct llm_dialect llm_openai = {"openai", "/v1/chat/completions", openai_request, chat_headers, &openai_wire};
+/* gpt-4o-mini makes 2,833 + 5,667 tokens for each of at most 8 tiles (OpenAI, "Images and vision"); all others make
+ * less. */
+#define IMAGE_TOKENS 49152
+static const struct llm_wire chat_wire = {.event = chat_event,
+                                          .whole = chat_whole,
+                                          .cap = "max_tokens",
+                                          .other_cap = "max_completion_tokens",
+                                          .count = "n",
+                                          .asks_usage = true,
+                                          .image_tokens = IMAGE_TOKENS};
+static const struct llm_wire openai_wire = {.event = chat_event,
+                                            .whole = chat_whole,
+                                            .cap = "max_completion_tokens",
+                                            .other_cap = "max_tokens",
+                                            .count = "n",
+                                            .asks_usage = true,
+                                            .image_tokens = IMAGE_TOKENS};
+const struct llm_dialect llm_chat = {"chat", "chat", "/v1/chat/completions", chat_request, chat_headers, &chat_wire};
+const struct llm_dialect llm_openai = {"openai",       "chat",       "/v1/chat/completions",
+                                       openai_request, chat_headers, &openai_wire};

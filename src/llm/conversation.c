@@ -56,6 +56,11 @@ struct llm_message *llm_add_copy(struct llm_conversation *c, const struct llm_me
     return m;
 }
 
+bool llm_same_family(const struct llm_dialect *a, const struct llm_dialect *b)
+{
+    return strcmp(a->family, b->family) == 0;
+}
+
 const char *llm_stop_name(enum llm_stop s)
 {
     static const char *const names[] = {
@@ -64,18 +69,21 @@ const char *llm_stop_name(enum llm_stop s)
     return (size_t)s < sizeof names / sizeof names[0] ? names[s] : "other";
 }
 
+static const struct llm_dialect *const all[] = {&llm_chat, &llm_openai, &llm_messages, &llm_responses, &llm_gemini};
+
+/* Those that a whole request can be written in and its answer read. */
 const struct llm_dialect *const *llm_dialects(size_t *ret_n)
 {
-    static const struct llm_dialect *const all[] = {&llm_chat, &llm_openai, &llm_messages};
-    *ret_n = sizeof all / sizeof all[0];
+    size_t n = 0;
+    while (n < sizeof all / sizeof all[0] && all[n]->write_request)
+        n++;
+    *ret_n = n;
     return all;
 }
 
 const struct llm_dialect *llm_dialect_find(const char *name)
 {
-    size_t n;
-    const struct llm_dialect *const *all = llm_dialects(&n);
-    for (size_t i = 0; name && i < n; i++)
+    for (size_t i = 0; name && i < sizeof all / sizeof all[0]; i++)
         if (strcmp(all[i]->name, name) == 0)
             return all[i];
     return NULL;

@@ -360,6 +360,8 @@ static enum rc messages_whole(struct llm_parser *p, struct json root, struct err
     return RC_OK;
 }
 
-static const struct llm_wire messages_wire = {messages_event, messages_whole, "max_tokens", NULL, false};
-const struct llm_dialect llm_messages = {"messages", "/v1/messages", messages_request, messages_headers,
-                                         &messages_wire};
+/* Images are scaled down to 1,600 tokens, for newer models to 4,784 (Anthropic, "Vision"). */
+static const struct llm_wire messages_wire = {
+    .event = messages_event, .whole = messages_whole, .cap = "max_tokens", .image_tokens = 5000};
+const struct llm_dialect llm_messages = {"messages",       "messages",       "/v1/messages",
+                                         messages_request, messages_headers, &messages_wire};

@@ -1,7 +1,8 @@
 /* What the files of this room share: the event splitter, the parts of an answer under construction, and what a dialect
  * tells about reading its answers. Private to this room. */
 #pragma once
-#include "llm/llm.h"
+#include "llm/bridge.h"
+#include "llm/request.h"
 
 /* Server-sent events (WHATWG HTML, "Server-sent events"): lines end with LF, CR or CRLF; a blank line ends an event. */
 struct sse {
@@ -48,15 +49,26 @@ struct llm_parser {
     struct err why; /* when broken */
 };
 
+struct reading;
+struct face;
 /* How a dialect reads. `event`: one event of a stream. `whole`: an answer that came as one document. */
 struct llm_wire {
     enum rc (*event)(struct llm_parser *p, struct str name, struct str data, struct err *err);
     enum rc (*whole)(struct llm_parser *p, struct json root, struct err *err);
+    /* Requests: */
     const char *cap;       /* name of the output cap that is added when there is none */
     const char *other_cap; /* another name that it may have, or NULL */
+    const char *count;     /* answers asked for, or NULL */
+    const char *group;     /* member that holds these three, NULL: the body itself. (Then model and stream are in the
+                              path.) */
     bool asks_usage;       /* usage of a stream comes only when stream_options.include_usage asks for it */
+    int64_t image_tokens;  /* most tokens of one image */
+    enum rc (*decode)(struct reading *r, struct json root, struct err *err);
+    enum rc (*encode)(struct llm_request *r, const struct llm_dialect *d, const char *model, int64_t max_output,
+                      bool stream, struct buf *b, struct err *err);
+    const struct face *face; /* answers for clients */
 };
-extern const struct llm_dialect llm_chat, llm_openai, llm_messages;
+extern const struct llm_dialect llm_chat, llm_openai, llm_responses, llm_messages, llm_gemini;
 
 /* RC_UPSTREAM in words, with the beginning of what came as detail. */
 enum rc wire_nonsense(struct err *err, struct str seen, const char *sentence);
@@ -91,3 +103,39 @@ struct str wire_arguments(mem *ctx, const struct llm_part *call);
 bool wire_blank(struct str text); /* nothing but white space */
 /* A header line, or NULL when the key is NULL, empty or could break out of its line. */
 const char *wire_key_line(mem *ctx, const char *prefix, const char *key);
+
+/* A member of a body as it stands there: its value and its name between the quotes. */
+struct wire_member {
+    struct json v;
+    struct str key_raw;
+};
+struct wire_members {
+    struct json root;
+    struct wire_member model, stream, options, group;
+    struct wire_member cap, other_cap, count;
+};
+/* RC_INVALID for what is no object, has one of these twice, or of the wrong type. */
+MUST_USE enum rc wire_members_read(mem *ctx, const struct llm_wire *w, struct str body, struct wire_members *ret,
+                                   struct err *err);
+/* The member's name, escapes resolved, is `name`; a name in camel case may also be written with underscores. */
+bool wire_key(const struct json_iter *it, const char *name);
+bool wire_named(struct str key, const char *name);
+struct json wire_get(struct json object, const char *name);
+
+/* Seals that travel through a client of another family. */
+struct wire_seal {
+    const char *origin; /* dialect */
+    const char *name, *id;
+    struct str opaque;
+};
+struct str wire_seal_write(mem *ctx, const struct wire_seal *seal, bool base64);
+/* Text without a mark is a seal of the dialect `in` itself. */
+void wire_seal_read(mem *ctx, struct str text, bool base64, const char *in, struct wire_seal *ret);
+bool wire_seal_is_foreign(struct json v, bool base64); /* carries our mark */
+/* The part's seal may be sent to that dialect. */
+bool wire_origin_is(const struct llm_part *part, const struct llm_dialect *d);
+struct str wire_base64(mem *ctx, struct str s);
+bool wire_base64_read(mem *ctx, struct str s, struct str *ret); /* either alphabet, padding or none */
+/* What Gemini takes in place of the signature of a call that another model made (its reference, "thought signatures").
+ */
+#define GEMINI_NO_SEAL "skip_thought_signature_validator"

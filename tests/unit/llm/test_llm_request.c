@@ -117,12 +117,14 @@ START_TEST(test_golden_bodies)
         /* Our own bodies pass our own gateway, and splicing in what is there changes nothing. */
         const struct llm_dialect *d = llm_dialect_find(golden[_i].dialect);
         struct llm_request_facts facts;
-        ck_assert_int_eq(llm_request_read(ctx, d, body, &facts, NULL), RC_OK);
+        ck_assert_int_eq(llm_request_read(ctx, d, NULL, false, body, &facts, NULL), RC_OK);
         ck_assert_str_eq(facts.model, "m");
         ck_assert_int_eq(facts.max_output, 4096);
         ck_assert(facts.stream && !facts.unpriced);
         struct str same;
-        ck_assert_int_eq(llm_request_splice(ctx, d, body, 4096, &same, NULL), RC_OK);
+        ck_assert_int_eq(
+            llm_request_splice(ctx, d, body, &(struct llm_splice){.max_output = 4096, .ask_usage = true}, &same, NULL),
+            RC_OK);
         ck_assert(str_eq(same, body));
     }
 }
@@ -178,7 +180,7 @@ START_TEST(test_headers)
     ck_assert_str_eq(h[1], "x-api-key: k2");
     ck_assert_ptr_null(h[2]);
     ck_assert_ptr_null(llm_dialect_find("messages")->headers(ctx, "a b")[1]);
-    ck_assert_ptr_null(llm_dialect_find("gemini"));
+    ck_assert_ptr_null(llm_dialect_find("cohere"));
     ck_assert_ptr_null(llm_dialect_find(NULL));
     size_t n;
     llm_dialects(&n);
@@ -189,16 +191,16 @@ END_TEST
 START_TEST(test_splice)
 {
     static const struct {
-        const char *dialect, *body, *spliced;
+        const char *dialect, *body, *spliced, *model;
     } cases[] = {
         /* Replaced where it stands, under either name, with every blank and unknown member kept. */
         {"openai", "{ \"model\" : \"m\",\"max_tokens\"\t: 900 , \"x\":{\"max_tokens\":1}}",
-         "{ \"model\" : \"m\",\"max_tokens\"\t: 77 , \"x\":{\"max_tokens\":1}}"},
-        {"chat", "{\"model\":\"m\",\"max_completion_tokens\":900}", "{\"model\":\"m\",\"max_completion_tokens\":77}"},
+         "{ \"model\" : \"m\",\"max_completion_tokens\"\t: 77 , \"x\":{\"max_tokens\":1}}"},
+        {"chat", "{\"model\":\"m\",\"max_completion_tokens\":900}", "{\"model\":\"m\",\"max_tokens\":77}"},
         {"chat", "{\"max_tokens\":1,\"max_completion_tokens\":2,\"model\":\"m\"}",
          "{\"max_tokens\":77,\"max_completion_tokens\":77,\"model\":\"m\"}"},
         {"chat", "{\"max_tokens\":null,\"max_completion_tokens\":2}",
-         "{\"max_tokens\":null,\"max_completion_tokens\":77}"},
+         "{\"max_tokens\":77,\"max_completion_tokens\":77}"},
         {"chat", "{\"max_tokens\":null}", "{\"max_tokens\":77}"},
         {"chat", "{\"max\\u005ftokens\":5}", "{\"max\\u005ftokens\":77}"},
         /* Added when absent. */
@@ -221,14 +223,45 @@ START_TEST(test_splice)
          "{\"stream_options\":{\"include_usage\":true,\"include_obfuscation\":false},\"stream\":true,\"max_tokens\":77}"},
         {"chat", "{\"stream_options\":{\"include_usage\":false},\"stream\":true,\"max_tokens\":1}",
          "{\"stream_options\":{\"include_usage\":true},\"stream\":true,\"max_tokens\":77}"},
+        /* The model that is meant. */
+        {"chat", "{\"model\":\"TIER_A\" ,\"max_tokens\":1}", "{\"model\":\"a\\\"b\" ,\"max_tokens\":77}", "a\"b"},
+        {"responses", "{\"model\":\"m\",\"max_output_tokens\":1}", "{\"model\":\"x\",\"max_output_tokens\":77}", "x"},
+        /* Google's cap stands a level deeper, under either name; its model in the path. */
+        {"gemini", "{\"contents\":[]}", "{\"generationConfig\":{\"maxOutputTokens\":77},\"contents\":[]}", "x"},
+        {"gemini", "{\"generation_config\":{\"max_output_tokens\":9}}",
+         "{\"generation_config\":{\"max_output_tokens\":77}}"},
+        {"gemini", "{\"generationConfig\":null}", "{\"generationConfig\":{\"maxOutputTokens\":77}}"},
+        {"gemini", "{\"generationConfig\":{\"topK\":1}}", "{\"generationConfig\":{\"maxOutputTokens\":77,\"topK\":1}}"},
+        /* Reasoning that another family sealed stays behind, and with it its commas. */
+        {"messages",
+         "{\"max_tokens\":1,\"messages\":[{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"a\","
+         "\"signature\":\"nm1.gemini.-.-.x\"}, {\"type\":\"redacted_thinking\",\"data\":\"nm1.\"} , {\"type\":\"text\","
+         "\"text\":\"t\"} , {\"type\":\"thinking\",\"thinking\":\"a\",\"signature\":\"nm1.chat.-.-.\"} ]}]}",
+         "{\"max_tokens\":77,\"messages\":[{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"t\"} ]}]}"},
+        {"messages",
+         "{\"max_tokens\":1,\"messages\":[{\"content\":[{\"type\":\"thinking\",\"thinking\":\"a\",\"signature\":\"own\"}]},"
+         "{\"content\":[{\"type\":\"thinking\",\"thinking\":\"a\",\"signature\":\"nm1.\"}]}]}",
+         "{\"max_tokens\":77,\"messages\":[{\"content\":[{\"type\":\"thinking\",\"thinking\":\"a\",\"signature\":\"own\"}]},"
+         "{\"content\":[{\"type\":\"text\",\"text\":\"(reasoning of another model)\"}]}]}"},
+        {"responses",
+         "{\"max_output_tokens\":1,\"input\":[{\"type\":\"message\"},{\"type\":\"reasoning\",\"encrypted_content\":"
+         "\"nm1.messages.-.-.s\"},{\"type\":\"reasoning\",\"encrypted_content\":\"own\"}]}",
+         "{\"max_output_tokens\":77,\"input\":[{\"type\":\"message\"},{\"type\":\"reasoning\",\"encrypted_content\":\"own\"}]}"},
+        {"gemini",
+         "{\"generationConfig\":{\"maxOutputTokens\":1},\"contents\":[{\"parts\":[{\"text\":\"x\",\"thought\":true,"
+         "\"thoughtSignature\":\"bm0xLm1lc3NhZ2Vz\"},{\"functionCall\":{\"name\":\"f\"},\"thoughtSignature\":\"bm0xLg==\"}]}]}",
+         "{\"generationConfig\":{\"maxOutputTokens\":77},\"contents\":[{\"parts\":[{\"functionCall\":{\"name\":\"f\"},"
+         "\"thoughtSignature\":\"skip_thought_signature_validator\"}]}]}"},
         {"chat", "{\"stream\":true,\"x\":\"\xc3\xa9\\n\"}",
          "{\"max_tokens\":77,\"stream_options\":{\"include_usage\":true},\"stream\":true,\"x\":\"\xc3\xa9\\n\"}"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         CLEANUP_MEM mem *ctx = mem_root();
+        const struct llm_splice change = {.model = cases[i].model, .max_output = 77, .ask_usage = true};
         struct str out;
         ck_assert_int_eq(
-            llm_request_splice(ctx, llm_dialect_find(cases[i].dialect), str_of(cases[i].body), 77, &out, NULL), RC_OK);
+            llm_request_splice(ctx, llm_dialect_find(cases[i].dialect), str_of(cases[i].body), &change, &out, NULL),
+            RC_OK);
         ck_assert_str_eq(str_dup(ctx, out), cases[i].spliced);
     }
 }
@@ -246,23 +279,24 @@ START_TEST(test_facts)
         {"{\"model\":\"a\",\"stream\":true,\"max_tokens\":5}", "a", 5, true, NULL},
         {"{\"model\":\"a\",\"max_tokens\":5,\"max_completion_tokens\":9}", "a", 9, false, NULL},
         {"{\"model\":\"a\",\"n\":1,\"service_tier\":\"auto\"}", "a", 0, false, NULL},
-        {"{\"model\":\"a\",\"n\":2}", "a", 0, false, "n"},
-        {"{\"model\":\"a\",\"n\":1,\"n\":8}", "a", 0, false, "n"},
+        {"{\"model\":\"a\",\"n\":2}", "a", 0, false, NULL},
+        {"{\"model\":\"a\",\"best_of\":2}", "a", 0, false, "best_of"},
         {"{\"model\":\"a\",\"service_tier\":\"priority\"}", "a", 0, false, "service_tier"},
         {"{\"model\":\"a\",\"web_search_options\":{}}", "a", 0, false, "web_search_options"},
         {"{\"model\":\"a\",\"tools\":[{\"type\":\"function\"},{\"type\":\"web_search_20250305\"}]}", "a", 0, false,
          "tools"},
         {"{\"model\":\"a\",\"messages\":[{\"content\":[{\"type\":\"text\"},{\"type\":\"image_url\"}]}]}", "a", 0, false,
-         "images"},
+         NULL},
         {"{\"model\":\"a\",\"messages\":[{\"content\":[{\"type\":\"tool_result\",\"content\":[{\"type\":\"image\"}]}]}]}",
-         "a", 0, false, "images"},
+         "a", 0, false, NULL},
         {"{\"model\":\"a\",\"messages\":[{\"content\":\"x\"},{\"content\":null}]}", "a", 0, false, NULL},
     };
     const struct llm_dialect *d = llm_dialect_find("chat");
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         CLEANUP_MEM mem *ctx = mem_root();
         struct llm_request_facts f;
-        ck_assert_msg(llm_request_read(ctx, d, str_of(good[i].body), &f, NULL) == RC_OK, "%s", good[i].body);
+        ck_assert_msg(llm_request_read(ctx, d, NULL, false, str_of(good[i].body), &f, NULL) == RC_OK, "%s",
+                      good[i].body);
         ck_assert_str_eq(f.model, good[i].model);
         ck_assert_int_eq(f.max_output, good[i].max_output);
         ck_assert(f.stream == good[i].stream);
@@ -279,6 +313,9 @@ START_TEST(test_facts)
         "{\"model\":null}",
         "{\"model\":\"a\",\"model\":\"b\"}",
         "{\"model\":\"a\",\"mod\\u0065l\":\"b\"}",
+        "{\"model\":\"a\",\"n\":1,\"n\":8}",
+        "{\"model\":\"a\",\"n\":0}",
+        "{\"model\":\"a\",\"n\":1000}",
         "{\"model\":\"a\",\"max_tokens\":0}",
         "{\"model\":\"a\",\"max_tokens\":-1}",
         "{\"model\":\"a\",\"max_tokens\":1.5}",
@@ -295,8 +332,103 @@ START_TEST(test_facts)
         CLEANUP_MEM mem *ctx = mem_root();
         struct llm_request_facts f;
         struct err err = {0};
-        ck_assert_msg(llm_request_read(ctx, d, str_of(bad[i]), &f, &err) == RC_INVALID, "%s", bad[i]);
+        ck_assert_msg(llm_request_read(ctx, d, NULL, false, str_of(bad[i]), &f, &err) == RC_INVALID, "%s", bad[i]);
         ck_assert(err.sentence[0]);
+    }
+}
+END_TEST
+
+/* What a true upper bound needs, in every dialect. */
+START_TEST(test_bound_facts)
+{
+    static const struct {
+        const char *dialect, *body;
+        int64_t n, media, hidden; /* hidden: bytes of base64 that do not count */
+        const char *unpriced;
+    } cases[] = {
+        {"chat", "{\"model\":\"a\",\"n\":3}", 3, 0, 0, NULL},
+        {"chat",
+         "{\"model\":\"a\",\"messages\":[{\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":"
+         "\"data:image/png;base64,AAAA\"}},{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://x/y\"}}]}]}",
+         1, 2, 28, NULL},
+        /* The second of two equal names may be the one that is read. */
+        {"chat", "{\"model\":\"a\",\"messages\":[{\"content\":\"x\",\"content\":[{\"type\":\"image_url\"}]}]}", 1, 1, 0,
+         NULL},
+        {"chat", "{\"model\":\"a\",\"messages\":[{\"content\":[{\"type\":\"video_url\"}]}]}", 1, 0, 0, "content"},
+        {"chat", "{\"model\":\"a\",\"messages\":[{\"content\":[{\"type\":\"input_audio\"}]}]}", 1, 0, 0, "audio"},
+        {"chat", "{\"model\":\"a\",\"messages\":[{\"content\":[{\"type\":\"file\"}]}]}", 1, 0, 0, "files"},
+        {"chat", "{\"model\":\"a\",\"modalities\":[\"text\",\"audio\"]}", 1, 0, 0, "modalities"},
+        {"chat",
+         "{\"model\":\"a\",\"messages\":[{\"tool_calls\":[{\"type\":\"function\",\"function\":{\"arguments\":"
+         "\"{}\"}}]}]}",
+         1, 0, 0, NULL},
+        {"messages",
+         "{\"model\":\"a\",\"messages\":[{\"content\":[{\"type\":\"tool_result\",\"content\":[{\"type\":\"image\","
+         "\"source\":{\"type\":\"base64\",\"data\":\"AAAA\"}}]},{\"type\":\"tool_use\",\"input\":{\"type\":\"image\"}}]}]}",
+         1, 1, 6, NULL},
+        {"messages",
+         "{\"model\":\"a\",\"messages\":[{\"content\":[{\"type\":\"document\",\"source\":{\"type\":\"text\"}}]}]}", 1,
+         0, 0, NULL},
+        {"messages",
+         "{\"model\":\"a\",\"messages\":[{\"content\":[{\"type\":\"document\",\"source\":{\"type\":\"base64\"}}]}]}", 1,
+         0, 0, "files"},
+        {"messages",
+         "{\"model\":\"a\",\"messages\":[{\"content\":[{\"type\":\"document\",\"source\":{\"type\":\"content\","
+         "\"content\":[{\"type\":\"image\"}]}}]}]}",
+         1, 1, 0, NULL},
+        {"messages",
+         "{\"model\":\"a\",\"tools\":[{\"name\":\"x\",\"input_schema\":{}},{\"type\":\"web_search_20250305\"}]}", 1, 0,
+         0, "tools"},
+        {"messages", "{\"model\":\"a\",\"mcp_servers\":[{}]}", 1, 0, 0, "mcp_servers"},
+        {"messages", "{\"model\":\"a\",\"context_management\":{\"edits\":[{\"type\":\"clear_thinking_20251015\"}]}}", 1,
+         0, 0, NULL},
+        {"responses", "{\"model\":\"a\",\"input\":\"x\",\"previous_response_id\":\"r\"}", 1, 0, 0,
+         "previous_response_id"},
+        {"responses", "{\"model\":\"a\",\"input\":[{\"type\":\"item_reference\",\"id\":\"r\"}]}", 1, 0, 0,
+         "item_reference"},
+        {"responses",
+         "{\"model\":\"a\",\"input\":[{\"role\":\"user\",\"content\":[{\"type\":\"input_image\",\"image_url\":"
+         "\"data:image/png;base64,AAAA\"}]}]}",
+         1, 1, 28, NULL},
+        {"responses", "{\"model\":\"a\",\"tools\":[{\"type\":\"image_generation\"}]}", 1, 0, 0, "tools"},
+        {"responses", "{\"model\":\"a\",\"background\":true}", 1, 0, 0, "background"},
+        {"responses", "{\"model\":\"a\",\"background\":false,\"conversation\":null}", 1, 0, 0, NULL},
+        {"gemini", "{\"generationConfig\":{\"candidateCount\":4}}", 4, 0, 0, NULL},
+        {"gemini", "{\"generation_config\":{\"candidate_count\":4}}", 4, 0, 0, NULL},
+        {"gemini", "{\"contents\":[{\"parts\":[{\"inlineData\":{\"mimeType\":\"image/png\",\"data\":\"AAAA\"}}]}]}", 1,
+         1, 6, NULL},
+        {"gemini", "{\"contents\":{\"parts\":{\"inline_data\":{\"mime_type\":\"video/mp4\",\"data\":\"AAAA\"}}}}", 1, 0,
+         0, "files"},
+        {"gemini", "{\"contents\":[{\"parts\":[{\"fileData\":{\"fileUri\":\"x\"}}]}]}", 1, 0, 0, "files"},
+        {"gemini", "{\"tools\":[{\"functionDeclarations\":[]}]}", 1, 0, 0, NULL},
+        {"gemini", "{\"tools\":[{\"google_search\":{}}]}", 1, 0, 0, "tools"},
+        {"gemini", "{\"cached_content\":\"cachedContents/x\"}", 1, 0, 0, "cachedContent"},
+        {"gemini", "{\"generationConfig\":{\"responseModalities\":[\"IMAGE\"]}}", 1, 0, 0, "modalities"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CLEANUP_MEM mem *ctx = mem_root();
+        struct llm_request_facts f;
+        struct err err = {0};
+        enum rc rc =
+            llm_request_read(ctx, llm_dialect_find(cases[i].dialect), "m", true, str_of(cases[i].body), &f, &err);
+        ck_assert_msg(rc == RC_OK, "%s: %s", cases[i].body, err.sentence);
+        ck_assert_msg(f.n == cases[i].n && f.media == cases[i].media, "%s", cases[i].body);
+        ck_assert_msg(f.input_bytes == (int64_t)strlen(cases[i].body) - cases[i].hidden, "%s", cases[i].body);
+        ck_assert_pstr_eq(f.unpriced, cases[i].unpriced);
+        ck_assert_int_gt(f.media_tokens, 1000);
+    }
+    static const char *const bad[] = {
+        "{\"generationConfig\":{},\"generation_config\":{}}",
+        "{\"generationConfig\":{\"maxOutputTokens\":1,\"max_output_tokens\":9}}",
+        "{\"generationConfig\":[]}",
+        "{\"generationConfig\":{\"candidateCount\":0}}",
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        CLEANUP_MEM mem *ctx = mem_root();
+        struct llm_request_facts f;
+        ck_assert_msg(llm_request_read(ctx, llm_dialect_find("gemini"), "m", false, str_of(bad[i]), &f, NULL) ==
+                          RC_INVALID,
+                      "%s", bad[i]);
     }
 }
 END_TEST
@@ -311,6 +443,7 @@ int main(void)
     tcase_add_test(tc, test_headers);
     tcase_add_test(tc, test_splice);
     tcase_add_test(tc, test_facts);
+    tcase_add_test(tc, test_bound_facts);
     Suite *s = suite_create("request");
     suite_add_tcase(s, tc);
     SRunner *r = srunner_create(s);
