@@ -182,7 +182,8 @@ def flat(content):
     """All text in a content of any wire."""
     if isinstance(content, str):
         return content
-    return " ".join(p if isinstance(p, str) else p.get("text") or "" for p in content or [])
+    texts = (p if isinstance(p, str) else p.get("text") for p in content or [])
+    return " ".join(t for t in texts if t)
 
 
 def read_chat(body):
