@@ -19,6 +19,8 @@ struct runner {
     /* A start was asked for and its end is not reported yet. It need not be the one that is connected: where an older
      * one outlived the last keeper, the new one finds the task locked and ends. */
     bool wanted;
+    bool again;      /* to be started once more when the one that was started has ended */
+    bool leaving;    /* has closed its line: its work is handed over, it takes no place among the tasks at work */
     int started_pid; /* 0: not known yet */
     int64_t started_mono_ms, not_before_mono_ms;
     int failures; /* ends in a row without a new event in between */
@@ -109,8 +111,10 @@ static void line_close(struct runner_line *l)
     if (l->closing)
         return;
     l->closing = true;
-    if (l->runner && l->runner->line == l)
+    if (l->runner && l->runner->line == l) {
         l->runner->line = NULL;
+        l->runner->leaving = true;
+    }
     uv_close((uv_handle_t *)&l->pipe, line_closed);
 }
 
@@ -222,6 +226,7 @@ static void welcome_made(void *arg)
     if (r->line)
         line_close(r->line); /* the same runner, quicker than the end of its old line */
     r->line = l;
+    r->leaving = false;
     r->pid = l->pid;
     l->runner = r;
     pipe_send_frame((uv_stream_t *)&l->pipe, str_of(l->welcome));
@@ -394,6 +399,10 @@ void runners_exited(struct server *s, const char *task_id, int pid, int status)
     r->wanted = false;
     r->started_pid = 0;
     bool another = r->line && r->pid != pid; /* works on; the one that ended had nothing to do */
+    if (r->again) {
+        runners_start(s, task_id);
+        return;
+    }
     if (status == 0 && !r->line) {
         runner_forget(s, r);
     } else if (status != 0 && !another) {
@@ -432,10 +441,18 @@ static void schedule_work(void *arg)
 void runners_start(struct server *s, const char *task_id)
 {
     struct runner *r = runner_get(s, task_id);
+    CLEANUP_MEM mem *tmp = mem_root();
+    r->again = r->wanted;
+    if (r->again) {
+        /* It has said good-bye and only makes a spare workspace: that is given up. */
+        if (r->leaving)
+            keeper_line_send(s, str_of(mem_printf(tmp, "{\"end\":{\"task\":\"%s\"}}", task_id)));
+        return;
+    }
     r->wanted = true;
+    r->leaving = false;
     r->started_pid = 0;
     r->started_mono_ms = clock_mono_ms();
-    CLEANUP_MEM mem *tmp = mem_root();
     keeper_line_send(s, str_of(mem_printf(tmp, "{\"start\":{\"task\":\"%s\"}}", task_id)));
 }
 
@@ -450,7 +467,7 @@ static void schedule_done(void *arg)
     if (j->rc != RC_OK)
         log_err(&j->err, "could not look for due tasks");
     for (struct runner *r = s->runners; r; r = r->hh.next)
-        busy += r->wanted || r->line;
+        busy += r->line || (r->wanted && !r->leaving);
     for (size_t i = 0; i < j->n && !s->stopping; i++) {
         struct runner *r;
         HASH_FIND_STR(s->runners, j->due[i].id, r);

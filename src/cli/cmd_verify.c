@@ -1,12 +1,8 @@
 /* nightmill verify: repeats a verdict by hand, for any commit. The user's repository is only read: objects that the
  * verdict needs are written into a private one beside it. */
-#include "base/id.h"
 #include "base/text.h"
 #include "cli/session.h"
-#include "conf/project.h"
-#include "ops/place.h"
-#include "os/path.h"
-#include "verify/verify.h"
+#include "ops/judge.h"
 #include <errno.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -34,95 +30,9 @@ static const struct example examples[] = {
     {0},
 };
 
-struct verification {
-    struct cli *cli;
-    struct repo_facts repo;
-    struct project project;
-    struct check *checks;
-    size_t check_count;
-    const char *base, *candidate;
-    const char *dir; /* ours, removed at the end */
-    struct verdict verdict;
-};
-
-static enum rc commits_find(struct verification *v, struct err *err)
-{
-    mem *ctx = v->cli->ctx;
-    const char *name = call_argument(&v->cli->call, 0), *base = call_value(&v->cli->call, "base");
-    enum rc rc = repo_inspect(ctx, ".", &v->repo, err);
-    if (!rc)
-        rc = repo_resolve(ctx, v->repo.git_dir, name, &v->candidate, err);
-    if (rc)
-        return rc;
-    rc = base ? repo_resolve(ctx, v->repo.git_dir, base, &v->base, err)
-              : repo_parent(ctx, v->repo.git_dir, v->candidate, &v->base, err);
-    if (!rc && !v->base)
-        rc =
-            err_set(err, RC_INVALID, "The commit %s has no parent; name what it is compared with: --base COMMIT", name);
-    return rc;
-}
-
-/* What the base commit says about itself; the commit under judgement has no say in how it is judged. */
-static enum rc project_read(struct verification *v, struct err *err)
-{
-    struct str text;
-    mem *ctx = v->cli->ctx;
-    enum rc rc = repo_blob(ctx, v->repo.git_dir, v->base, PROJECT_FILE, 256u << 10, &text, err);
-    if (rc == RC_NOT_FOUND)
-        text = STR("");
-    else if (rc)
-        return rc;
-    return project_parse(ctx, text, PROJECT_FILE, &v->project, err);
-}
-
-static enum rc checks_choose(struct verification *v, struct err *err)
-{
-    mem *ctx = v->cli->ctx;
-    int standard = (int)setting_int(v->cli->settings, "check.timeout");
-    const char *const *given = call_values(ctx, &v->cli->call, "check");
-    size_t n = 0;
-    while (given[n])
-        n++;
-    if (!n && !v->project.check_count) {
-        enum rc rc = check_detect(ctx, v->repo.git_dir, v->base, &v->checks, &n, err);
-        v->check_count = n ? 1 : 0; /* the best of those found */
-        if (v->check_count && v->checks[0].timeout_s <= 0)
-            v->checks[0].timeout_s = standard;
-        return rc;
-    }
-    v->check_count = n ? n : v->project.check_count;
-    v->checks = mem_array(ctx, struct check, v->check_count);
-    for (size_t i = 0; i < v->check_count; i++) {
-        const struct project_check *of_project = n ? NULL : &v->project.checks[i];
-        v->checks[i] = (struct check){.name = i ? mem_printf(ctx, "check-%zu", i + 1) : "check",
-                                      .command = n ? given[i] : of_project->command,
-                                      .timeout_s = standard,
-                                      .required = true,
-                                      .origin = n ? "--check" : PROJECT_FILE};
-        if (!of_project)
-            continue;
-        v->checks[i].name = of_project->name;
-        v->checks[i].required = of_project->required;
-        v->checks[i].defined_in = PROJECT_FILE;
-        if (of_project->timeout_s)
-            v->checks[i].timeout_s = (int)of_project->timeout_s;
-    }
-    return RC_OK;
-}
-
 static void progress(void *arg, const char *kind, const char *check)
 {
-    struct verification *v = arg;
-    cli_say(v->cli, "  check     %s, %s", check ? check : "", kind);
-}
-
-static struct sandbox_limits limits_of(const struct settings *set)
-{
-    return (struct sandbox_limits){.memory_bytes = setting_int(set, "sandbox.memory"),
-                                   .processes = setting_int(set, "sandbox.processes"),
-                                   .cpu_seconds = setting_int(set, "sandbox.cpu"),
-                                   .file_bytes = setting_int(set, "sandbox.file_size"),
-                                   .tmp_bytes = setting_int(set, "sandbox.tmp_size")};
+    cli_say(arg, "  check     %s, %s", check ? check : "", kind);
 }
 
 /* Ctrl-C ends the check in order, so that nothing of it is left. */
@@ -137,48 +47,9 @@ static enum rc interrupt_open(int *ret_fd, struct err *err)
     return *ret_fd < 0 ? err_sys(err, errno, "Cannot watch for signals") : RC_OK;
 }
 
-static enum rc judge(struct verification *v, int cancel_fd, struct err *err)
+static void verdict_print(struct cli *cli, const struct verdict *verdict, const char *commit, const char *base,
+                          int status)
 {
-    mem *ctx = v->cli->ctx;
-    struct settings *set = v->cli->settings;
-    struct workspace work;
-    struct buf notes;
-    uid_t uid;
-    gid_t gid;
-    const char *data = place_data(ctx, set);
-    buf_init(&notes, ctx, 65536);
-    sandbox_set_uid_base((uid_t)setting_int(set, "sandbox.uid_base"));
-    sandbox_owner(SANDBOX_AGENT, &uid, &gid);
-    v->dir = mem_printf(ctx, "%s/verify/%s", data, id_new(ctx, 10));
-    enum rc rc = path_mkdirs(v->dir, 0711, err);
-    if (!rc)
-        rc = workspace_open(ctx, v->dir, &v->repo, v->base, uid, gid, &work, &notes, err);
-    if (rc)
-        return rc;
-    struct verify_spec spec = {.git_dir = work.git_dir,
-                               .base = v->base,
-                               .candidate = v->candidate,
-                               .checks = v->checks,
-                               .check_count = v->check_count,
-                               .setup = v->project.setup,
-                               .protect = v->project.protect,
-                               .allow_changes = call_values(ctx, &v->cli->call, "allow-check-changes"),
-                               .require_proof = call_has(&v->cli->call, "require-proof"),
-                               .no_sandbox = call_has(&v->cli->call, "no-sandbox"),
-                               .work_dir = mem_printf(ctx, "%s/verify", v->dir),
-                               .cache_dir = mem_printf(ctx, "%s/cache", data),
-                               .feedback_max = (size_t)setting_int(set, "check.feedback"),
-                               .limits = limits_of(set),
-                               .cancel_fd = cancel_fd,
-                               .on_run = progress,
-                               .arg = v};
-    return verify_commit(ctx, &spec, &v->verdict, err);
-}
-
-static void verdict_print(struct verification *v, int status)
-{
-    struct cli *cli = v->cli;
-    const struct verdict *verdict = &v->verdict;
     struct buf b;
     struct json_out o;
     buf_init(&b, cli->ctx, SIZE_MAX);
@@ -190,10 +61,10 @@ static void verdict_print(struct verification *v, int status)
     }
     bool proven = verdict->outcome == VERDICT_PROVEN;
     const char *lines[] = {verdict->proof_words, verdict->canary_words, verdict->user_words};
-    buf_printf(&b, "%s  %.12s: %s\n",
+    buf_printf(&b, "%s  %.12s against %.12s: %s\n",
                screen_paint(cli->ctx, &cli->out, proven ? TONE_GOOD : TONE_BAD,
                             proven ? "proven" : reason_name(verdict->reason)),
-               v->candidate, text_terminal(cli->ctx, str_of(verdict->words)));
+               commit, base, text_terminal(cli->ctx, str_of(verdict->words)));
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
         if (lines[i] && *lines[i])
             buf_printf(&b, "  %s\n", text_terminal(cli->ctx, str_of(lines[i])));
@@ -207,27 +78,28 @@ static void verdict_print(struct verification *v, int status)
 static int run(struct cli *cli)
 {
     struct err err = {0};
-    struct verification v = {.cli = cli};
+    struct verdict verdict = {0};
+    const char *commit, *base;
     CLEANUP_FD int cancel_fd = -1;
     enum rc rc = cli_settings(cli, &err);
     if (!rc)
-        rc = commits_find(&v, &err);
-    if (!rc)
-        rc = project_read(&v, &err);
-    if (!rc)
-        rc = checks_choose(&v, &err);
-    if (!rc)
         rc = interrupt_open(&cancel_fd, &err);
+    struct judge_wish wish = {.dir = ".",
+                              .commit = call_argument(&cli->call, 0),
+                              .base = call_value(&cli->call, "base"),
+                              .checks = call_values(cli->ctx, &cli->call, "check"),
+                              .allow_check_changes = call_values(cli->ctx, &cli->call, "allow-check-changes"),
+                              .require_proof = call_has(&cli->call, "require-proof"),
+                              .no_sandbox = call_has(&cli->call, "no-sandbox"),
+                              .cancel_fd = cancel_fd,
+                              .on_run = progress,
+                              .arg = cli};
+    if (!rc)
+        rc = judge_commit(cli->ctx, cli->settings, &wish, &verdict, &commit, &base, &err);
     if (rc)
         return cli_fail(cli, &err);
-    cli_say(cli, "Verdict of %.12s against %.12s", v.candidate, v.base);
-    rc = judge(&v, cancel_fd, &err);
-    if (v.dir)
-        (void)!path_remove_tree(v.dir, NULL);
-    if (rc)
-        return cli_fail(cli, &err);
-    int status = v.verdict.outcome == VERDICT_PROVEN ? EXIT_DONE : EXIT_NOT_GREEN;
-    verdict_print(&v, status);
+    int status = verdict.outcome == VERDICT_PROVEN ? EXIT_DONE : EXIT_NOT_GREEN;
+    verdict_print(cli, &verdict, commit, base, status);
     return status;
 }
 

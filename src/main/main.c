@@ -1,7 +1,6 @@
 /* Which role this process has. Everything else is at home in a room. */
 #include "cli/cli.h"
 #include "main/role.h"
-#include "sandbox/sandbox.h"
 #include <string.h>
 
 static const struct {
@@ -11,7 +10,6 @@ static const struct {
     {"keeper", role_keeper},
     {"server", role_server},
     {"runner", role_runner},
-    {"init", sandbox_init_main},
 };
 
 int main(int argc, char **argv)

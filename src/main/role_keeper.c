@@ -175,6 +175,14 @@ static void runner_start(const char *task)
     tell(mem_printf(tmp, "{\"started\":{\"task\":\"%s\",\"pid\":%d}}", task, free_one->pid));
 }
 
+static void runner_end(const char *task)
+{
+    for (size_t i = 0; i < RUNNERS_MOST; i++) {
+        if (keeper.runners[i].pid && strcmp(keeper.runners[i].task, task) == 0)
+            kill(keeper.runners[i].pid, SIGTERM);
+    }
+}
+
 static void stop_begin(int64_t now)
 {
     if (keeper.stopping)
@@ -230,9 +238,11 @@ static void line_read(int64_t now)
     struct err err = {0};
     if (frame_recv(tmp, keeper.line, 1000, &text, NULL, NULL, &err) == RC_OK &&
         json_parse(tmp, text, &root, &err) == RC_OK) {
-        struct json start = json_get(root, "start"), keys = json_get(root, "credentials");
+        struct json start = json_get(root, "start"), end = json_get(root, "end"), keys = json_get(root, "credentials");
         if (json_is(start) && !keeper.stopping)
             runner_start(json_z(tmp, json_get(start, "task"), ""));
+        if (json_is(end))
+            runner_end(json_z(tmp, json_get(end, "task"), ""));
         if (json_is(keys) && text.n <= sizeof keeper.credentials) {
             memcpy(keeper.credentials, text.p, text.n);
             keeper.credentials_length = text.n;

@@ -59,7 +59,7 @@ enum rc judge_commit(mem *ctx, const struct settings *set, const struct judge_wi
     sandbox_set_uid_base((uid_t)setting_int(set, "sandbox.uid_base"));
     enum rc rc = repo_inspect(ctx, wish->dir ? wish->dir : ".", &j.repo, err);
     if (rc == RC_OK)
-        rc = path_mkdirs(j.dir, 0711, err);
+        rc = path_mkdirs(j.dir, 0700, err);
     if (rc == RC_OK)
         rc = repo_borrow(ctx, j.dir, &j.repo, &j.git_dir, err);
     if (rc == RC_OK)

@@ -66,7 +66,7 @@ static void look_folder(mem *ctx, const char *data, struct preflight *p)
 {
     struct err err = {0};
     char *probe = mem_printf(ctx, "%s/.probe.%d", data, getpid());
-    if (path_mkdirs(data, 0711, &err) != RC_OK || path_write_durable(probe, STR("probe"), 0600, &err) != RC_OK) {
+    if (path_mkdirs(data, 0700, &err) != RC_OK || path_write_durable(probe, STR("probe"), 0600, &err) != RC_OK) {
         err_hint(&err, "make %s writable, or choose another: export NIGHTMILL_DATA_DIR=/some/folder", data);
         row_error(ctx, p, "data folder", &err);
         return;
