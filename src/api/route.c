@@ -119,12 +119,21 @@ static void call_refuse(struct route_call *c, enum rc rc, const char *sentence)
     route_answer(c, rc);
 }
 
-/* A page in the same user's browser can reach loopback servers but not a Unix socket; Host is checked all the same, so
- * that the rule stands when TCP comes. */
-static bool host_allowed(const struct http_request *r)
+/* Whoever can connect to the Unix socket is the daemon's own user: its folder and its mode see to that. Over TCP it may
+ * be anybody, so without proof of who asks only what is open to all is answered. */
+static bool has_authority(const struct http_request *r)
 {
-    struct str host = http_header(r, "host"), origin = http_header(r, "origin");
-    return (str_eqz(host, "localhost") || str_eqz(host, "nightmill")) && !origin.n;
+    return r->peer.origin == HTTP_BY_UNIX;
+}
+
+static void call_unauthorized(struct route_call *c)
+{
+    static const char *const challenge[] = {"WWW-Authenticate: Bearer", NULL};
+    err_set(&c->err, RC_DENIED, "who asks is not known");
+    err_hint(&c->err, "over TCP a request needs a key; commands on this machine use the Unix socket");
+    problem_json(&c->err, RC_DENIED, 401, &c->out);
+    http_answer_whole(c->request, 401, "application/problem+json", buf_view(&c->out_buf), challenge);
+    route_call_free(c);
 }
 
 static void model_request(struct server *s, struct http_request *r, const struct llm_dialect *d);
@@ -135,23 +144,23 @@ void routes_handle(void *server, struct http_request *r)
     size_t n;
     const struct llm_dialect *const *dialects = llm_dialects(&n);
     for (size_t i = 0; i < n; i++) {
-        if (str_eqz(r->method, "POST") && str_eqz(r->path, dialects[i]->path)) {
+        if (has_authority(r) && str_eqz(r->method, "POST") && str_eqz(r->path, dialects[i]->path)) {
             model_request(s, r, dialects[i]);
             return;
         }
     }
     struct route_call *c = call_new(s, r);
     bool path_known = false;
-    if (!host_allowed(r)) {
-        call_refuse(c, RC_DENIED, "the Host or Origin of the request is not this daemon's");
-        return;
-    }
     for (size_t i = 0; i < route_count && !c->route; i++) {
         if (!pattern_match(c->ctx, str_of(routes[i]->pattern), r->path, &c->param))
             continue;
         path_known = true;
         if (str_eqz(r->method, routes[i]->method))
             c->route = routes[i];
+    }
+    if (!has_authority(r) && !(c->route && c->route->open)) {
+        call_unauthorized(c); /* also where nothing is: strangers learn nothing about paths */
+        return;
     }
     if (!c->route) {
         call_refuse(c, path_known ? RC_INVALID : RC_NOT_FOUND,

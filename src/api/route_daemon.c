@@ -28,7 +28,21 @@ static void health_on_loop(struct route_call *c)
 {
     jo_obj(&c->out);
     jo_kz(&c->out, "status", "ok");
-    self_json(c);
+    if (c->request->peer.origin == HTTP_BY_UNIX) /* strangers need no details */
+        self_json(c);
+    jo_end_obj(&c->out);
+    route_answer(c, RC_OK);
+}
+
+static void ready_on_loop(struct route_call *c)
+{
+    if (c->server->stopping) {
+        err_set(&c->err, RC_UNAVAILABLE, "the daemon is stopping");
+        route_answer(c, RC_UNAVAILABLE);
+        return;
+    }
+    jo_obj(&c->out);
+    jo_kz(&c->out, "status", "ready");
     jo_end_obj(&c->out);
     route_answer(c, RC_OK);
 }
@@ -80,6 +94,8 @@ static void status_on_loop(struct route_call *c)
     jo_kz(&c->out, "data_dir", c->server->place->data_dir);
     jo_ki(&c->out, "rss_bytes", rss_bytes());
     jo_ki(&c->out, "model_calls", (int64_t)gateway_active(c->server->gateway));
+    jo_key(&c->out, "addresses");
+    listeners_json(c->server, &c->out);
     jo_key(&c->out, "runners");
     runners_list(c->server, &c->out);
     c->request->user = c;
@@ -197,7 +213,9 @@ static enum rc price_post(struct route_call *c)
     return RC_OK;
 }
 
-const struct route route_health = {"GET", "/health", "whether the daemon answers", NULL, health_on_loop};
+const struct route route_health = {"GET", "/health", "whether the daemon answers", NULL, health_on_loop, .open = true};
+const struct route route_ready = {"GET", "/ready",      "whether the daemon takes requests",
+                                  NULL,  ready_on_loop, .open = true};
 const struct route route_status = {"GET", "/api/v1/status", "the daemon, its runners and counts", NULL, status_on_loop};
 const struct route route_daemon_stop = {"POST", "/api/v1/daemon/stop", "stop the daemon; tasks go on at its next start",
                                         NULL, stop_on_loop};

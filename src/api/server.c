@@ -93,6 +93,12 @@ static void signalled(uv_signal_t *handle, int number)
     server_stop(handle->data, true);
 }
 
+static void hung_up(uv_signal_t *handle, int number)
+{
+    (void)number;
+    listeners_reload(handle->data);
+}
+
 static enum rc server_open(struct server *s, struct err *err)
 {
     int64_t kept;
@@ -121,7 +127,7 @@ static enum rc server_open(struct server *s, struct err *err)
     struct http_server_spec h = {.loop = &s->uv, .max_body = BODY_MAX, .on_request = routes_handle, .arg = s};
     rc = http_server_new(s->ctx, &h, &s->http, err);
     if (rc == RC_OK)
-        rc = http_server_listen_fd(s->http, s->place->api_fd, err);
+        rc = listeners_open(s, err);
     if (rc == RC_OK)
         rc = runners_open(s, err);
     if (rc == RC_OK)
@@ -167,9 +173,11 @@ int server_main(const struct server_place *place)
     uv_timer_start(&s->tick, tick, 0, TICK_MS);
     uv_signal_init(&s->uv, &s->term);
     uv_signal_init(&s->uv, &s->intr);
-    s->term.data = s->intr.data = s;
+    uv_signal_init(&s->uv, &s->hup);
+    s->term.data = s->intr.data = s->hup.data = s;
     uv_signal_start(&s->term, signalled, SIGTERM);
     uv_signal_start(&s->intr, signalled, SIGINT);
+    uv_signal_start(&s->hup, hung_up, SIGHUP);
     log_info("serving %s", place->data_dir);
     uv_run(&s->uv, UV_RUN_DEFAULT);
     /* The loop has stopped: no callback runs any more. Jobs on pool threads end by themselves; the store waits for its

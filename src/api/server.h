@@ -8,12 +8,21 @@
 #pragma once
 #include "base/err.h"
 #include "conf/setting.h"
+#include "net/address.h"
 
+/* A TCP address of the settings. */
+struct server_listener {
+    const char *url; /* "https://127.0.0.1:8098" with the port that it got */
+    int fd;          /* inherited; -1: the keeper could not have it */
+    const char *problem;
+};
 struct server_place {
     const char *data_dir;
     int keeper_fd, api_fd, link_fd; /* inherited */
     int keeper_pid;
     struct settings *settings;
+    struct server_listener listeners[ADDRESSES_MOST];
+    size_t listener_count;
 };
 /* Runs until it is told to stop; the process's exit code. */
 int server_main(const struct server_place *place);

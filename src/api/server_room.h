@@ -8,8 +8,9 @@
 #include "os/frame.h"
 #include "os/loop.h"
 
-struct runner; /* runners.c */
-struct tail;   /* tail.c */
+struct listeners; /* listeners.c */
+struct runner;    /* runners.c */
+struct tail;      /* tail.c */
 
 #define CREDENTIALS_MOST 16
 struct credential {
@@ -23,6 +24,7 @@ struct server {
     struct board board;  /* any thread */
     struct store *store; /* any thread */
     struct http_server *http;
+    struct listeners *listeners;
     struct upstream_pool *pool;
     struct gateway *gateway;
     struct credential credentials[CREDENTIALS_MOST];
@@ -30,7 +32,7 @@ struct server {
     struct frame_reader keeper_in;
     uv_timer_t tick;
     uint64_t ticks;
-    uv_signal_t term, intr;
+    uv_signal_t term, intr, hup;
     struct runner *runners; /* uthash by task id */
     struct tail *tails;
     bool scheduling, schedule_again, stopping;
@@ -41,6 +43,11 @@ struct server {
 /* server.c */
 void server_stop(struct server *s, bool for_good); /* for_good: the keeper too */
 MUST_USE enum rc server_keep_open_holds(struct store *store, int64_t *ret_n, struct err *err); /* what a crash left */
+
+/* listeners.c */
+MUST_USE enum rc listeners_open(struct server *s, struct err *err);
+void listeners_reload(struct server *s); /* certificates and keys */
+void listeners_json(const struct server *s, struct json_out *o);
 
 /* runners.c */
 MUST_USE enum rc runners_open(struct server *s, struct err *err); /* listens for runners */
@@ -102,6 +109,7 @@ struct route {
     const char *method, *pattern, *summary;
     enum rc (*handle)(struct route_call *c); /* pool thread; the error in c->err */
     void (*on_loop)(struct route_call *c);   /* instead of handle: answers itself, owns c */
+    bool open;                               /* needs no authority: answered to anybody who can connect */
 };
 void routes_handle(void *server, struct http_request *r);
 void route_call_free(struct route_call *c);

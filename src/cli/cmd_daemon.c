@@ -83,6 +83,15 @@ static void counts_add(struct cli *cli, struct json status, struct buf *b)
     buf_z(b, *comma ? "\n" : "none\n");
 }
 
+static void addresses_add(struct cli *cli, struct json status, struct buf *b)
+{
+    for (struct json_iter it = json_iter(json_get(status, "addresses")); json_next(&it);) {
+        buf_printf(b, "\n  address   %s", shown_line(cli->ctx, it.value, "url", 100));
+        if (json_is(json_get(it.value, "problem")))
+            buf_printf(b, " is not listened at: %s", shown_line(cli->ctx, it.value, "problem", 300));
+    }
+}
+
 static enum rc status(struct cli *cli, struct err *err)
 {
     struct json status;
@@ -102,6 +111,7 @@ static enum rc status(struct cli *cli, struct err *err)
     counts_add(cli, status, &b);
     buf_printf(&b, "  runners   %zu\n  approvals %lld waiting", json_len(json_get(status, "runners")),
                (long long)json_int(json_get(status, "waiting_approvals"), 0));
+    addresses_add(cli, status, &b);
     status_print(cli, true, status, buf_view(&b).p);
     return RC_OK;
 }

@@ -56,6 +56,23 @@ static void look_daemon(struct cli *cli, struct preflight *p)
             same ? NULL : "nightmill daemon stop (the next command starts this version; tasks go on)");
 }
 
+/* The daemon works without its TCP addresses; whoever wants to use them should know. */
+static void look_addresses(struct cli *cli, struct preflight *p)
+{
+    struct json status;
+    if (cli_peek(cli, "/api/v1/status", 3000, &status, NULL) != RC_OK)
+        return;
+    for (struct json_iter it = json_iter(json_get(status, "addresses")); json_next(&it);) {
+        const char *url = shown_line(cli->ctx, it.value, "url", 100);
+        if (json_is(json_get(it.value, "problem")))
+            row_add(p, "address", PREFLIGHT_WARN,
+                    mem_printf(cli->ctx, "%s: %s", url, shown_line(cli->ctx, it.value, "problem", 300)),
+                    "set server.address to a free one, or to off, then: nightmill daemon stop");
+        else
+            row_add(p, "address", PREFLIGHT_OK, url, NULL);
+    }
+}
+
 /* The project of this folder, as a run would see it. Outside of one only the machine is judged. */
 static void look_project(struct cli *cli, struct preflight *p)
 {
@@ -102,6 +119,7 @@ static int run(struct cli *cli)
     look_settings(cli, &p);
     preflight_machine(cli->ctx, cli->settings, &p);
     look_daemon(cli, &p);
+    look_addresses(cli, &p);
     look_project(cli, &p);
     if (!cli->json) {
         rows_print(cli, &p);

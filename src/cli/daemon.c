@@ -156,10 +156,11 @@ static bool log_line_read(struct str line, struct log_line *ret)
 }
 
 /* Why it ended, from its log: the server's first error, for later ones follow from it; else its last complaint
- * ("purpose: sentence"), which may be less than an error in its own eyes; else the keeper's first error. */
+ * ("purpose: sentence"), which may be less than an error in its own eyes; else the keeper's first error, or its last
+ * complaint. */
 static struct str log_reason(struct str log)
 {
-    struct str line, first = {0}, complaint = {0};
+    struct str line, first = {0}, complaint = {0}, keeper = {0};
     while (str_line(&log, &line)) {
         struct log_line l;
         if (!log_line_read(line, &l))
@@ -167,12 +168,12 @@ static struct str log_reason(struct str log)
         bool server = str_eqz(l.role, "server"), error = str_eqz(l.level, "error");
         if (server && error)
             return l.words;
-        if (server && str_find(l.words, STR(": ")) > 0)
-            complaint = l.words;
+        if (str_find(l.words, STR(": ")) > 0)
+            *(server ? &complaint : &keeper) = l.words;
         if (error && !first.n)
             first = l.words;
     }
-    return complaint.n ? complaint : first;
+    return complaint.n ? complaint : first.n ? first : keeper;
 }
 
 static enum rc start_failed(struct start *s)
@@ -186,6 +187,9 @@ static enum rc start_failed(struct start *s)
         err_set(s->err, RC_UNAVAILABLE, "The daemon could not start");
         return err_hint(s->err, "Its log is %s.", path);
     }
+    struct str known = STR("the daemon could not start: "); /* how the keeper begins */
+    if (str_starts(words, known))
+        words = str_sub(words, known.n, words.n);
     long hint = str_find(words, STR(" Hint: "));
     struct str said = hint < 0 ? words : str_sub(words, 0, (size_t)hint);
     err_set(s->err, RC_UNAVAILABLE, "The daemon could not start: %.*s", STR_FMT(said));

@@ -1,5 +1,5 @@
 /* The roles that this program re-executes itself in. */
 #pragma once
 int role_keeper(int argc, char **argv); /* keeper DATA */
-int role_server(int argc, char **argv); /* server DATA KEEPER_PID */
+int role_server(int argc, char **argv); /* server DATA KEEPER_PID [ADDRESS]... */
 int role_runner(int argc, char **argv); /* runner DATA TASK */

@@ -1,13 +1,15 @@
 /* Role "keeper": the small first process. It holds the listening sockets, starts the server and the runners, restarts
  * the server when it ends, and reports how runners end.
  *
- * It has no network, no database and no memory that grows: fixed tables, one scratch context per message. Provider keys
+ * It reads and writes no network, has no database and no memory that grows: fixed tables, one scratch context per
+ * message. Provider keys
  * that clients handed to the server are kept here as the server sent them, so that a restarted server has them again;
  * they are wiped at the end. Runners are children but not hostages: when the keeper is killed they go on, and say hello
  * to the next server. */
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "main/listener.h"
 #include "main/role.h"
 #include "main/role_fds.h"
 #include "os/frame.h"
@@ -41,6 +43,8 @@ struct child {
 static struct {
     const char *data;
     int api_fd, link_fd, signal_fd, lock_fd;
+    struct listener listeners[ADDRESSES_MOST];
+    size_t listener_count;
     struct child server;
     int line; /* our end of the socket pair, -1 while there is no server */
     int64_t server_began_ms, restart_at_ms;
@@ -80,6 +84,17 @@ static enum rc socket_listen(mem *ctx, const char *name, int *ret, struct err *e
     return RC_OK;
 }
 
+/* Which addresses are wanted. Settings that cannot be read are the server's to explain. */
+static enum rc addresses_plan(mem *ctx, struct err *err)
+{
+    struct settings_source source = {0};
+    struct settings *settings = NULL;
+    struct err unheard = {0};
+    if (settings_load(ctx, &source, &settings, NULL, &unheard) != RC_OK)
+        return RC_OK;
+    return listeners_plan(settings, keeper.listeners, &keeper.listener_count, err);
+}
+
 /* ---- children ---- */
 
 static void child_ended(struct child *c)
@@ -97,13 +112,19 @@ static enum rc server_start(struct err *err)
         return err_sys(err, errno, "could not make a socket pair");
     char pid[32];
     snprintf(pid, sizeof pid, "%d", getpid());
-    const char *argv[] = {proc_self(tmp), "server", keeper.data, pid, NULL};
+    const char *argv[4 + ADDRESSES_MOST + 1] = {proc_self(tmp), "server", keeper.data, pid};
     struct proc_spec spec = {.argv = argv, .env = (const char *const *)environ, .fd_count = ROLE_FDS};
     spec.fds[0] = -1;
     spec.fds[1] = spec.fds[2] = STDERR_FILENO;
     spec.fds[ROLE_FD_KEEPER] = pair[1];
     spec.fds[ROLE_FD_API] = keeper.api_fd;
     spec.fds[ROLE_FD_LINK] = keeper.link_fd;
+    listeners_bind(keeper.listeners, keeper.listener_count); /* whoever had an address may have left it meanwhile */
+    for (size_t i = 0; i < ADDRESSES_MOST; i++) {
+        bool used = i < keeper.listener_count;
+        spec.fds[ROLE_FD_LISTENERS + i] = used ? keeper.listeners[i].fd : -1;
+        argv[4 + i] = used ? listener_argument(tmp, &keeper.listeners[i]) : NULL;
+    }
     enum rc rc = proc_start(&spec, &keeper.server.pid, &keeper.server.pidfd, err);
     close(pair[1]);
     if (rc != RC_OK) {
@@ -351,6 +372,8 @@ static enum rc keeper_open(mem *ctx, struct err *err)
         return err_hint(err, "use it, or stop it with: nightmill daemon stop");
     }
     if (rc == RC_OK)
+        rc = addresses_plan(ctx, err);
+    if (rc == RC_OK)
         rc = socket_listen(ctx, "nightmill.sock", &keeper.api_fd, err);
     if (rc == RC_OK)
         rc = socket_listen(ctx, "runner.sock", &keeper.link_fd, err);
@@ -369,17 +392,21 @@ static enum rc keeper_open(mem *ctx, struct err *err)
 
 int role_keeper(int argc, char **argv)
 {
-    CLEANUP_MEM mem *ctx = mem_root();
+    mem *ctx = mem_root();
     struct err err = {0};
     log_open("keeper", LOG_INFO);
-    if (argc != 3)
+    if (argc != 3) {
+        mem_free(ctx);
         return 2;
+    }
     keeper.data = argv[2];
     keeper.line = -1;
     keeper.server.pidfd = -1;
-    if (keeper_open(ctx, &err) != RC_OK) {
+    enum rc rc = keeper_open(ctx, &err);
+    mem_free(ctx); /* the settings above all */
+    if (rc != RC_OK) {
         log_err(&err, "the daemon could not start");
-        return rc_exit_code(err.rc);
+        return rc_exit_code(rc);
     }
     log_info("the daemon starts on %s", keeper.data);
     int code = keeper_run();

@@ -5,13 +5,26 @@
 #include "main/role_fds.h"
 #include <stdlib.h>
 
+/* "https://127.0.0.1:8098 problem", see listener_argument. */
+static void listener_take(mem *ctx, const char *argument, int fd, struct server_listener *ret)
+{
+    struct str rest = str_of(argument), url;
+    ret->fd = -1;
+    if (!str_next(&rest, ' ', &url))
+        return;
+    ret->url = str_dup(ctx, url);
+    ret->problem = str_dup(ctx, rest);
+    if (!rest.n)
+        ret->fd = fd;
+}
+
 int role_server(int argc, char **argv)
 {
     CLEANUP_MEM mem *ctx = mem_root();
     struct err err = {0};
     struct settings *settings = NULL;
     log_open("server", LOG_INFO);
-    if (argc != 4)
+    if (argc < 4 || argc > 4 + ADDRESSES_MOST)
         return 2;
     struct settings_source source = {0};
     if (settings_load(ctx, &source, &settings, NULL, &err) != RC_OK) {
@@ -24,5 +37,7 @@ int role_server(int argc, char **argv)
                                  .link_fd = ROLE_FD_LINK,
                                  .keeper_pid = atoi(argv[3]),
                                  .settings = settings};
+    for (int i = 0; i < argc - 4; i++)
+        listener_take(ctx, argv[4 + i], ROLE_FD_LISTENERS + i, &place.listeners[place.listener_count++]);
     return server_main(&place);
 }

@@ -119,15 +119,15 @@ enum rc address_list_parse(struct str text, struct address *ret, size_t *ret_n, 
     while (str_next(&rest, ',', &piece)) {
         piece = str_trim(piece);
         if (*ret_n == ADDRESSES_MOST)
-            return err_set(err, RC_INVALID, "There are more than %d addresses to listen at.", ADDRESSES_MOST);
+            return err_set(err, RC_INVALID, "there are more than %d addresses to listen at", ADDRESSES_MOST);
         if (!address_read(piece, &ret[*ret_n])) {
-            err_set(err, RC_INVALID, "\"%.*s\" is no address to listen at.", piece.n > 80 ? 80 : (int)piece.n, piece.p);
-            return err_hint(err, "Write 127.0.0.1:8098 or [::1]:8098, several separated by commas, or off.");
+            err_set(err, RC_INVALID, "\"%.*s\" is no address to listen at", piece.n > 80 ? 80 : (int)piece.n, piece.p);
+            return err_hint(err, "write 127.0.0.1:8098 or [::1]:8098, several separated by commas, or off");
         }
         (*ret_n)++;
     }
     if (*ret_n == 0)
-        return err_set(err, RC_INVALID, "No address to listen at is given: write off if none is wanted.");
+        return err_set(err, RC_INVALID, "no address to listen at is given: write off if none is wanted");
     return RC_OK;
 }
 
@@ -135,9 +135,9 @@ enum rc address_of_fd(int fd, struct address *ret, struct err *err)
 {
     *ret = (struct address){.sa_length = sizeof ret->sa};
     if (getsockname(fd, (struct sockaddr *)&ret->sa, &ret->sa_length) != 0)
-        return err_sys(err, errno, "A listening socket cannot be used.");
+        return err_sys(err, errno, "a listening socket cannot be used");
     if (ret->sa.ss_family != AF_INET && ret->sa.ss_family != AF_INET6)
-        return err_set(err, RC_INVALID, "A listening socket is no TCP socket.");
+        return err_set(err, RC_INVALID, "a listening socket is no TCP socket");
     address_show(ret);
     return RC_OK;
 }
@@ -147,7 +147,7 @@ enum rc address_listen(struct address *a, int *ret_fd, struct err *err)
     int one = 1;
     CLEANUP_FD int fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
-        return err_sys(err, errno, "A socket for %s could not be made.", a->text);
+        return err_sys(err, errno, "could not make a socket for %s", a->text);
     /* Without this a restart within a minute of open connections would find its own port taken. */
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     /* [::] means IPv6 alone: an address that is not written down is not listened at. */
@@ -155,8 +155,8 @@ enum rc address_listen(struct address *a, int *ret_fd, struct err *err)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
     if (bind(fd, (struct sockaddr *)&a->sa, a->sa_length) != 0 || listen(fd, BACKLOG) != 0) {
         if (errno == EADDRINUSE)
-            return err_set(err, RC_CONFLICT, "Another program listens at %s.", a->text);
-        return err_sys(err, errno, "Cannot listen at %s.", a->text);
+            return err_set(err, RC_CONFLICT, "another program listens at %s", a->text);
+        return err_sys(err, errno, "cannot listen at %s", a->text);
     }
     struct address got;
     enum rc rc = address_of_fd(fd, &got, err);

@@ -1,4 +1,4 @@
-/* Sockets on the loop; the promises are in conn.h. Not here: any protocol. */
+/* Sockets on the loop; the promises are in conn.h. Not here: any protocol, filters included. */
 #include "net/conn.h"
 #include <errno.h>
 #include <sys/socket.h>
@@ -10,6 +10,8 @@ enum {
     TIMER_GRAIN_MS = 20,  /* deadlines closer together than this share one pass over the connections */
     STANDSTILL_MS = 1000, /* see timer_fired */
     OUT_FIRST = 1 << 10,
+    SEAL_MOST = 64 << 10,   /* output that is turned by a filter at once */
+    FILTER_KEPT = 32 << 10, /* what a filter may hold back of earlier input and add to that of one read */
 };
 
 static void link_init(struct link *l)
@@ -39,9 +41,19 @@ static int64_t hub_now(const struct conn_hub *hub)
     return (int64_t)uv_now(hub->loop);
 }
 
-size_t conn_backlog(const struct conn *c)
+static size_t out_left(const struct conn *c)
 {
     return c->out.n - c->sent;
+}
+
+static size_t plain_left(const struct conn *c)
+{
+    return c->plain.n - c->sealed;
+}
+
+size_t conn_backlog(const struct conn *c)
+{
+    return out_left(c) + plain_left(c);
 }
 
 /* --- closing -------------------------------------------------------------------------------------------------------
@@ -52,6 +64,8 @@ static void conn_free(uv_handle_t *handle)
     struct conn *c = handle->data;
     struct conn_hub *hub = c->hub;
     link_remove(&c->in_all);
+    if (c->filter)
+        c->filter->free(c);
     mem_free(c);
     hub->count--;
     hub->on_count(hub);
@@ -69,7 +83,8 @@ void conn_drop(struct conn *c)
     close(c->fd); /* allowed once the poll is closing */
     c->fd = -1;
     buf_done(&c->out);
-    c->sent = 0;
+    buf_done(&c->plain);
+    c->sent = c->sealed = 0;
 }
 
 static void conn_say_gone(struct conn *c)
@@ -167,6 +182,12 @@ static void conn_soil(struct conn *c)
 
 static void poll_ready(uv_poll_t *poll, int status, int events);
 
+/* A filter may answer input by itself: that of a peer that reads nothing is left where it is. */
+static bool conn_wants_input(const struct conn *c)
+{
+    return c->state != CONN_OPEN || (c->in.n < CONN_IN_MAX && !(c->filter && out_left(c) > CONN_HIGH));
+}
+
 /* Once the peer has closed, its hang-up would be reported for ever: only the end of our output is then of interest. */
 static void conn_watch(struct conn *c)
 {
@@ -175,7 +196,7 @@ static void conn_watch(struct conn *c)
         return;
     if (!c->peer_closed)
         events |= UV_DISCONNECT;
-    if (!c->peer_closed && (c->state != CONN_OPEN || c->in.n < CONN_IN_MAX))
+    if (!c->peer_closed && conn_wants_input(c))
         events |= UV_READABLE;
     if (c->full)
         events |= UV_WRITABLE;
@@ -191,7 +212,8 @@ static void conn_watch(struct conn *c)
 static void conn_drained(struct conn *c)
 {
     buf_done(&c->out);
-    c->sent = 0;
+    buf_done(&c->plain);
+    c->sent = c->sealed = 0;
     c->stall_at = 0;
     if (c->state != CONN_FINISHING)
         return;
@@ -205,14 +227,53 @@ static void conn_drained(struct conn *c)
     conn_deadline(c, CONN_LINGER_MS);
 }
 
+/* Takes what is done off the front, now and then: a long backlog must not be moved again and again. */
+static void front_drop(struct buf *b, size_t *done)
+{
+    if (*done <= b->n / 2 || *done == b->n)
+        return;
+    buf_drop(b, *done);
+    *done = 0;
+}
+
+static void conn_break(struct conn *c)
+{
+    c->broken = true;
+    conn_soil(c);
+}
+
+/* Has the filter make more output for the socket, when there is none left. */
+static void conn_seal(struct conn *c)
+{
+    size_t n = plain_left(c) < SEAL_MOST ? plain_left(c) : SEAL_MOST;
+    if (!c->filter || out_left(c) > 0)
+        return;
+    if (n > 0) {
+        buf_clear(&c->out);
+        c->sent = 0;
+        if (!c->filter->seal(c, str_n(c->plain.p + c->sealed, n)))
+            conn_break(c);
+        c->sealed += n;
+        front_drop(&c->plain, &c->sealed);
+    } else if (c->state == CONN_FINISHING && !c->farewell) {
+        c->farewell = true;
+        c->filter->farewell(c);
+    }
+}
+
 /* Writes what the socket takes. Calls nobody: a failure is remembered and said on the next turn. */
 static void conn_flush(struct conn *c)
 {
     if (c->broken)
         return;
     c->full = false;
-    while (conn_backlog(c) > 0) {
-        ssize_t n = send(c->fd, c->out.p + c->sent, conn_backlog(c), MSG_NOSIGNAL | MSG_DONTWAIT);
+    for (;;) {
+        conn_seal(c);
+        if (c->broken)
+            return;
+        if (out_left(c) == 0)
+            break;
+        ssize_t n = send(c->fd, c->out.p + c->sent, out_left(c), MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
@@ -220,17 +281,13 @@ static void conn_flush(struct conn *c)
             break;
         }
         if (n < 0) {
-            c->broken = true;
-            conn_soil(c);
+            conn_break(c);
             return;
         }
         c->sent += (size_t)n;
         c->stall_at = 0;
     }
-    if (c->sent > c->out.n / 2 && c->sent < c->out.n) { /* keeps a long backlog from being moved again and again */
-        buf_drop(&c->out, c->sent);
-        c->sent = 0;
-    }
+    front_drop(&c->out, &c->sent);
     if (conn_backlog(c) > 0 && !c->stall_at) {
         c->stall_at = hub_now(c->hub) + c->hub->stall_ms;
         timer_arm(c->hub, c->stall_at);
@@ -242,15 +299,27 @@ static void conn_flush(struct conn *c)
     conn_watch(c);
 }
 
-void conn_write(struct conn *c, struct str bytes)
+void conn_put(struct conn *c, struct str raw)
 {
-    if (c->state != CONN_OPEN || c->broken || bytes.n == 0)
+    if (c->state == CONN_CLOSED || c->broken || raw.n == 0)
         return;
     if (!c->out.p)
         (void)buf_reserve(&c->out, OUT_FIRST);
-    if (!buf_str(&c->out, bytes)) {
-        c->broken = true; /* half an answer must not look like a whole one */
+    if (buf_str(&c->out, raw) && !c->full)
         conn_soil(c);
+    else if (c->out.overflow)
+        conn_break(c);
+}
+
+void conn_write(struct conn *c, struct str bytes)
+{
+    struct buf *to = c->filter ? &c->plain : &c->out;
+    if (c->state != CONN_OPEN || c->broken || bytes.n == 0)
+        return;
+    if (!to->p)
+        (void)buf_reserve(to, OUT_FIRST);
+    if (!buf_str(to, bytes)) {
+        conn_break(c); /* half an answer must not look like a whole one */
         return;
     }
     if (conn_backlog(c) >= CONN_FLUSH && !c->full)
@@ -289,7 +358,7 @@ static void conn_offer(struct conn *c, struct str bytes)
     if (c->state != CONN_OPEN)
         return;
     if (c->in.n > 0) {
-        buf_str(&c->in, bytes);
+        BUG_ON(!buf_str(&c->in, bytes));
         size_t used = c->kind->on_bytes(c, buf_view(&c->in));
         buf_drop(&c->in, used);
         conn_watch(c);
@@ -316,10 +385,33 @@ static void conn_ended(struct conn *c)
         conn_drop(c);
 }
 
+void conn_pass(struct conn *c, struct str plain)
+{
+    conn_offer(c, plain);
+}
+
+/* Input of the socket, through the filter if there is one. False: no more is wanted. */
+static bool conn_feed(struct conn *c, struct str raw)
+{
+    if (!c->filter || c->state != CONN_OPEN) {
+        conn_offer(c, raw);
+        return true;
+    }
+    enum conn_fed fed = c->filter->feed(c, raw);
+    if (fed == CONN_FED_END && c->state != CONN_CLOSED)
+        conn_ended(c);
+    if (fed == CONN_FED_BROKEN) {
+        conn_say_gone(c);
+        c->farewell = true; /* what was put is the last word */
+        conn_soil(c);
+    }
+    return fed == CONN_FED;
+}
+
 static void conn_read(struct conn *c)
 {
     char chunk[READ_SIZE];
-    for (int i = 0; i < READS_PER_EVENT && c->state != CONN_CLOSED && c->in.n < CONN_IN_MAX; i++) {
+    for (int i = 0; i < READS_PER_EVENT && c->state != CONN_CLOSED && conn_wants_input(c); i++) {
         ssize_t n = recv(c->fd, chunk, sizeof chunk, MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
@@ -333,8 +425,7 @@ static void conn_read(struct conn *c)
             conn_ended(c);
             return;
         }
-        conn_offer(c, str_n(chunk, (size_t)n));
-        if ((size_t)n < sizeof chunk)
+        if (!conn_feed(c, str_n(chunk, (size_t)n)) || (size_t)n < sizeof chunk)
             return;
     }
 }
@@ -410,13 +501,20 @@ enum rc conn_open(struct conn *c, struct conn_hub *hub, int fd, const struct con
     c->kind = kind;
     c->poll.data = c;
     c->state = CONN_OPEN;
-    buf_init(&c->in, c, CONN_IN_MAX + READ_SIZE);
+    buf_init(&c->in, c, CONN_IN_MAX + READ_SIZE + FILTER_KEPT);
     buf_init(&c->out, c, CONN_OUT_MAX);
+    buf_init(&c->plain, c, CONN_OUT_MAX);
     link_init(&c->in_dirty);
     link_add(&hub->all, &c->in_all);
     hub->count++;
     conn_watch(c);
     return RC_OK;
+}
+
+void conn_filter_set(struct conn *c, const struct conn_filter *filter, void *data)
+{
+    c->filter = filter;
+    c->filter_data = data;
 }
 
 static void hub_handle_closed(uv_handle_t *handle)

@@ -8,6 +8,7 @@
  *   nothing more (CONN_IN_MAX kept) the hang-up alone is still watched.
  * - No callback ever comes from inside a call of this header: they come from the loop only.
  * - A peer that takes nothing for `stall_ms` while output waits is treated as gone.
+ * All of it holds with a filter (struct conn_filter) in between too.
  *
  * A hub is the set of connections of one server on one loop. Threads: the loop's thread. */
 #pragma once
@@ -31,6 +32,18 @@ struct conn_kind {
     void (*on_deadline)(struct conn *c); /* the deadline of conn_deadline has passed */
     void (*on_drained)(struct conn *c);
     void (*on_gone)(struct conn *c); /* the peer left; at most once; never after conn_finish or conn_drop */
+};
+
+/* Turns the socket's bytes into those for the layer above, and its output into bytes for the socket: TLS (tls.c). The
+ * output of one turn is turned at once, and never more than the socket is about to take. */
+enum conn_fed { CONN_FED, CONN_FED_END, CONN_FED_BROKEN };
+struct conn_filter {
+    /* Takes all of raw and hands on what it holds by conn_pass, as long as the state is CONN_OPEN. CONN_FED_END: the
+     * peer says no more. CONN_FED_BROKEN: the peer broke the rules: what was put is still sent. */
+    enum conn_fed (*feed)(struct conn *c, struct str raw);
+    bool (*seal)(struct conn *c, struct str plain); /* by conn_put; false: the connection is lost */
+    void (*farewell)(struct conn *c);               /* after the last output, by conn_put */
+    void (*free)(struct conn *c);
 };
 
 /* Members of a circular list; a list is a link that points at itself when empty. */
@@ -61,7 +74,12 @@ struct conn {
     int fd, watched; /* watched: events asked of the poll */
     enum conn_state state;
     struct buf in, out;
-    size_t sent;      /* bytes of `out` already written */
+    size_t sent;                      /* bytes of `out` already written */
+    const struct conn_filter *filter; /* NULL: none */
+    void *filter_data;
+    struct buf plain; /* output that the filter has not seen yet */
+    size_t sealed;    /* bytes of `plain` that it has */
+    bool farewell;    /* the filter's was said */
     int64_t deadline; /* loop time, ms; 0: none */
     int64_t stall_at;
     bool full;        /* the socket took no more: the loop says when it does */
@@ -90,3 +108,8 @@ void conn_finish(struct conn *c);
 void conn_drop(struct conn *c); /* closes now; what was not written is lost */
 /* Writes what the socket takes at once, then closes in the middle; reset: a TCP peer sees an error and not an end. */
 void conn_abort(struct conn *c, bool reset);
+
+/* For a filter, which is set before the first byte can have come. */
+void conn_filter_set(struct conn *c, const struct conn_filter *filter, void *data);
+void conn_pass(struct conn *c, struct str plain);
+void conn_put(struct conn *c, struct str raw);

@@ -2,6 +2,7 @@
  * http_head.c and http_chunked.c, sockets are conn.c. Not here: routes, identities, TLS. */
 #include "net/address.h"
 #include "net/http_session.h"
+#include "net/tls_conn.h"
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -41,6 +42,7 @@ static void request_new(struct http_session *s, const struct http_head *head, me
     r->field_count = head->field_count;
     r->body = STR("");
     r->peer = s->peer;
+    r->peer.subject = mem_str(ctx, tls_subject(&s->conn));
     r->answer = mem_new(ctx, struct http_answer);
     r->answer->session = s;
     r->answer->head_only = str_eq(r->method, STR("HEAD"));
@@ -184,6 +186,8 @@ static size_t session_bytes(struct conn *c, struct str bytes)
     struct http_session *s = (struct http_session *)c;
     size_t used = 0;
     while (used < bytes.n && c->state == CONN_OPEN && (s->phase == HTTP_HEAD || s->phase == HTTP_BODY)) {
+        if (s->phase == HTTP_HEAD && conn_backlog(c) > CONN_HIGH)
+            break; /* asks and does not listen: goes on when it has taken some */
         struct str rest = str_n(bytes.p + used, bytes.n - used);
         size_t n = s->phase == HTTP_HEAD ? head_take(s, rest) : body_take(s, rest);
         if (n == 0)
@@ -216,6 +220,8 @@ static void session_drained(struct conn *c)
     struct http_session *s = (struct http_session *)c;
     if (s->phase == HTTP_ANSWER && s->request->answer->drained)
         s->request->answer->drained(s->request);
+    else if (s->phase == HTTP_HEAD)
+        conn_wake(c);
 }
 
 static void session_gone(struct conn *c)
@@ -306,6 +312,10 @@ static void session_open(struct http_listener *l, int fd, const struct sockaddr 
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (conn_open(&s->conn, &l->server->hub, fd, &session_kind, NULL) != RC_OK) {
         mem_free(s);
+        return;
+    }
+    if (l->spec.tls && tls_attach(l->spec.tls, &s->conn, NULL) != RC_OK) {
+        conn_drop(&s->conn);
         return;
     }
     conn_deadline(&s->conn, l->server->spec.head_ms); /* a new connection has to say something soon */

@@ -279,7 +279,7 @@ class Nightmill:
         self.env = {"PATH": os.environ["PATH"], "HOME": str(self.home), "LANG": "C.UTF-8", "TERM": "dumb",
                     "XDG_DATA_HOME": str(self.folder / "xdg-data"), "XDG_CONFIG_HOME": str(self.folder / "config"),
                     "XDG_STATE_HOME": str(self.folder / "xdg-state"), "XDG_CACHE_HOME": str(self.folder / "xdg-cache"),
-                    "XDG_RUNTIME_DIR": str(self.folder / "xdg-run"), "NIGHTMILL_DATA_DIR": str(self.data),
+                    "XDG_RUNTIME_DIR": str(self.folder / "xdg-run"), "NIGHTMILL_DATA_DIR": str(self.data), "NIGHTMILL_SERVER_ADDRESS": "127.0.0.1:0",
                     "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + f":log_path={self.sanitizer}/asan",
                     "UBSAN_OPTIONS": os.environ.get("UBSAN_OPTIONS", "") + f":log_path={self.sanitizer}/ubsan", **(env or {})}
         (self.folder / "xdg-run").mkdir(mode=0o700)

@@ -1,0 +1,108 @@
+/* The server's listeners: its Unix socket, and the TCP addresses that the keeper holds. What cannot be used is logged
+ * and shown by the status; the daemon works without it. Not here: binding (src/main/listener.c), who may do what
+ * (route.c). */
+#include "api/server_room.h"
+#include "base/log.h"
+#include "net/tls.h"
+
+static const char *const unix_names[] = {"nightmill", NULL};
+static const struct http_hosts unix_hosts = {.more = unix_names};
+
+struct listener_state {
+    char host[46];
+    struct http_hosts hosts;
+    const char *problem; /* NULL: it is listened at */
+};
+struct listeners {
+    struct listener_state of[ADDRESSES_MOST]; /* as in place->listeners */
+    struct tls_place *tls;                    /* NULL: none is set up */
+    const char *tls_problem;
+};
+
+static const char *const *names_split(mem *ctx, const char *text)
+{
+    struct str rest = str_of(text), name;
+    size_t n = 0, most = 1;
+    for (const char *c = text; *c; c++)
+        most += *c == ',';
+    const char **names = mem_array(ctx, const char *, most + 1);
+    while (str_next(&rest, ',', &name)) {
+        name = str_trim(name);
+        if (name.n)
+            names[n++] = str_dup(ctx, name);
+    }
+    return names;
+}
+
+static void tls_open(struct server *s, struct listeners *l)
+{
+    const struct settings *set = s->place->settings;
+    struct err err = {0};
+    struct tls_spec spec = {.certificate = setting_text(set, "server.tls_certificate"),
+                            .key = setting_text(set, "server.tls_key"),
+                            .client_ca = setting_text(set, "server.client_ca")};
+    if (*spec.certificate && tls_place_new(l, &spec, &l->tls, &err) != RC_OK) {
+        l->tls = NULL;
+        l->tls_problem = mem_str(l, err.sentence);
+        log_err(&err, "https is off");
+    }
+}
+
+static enum rc listener_open(struct server *s, struct listeners *l, size_t i, const char *const *names, struct err *err)
+{
+    const struct server_listener *given = &s->place->listeners[i];
+    struct listener_state *state = &l->of[i];
+    bool wants_tls = str_starts(str_of(given->url), STR("https://"));
+    struct address a;
+    if (given->fd < 0)
+        return err_set(err, RC_UNAVAILABLE, "%s", given->problem);
+    if (wants_tls && !l->tls)
+        return err_set(err, RC_UNAVAILABLE, "%s", l->tls_problem ? l->tls_problem : "no certificate is set");
+    enum rc rc = address_of_fd(given->fd, &a, err);
+    if (rc != RC_OK)
+        return rc;
+    address_host((struct sockaddr *)&a.sa, state->host);
+    state->hosts =
+        (struct http_hosts){.more = names, .address = state->host, .port = address_port((struct sockaddr *)&a.sa)};
+    struct http_listener_spec spec = {.fd = given->fd, .tls = wants_tls ? l->tls : NULL, .hosts = &state->hosts};
+    return http_server_listen(s->http, &spec, err);
+}
+
+enum rc listeners_open(struct server *s, struct err *err)
+{
+    struct listeners *l = mem_new(s->ctx, struct listeners);
+    const char *const *names = names_split(l, setting_text(s->place->settings, "server.hosts"));
+    s->listeners = l;
+    tls_open(s, l);
+    for (size_t i = 0; i < s->place->listener_count; i++) {
+        struct err problem = {0};
+        if (listener_open(s, l, i, names, &problem) == RC_OK) {
+            log_info("listening at %s", s->place->listeners[i].url);
+            continue;
+        }
+        l->of[i].problem = mem_str(l, problem.sentence);
+        if (s->place->listeners[i].fd >= 0) /* else the keeper has said it */
+            log_warn("not listening at %s: %s", s->place->listeners[i].url, problem.sentence);
+    }
+    return http_server_listen(s->http, &(struct http_listener_spec){.fd = s->place->api_fd, .hosts = &unix_hosts}, err);
+}
+
+void listeners_reload(struct server *s)
+{
+    if (s->listeners->tls)
+        tls_place_reload(s->listeners->tls);
+}
+
+void listeners_json(const struct server *s, struct json_out *o)
+{
+    jo_arr(o);
+    for (size_t i = 0; i < s->place->listener_count; i++) {
+        jo_obj(o);
+        jo_kz(o, "url", s->place->listeners[i].url);
+        jo_kb(o, "listening", !s->listeners->of[i].problem);
+        if (s->listeners->of[i].problem)
+            jo_kz(o, "problem", s->listeners->of[i].problem);
+        jo_end_obj(o);
+    }
+    jo_end_arr(o);
+}
