@@ -320,7 +320,7 @@ static void place_look(struct tls_place *p)
     if (err.rc == RC_OK && place_load(p, &err) == RC_OK)
         log_info("the certificate %s was read again", p->files[0]);
     else if (!said)
-        log_err(&err, "the former certificate stays in force");
+        log_warn("the former certificate stays in force: %s%s%s", err.sentence, err.detail[0] ? ": " : "", err.detail);
 }
 
 static int place_free(struct tls_place *p)

@@ -32,13 +32,19 @@
 struct serving {
     mem *ctx;
     char dir[64], path[96], url[64];
-    struct http_server_spec spec; /* set what is to differ before serving_start */
+    uint16_t port;                  /* of TCP */
+    struct tls_place *tls;          /* for TCP */
+    const struct http_hosts *hosts; /* for TCP */
+    int socket_buffer;              /* of TCP's sockets; 0: the system's */
+    struct http_server_spec spec;   /* set what is to differ before serving_start */
     uv_loop_t loop;
     uv_async_t async;
     pthread_t thread;
     struct http_server *server;
     atomic_int stop_ms; /* -1: not yet */
     atomic_int requests, gone, drained, done, uid;
+    char who[128]; /* the last client's subject, or "" */
+    atomic_bool tls_seen;
     atomic_size_t connections, most_backlog;
     atomic_bool release; /* handlers on hold may end */
     struct http_request *held;
@@ -199,6 +205,8 @@ static void serve(void *arg, struct http_request *r)
     r->user = s;
     s->requests++;
     s->uid = (int)r->peer.uid;
+    s->tls_seen = r->peer.tls;
+    snprintf(s->who, sizeof s->who, "%s", r->peer.subject ? r->peer.subject : "");
     if (str_eqz(r->path, "/kept")) {
         r->keep = true;
         http_on_gone(r, serve_gone);
@@ -247,12 +255,22 @@ static void serving_listen(struct serving *s, int domain)
     snprintf(un.sun_path, sizeof un.sun_path, "%s", s->path);
     struct sockaddr *at = domain == AF_UNIX ? (struct sockaddr *)&un : (struct sockaddr *)&in;
     ck_assert_int_eq(bind(fd, at, domain == AF_UNIX ? sizeof un : sizeof in), 0);
+    if (domain == AF_INET && s->socket_buffer) {
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &s->socket_buffer, sizeof s->socket_buffer);
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &s->socket_buffer, sizeof s->socket_buffer);
+    }
     ck_assert_int_eq(listen(fd, 512), 0);
     if (domain == AF_INET) {
         getsockname(fd, at, &n);
-        snprintf(s->url, sizeof s->url, "http://127.0.0.1:%u", ntohs(in.sin_port));
+        s->port = ntohs(in.sin_port);
+        snprintf(s->url, sizeof s->url, "http://127.0.0.1:%u", s->port);
     }
-    ck_assert_int_eq(http_server_listen_fd(s->server, fd, &err), RC_OK);
+    struct http_listener_spec spec = {.fd = fd};
+    if (domain == AF_INET) {
+        spec.tls = s->tls;
+        spec.hosts = s->hosts;
+    }
+    ck_assert_int_eq(http_server_listen(s->server, &spec, &err), RC_OK);
 }
 
 /* In two steps for those who change more of it: everything but the server, then the server and its thread. */
@@ -273,13 +291,23 @@ static void serving_prepare(struct serving *s)
         s->spec.max_body = 1 << 20;
 }
 
-static void serving_go(struct serving *s)
+static void serving_listen_first(struct serving *s)
 {
     struct err err;
     ck_assert_int_eq(http_server_new(s->ctx, &s->spec, &s->server, &err), RC_OK);
     serving_listen(s, AF_UNIX);
     serving_listen(s, AF_INET);
+}
+
+static void serving_run_now(struct serving *s)
+{
     ck_assert_int_eq(pthread_create(&s->thread, NULL, serving_run, s), 0);
+}
+
+static void serving_go(struct serving *s)
+{
+    serving_listen_first(s);
+    serving_run_now(s);
 }
 
 static UNUSED void serving_start(struct serving *s)
@@ -325,6 +353,10 @@ struct peer {
     int fd;
     mem *ctx;
     struct buf in;
+    /* What speaks through a layer of its own sets these; the bytes above are then plain. */
+    void *layer;
+    ssize_t (*layer_read)(struct peer *p, void *to, size_t most);
+    ssize_t (*layer_write)(struct peer *p, const void *from, size_t n);
 };
 
 struct answer {
@@ -344,6 +376,17 @@ static UNUSED struct peer peer_open(const struct serving *s)
     return p;
 }
 
+static UNUSED struct peer peer_open_tcp(const struct serving *s)
+{
+    struct peer p = {.ctx = mem_root()};
+    struct sockaddr_in in = {
+        .sin_family = AF_INET, .sin_port = htons(s->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    buf_init(&p.in, p.ctx, 128 << 20);
+    p.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert_int_eq(connect(p.fd, (struct sockaddr *)&in, sizeof in), 0);
+    return p;
+}
+
 static UNUSED void peer_close(struct peer *p)
 {
     close(p->fd);
@@ -353,8 +396,8 @@ static UNUSED void peer_close(struct peer *p)
 static UNUSED void peer_send(struct peer *p, struct str bytes)
 {
     while (bytes.n > 0) {
-        ssize_t n = send(p->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
-        if (n < 0)
+        ssize_t n = p->layer ? p->layer_write(p, bytes.p, bytes.n) : send(p->fd, bytes.p, bytes.n, MSG_NOSIGNAL);
+        if (n <= 0)
             return; /* the server may have closed: what it answered is what counts */
         bytes = str_n(bytes.p + n, bytes.n - (size_t)n);
     }
@@ -372,8 +415,14 @@ static bool peer_more(struct peer *p)
 {
     char block[65536];
     struct pollfd wait = {.fd = p->fd, .events = POLLIN};
-    ck_assert_msg(poll(&wait, 1, 20000) == 1, "the server sends nothing more; so far: %.*s", STR_FMT(buf_view(&p->in)));
-    ssize_t n = recv(p->fd, block, sizeof block, 0);
+    ssize_t n;
+    if (p->layer) {
+        n = p->layer_read(p, block, sizeof block);
+    } else {
+        ck_assert_msg(poll(&wait, 1, 20000) == 1, "the server sends nothing more; so far: %.*s",
+                      STR_FMT(buf_view(&p->in)));
+        n = recv(p->fd, block, sizeof block, 0);
+    }
     if (n > 0)
         buf_add(&p->in, block, (size_t)n);
     return n > 0;

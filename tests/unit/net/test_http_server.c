@@ -2,6 +2,7 @@
  * departed clients are noticed in every phase and said once, slow ones are cut off, output is bounded by what producers
  * allow, and a stopping server lets open answers end. */
 #include "peer.h"
+#include <sys/wait.h>
 
 static struct serving *s;
 
@@ -125,6 +126,81 @@ START_TEST(pipelined_requests_keep_their_order)
     }
     ck_assert_int_eq(s->requests, 8);
     peer_close(&p);
+    serving_stop(s);
+}
+END_TEST
+
+/* A client that asks and asks and reads nothing is not served on: what waits for it stays small. */
+START_TEST(pipelines_are_held_back)
+{
+    enum { COUNT = 2000, FILL = 8000 };
+    serving_start(s);
+    struct peer p = peer_open(s);
+    char *one = mem_array(p.ctx, char, FILL + 1);
+    memset(one, 'a', FILL);
+    one = mem_printf(p.ctx, "GET /show HTTP/1.1\r\nHost: a\r\nX: %s\r\n\r\n", one);
+    pid_t asker = fork();
+    if (asker == 0) {
+        for (int i = 0; i < COUNT; i++)
+            peer_send(&p, str_of(one));
+        _exit(0);
+    }
+    int before = -1;
+    while (before != s->requests) { /* until nothing moves any more */
+        before = s->requests;
+        usleep(200000);
+    }
+    ck_assert_msg(s->requests < COUNT / 4, "%d requests were served into the void", s->requests);
+    for (int i = 0; i < COUNT; i++)
+        ck_assert(peer_answer(&p, false).body.n > FILL);
+    waitpid(asker, NULL, 0);
+    ck_assert_int_eq(s->requests, COUNT);
+    peer_close(&p);
+    serving_stop(s);
+}
+END_TEST
+
+static const char *const more_hosts[] = {"nightmill.example", NULL};
+
+/* What a page in a browser could send never reaches a handler; neither does what is meant for a proxy. */
+START_TEST(hosts_are_checked)
+{
+    static const struct {
+        const char *in;
+        int status;
+    } asked[] = {
+        {"GET /none HTTP/1.1\r\nHost: localhost:%u\r\n\r\n", 404},
+        {"GET /none HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n\r\n", 404},
+        {"GET /none HTTP/1.1\r\nHost: nightmill.example:%u\r\n\r\n", 404},
+        {"GET /none HTTP/1.1\r\nHost: nightmill.example\r\n\r\n", 404},
+        {"GET /none HTTP/1.1\r\nHost: localhost:%u\r\nOrigin: http://localhost:%u\r\n\r\n", 404},
+        {"GET /none HTTP/1.1\r\nHost: localhost\r\n\r\n", 403},
+        {"GET /none HTTP/1.1\r\nHost: evil.example:%u\r\n\r\n", 403},
+        {"GET /none HTTP/1.0\r\n\r\n", 403},
+        {"GET /none HTTP/1.1\r\nHost: localhost:%u\r\nOrigin: http://evil.example\r\n\r\n", 403},
+        {"GET /none HTTP/1.1\r\nHost: localhost:%u\r\nOrigin: null\r\n\r\n", 403},
+        {"POST /echo HTTP/1.1\r\nHost: evil.example:%u\r\nContent-Length: 5\r\n\r\nhello", 403},
+        {"GET http://localhost:%u/none HTTP/1.1\r\nHost: localhost:%u\r\n\r\n", 400},
+        {"GET http://evil.example/none HTTP/1.1\r\nHost: localhost:%u\r\n\r\n", 400},
+        {"CONNECT localhost:%u HTTP/1.1\r\nHost: localhost:%u\r\n\r\n", 400},
+        {"CONNECT /none HTTP/1.1\r\nHost: localhost:%u\r\n\r\n", 400},
+    };
+    struct http_hosts hosts = {.more = more_hosts, .address = "127.0.0.1"};
+    s->hosts = &hosts;
+    serving_prepare(s);
+    serving_listen_first(s);
+    hosts.port = s->port;
+    serving_run_now(s);
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        struct peer p = peer_open_tcp(s);
+        int before = s->requests;
+        struct answer a = peer_ask(&p, mem_printf(p.ctx, asked[i].in, s->port, s->port));
+        ck_assert_msg(a.status == asked[i].status, "%s: %d", asked[i].in, a.status);
+        ck_assert_int_eq(s->requests - before, a.status == 404);
+        if (a.status != 404)
+            ck_assert(a.closes && peer_rest(&p).n == 0);
+        peer_close(&p);
+    }
     serving_stop(s);
 }
 END_TEST
@@ -655,6 +731,8 @@ int main(void)
     tcase_add_test(t, every_split_point);
     tcase_add_test(t, pipelined_requests_keep_their_order);
     tcase_add_test(t, many_pipelined_requests);
+    tcase_add_test(t, pipelines_are_held_back);
+    tcase_add_test(t, hosts_are_checked);
     tcase_add_loop_test(t, refused_requests_end_the_connection, 0, (int)(sizeof refused / sizeof *refused));
     tcase_add_test(t, refusal_is_readable_while_sending);
     tcase_add_test(t, body_at_the_cap);
