@@ -22,7 +22,7 @@ BEHAVIOUR comes by the control endpoint, by a header "X-Behave: {json}", or in t
   event_ms=N   pause before each event        head_ms=N   pause before the head      drip_ms=N   pause after each byte of the head
   status=N     an error, with message, error_type, code; retry_after="2" or a date, retry_after_ms, reset="6m0s" (x-ratelimit-reset-requests),
                reset_at="2026-01-01T00:00:00Z" (anthropic-ratelimit-requests-reset), retry_info="45.84s" (Gemini's body)
-  quota        429 insufficient_quota         error_200     an error's document with status 200
+  quota        429 insufficient_quota         error_200     an error's document with status 200       page  status 200 with a page of HTML
   cut=N        the connection breaks after N events, or after N bytes of a whole answer; cut="head": before any byte; cut="usage": before the counts
   close=N      ends in order after N events, but the chunked body does not      truncate=N    the body ends in order after N events
   silent=N     nothing comes any more after N events, for silent_ms (60000)     error_event=N  an error takes the place of the N-th event
@@ -430,6 +430,9 @@ class Server:
                 kind, code, words = "insufficient_quota", "insufficient_quota", "You exceeded your current quota, please check your plan and billing details."
             document = wire.error_document(name, status or 500, kind, words, code, details)
             await answer.whole(200 if b.get("error_200") else status, document, {headers[k]: b[k] for k in headers if k in b}, b.get("content_type", "application/json"))
+        elif b.get("page"):
+            entry["end"] = "refused"
+            await answer.whole(200, b"<html><body>It works!</body></html>", content_type="text/html")
         elif "redirect" in b:
             entry["end"] = "refused"
             await answer.whole(b["redirect"], b"", {"Location": b.get("location", "/v1/elsewhere")})

@@ -160,7 +160,6 @@ class Asked:
         self.reasoning = False
         self.with_usage = True   # on a stream
         self.signatures = 0   # opaque bytes of reasoning that came back
-        self.count = 1        # answers asked for
 
     def say(self, role, text):
         if text:
@@ -205,7 +204,6 @@ def read_chat(body):
     asked.parallel = body.get("parallel_tool_calls") is not False
     asked.reasoning = (body.get("reasoning_effort") or "none") not in ("none", "minimal")
     asked.with_usage = bool((body.get("stream_options") or {}).get("include_usage"))
-    asked.count = body.get("n") or 1
     return asked
 
 
@@ -292,7 +290,6 @@ def read_gemini(body, model, stream):
     names = choice.get("allowedFunctionNames") or []
     asked.forced = {"NONE": "none", "ANY": names[0] if len(names) == 1 else "any"}.get(choice.get("mode"))
     asked.reasoning = bool((settings.get("thinkingConfig") or {}).get("includeThoughts"))
-    asked.count = settings.get("candidateCount") or 1
     return asked
 
 
