@@ -236,6 +236,21 @@ void http_answer_end(struct http_request *r)
     request_end(r);
 }
 
+void session_upgrade(struct http_request *r, const char *const *fields, const struct session_tunnel *tunnel, void *arg)
+{
+    struct http_session *s = r->answer->session;
+    BUG_ON(!s || r->answer->state != ANSWER_NONE);
+    s->keep_alive = true; /* "Connection: Upgrade" is among the fields */
+    put_head(s, 101, NULL, fields);
+    put(s, STR("\r\n"));
+    r->answer->state = ANSWER_ENDED;
+    s->request = mem_free(r->ctx);
+    s->phase = HTTP_TUNNEL;
+    s->tunnel = tunnel;
+    s->tunnel_arg = arg;
+    conn_wake(&s->conn); /* the client may have sent more behind its request */
+}
+
 /* What was produced so far is sent if the socket takes it at once; the missing end tells the peer. A stream to an
  * HTTP/1.0 client has no end of its own, so there a reset has to say it. */
 void http_answer_abort(struct http_request *r)

@@ -185,6 +185,8 @@ static size_t session_bytes(struct conn *c, struct str bytes)
 {
     struct http_session *s = (struct http_session *)c;
     size_t used = 0;
+    if (s->phase == HTTP_TUNNEL)
+        return s->tunnel->on_bytes(s->tunnel_arg, bytes);
     while (used < bytes.n && c->state == CONN_OPEN && (s->phase == HTTP_HEAD || s->phase == HTTP_BODY)) {
         if (s->phase == HTTP_HEAD && conn_backlog(c) > CONN_HIGH)
             break; /* asks and does not listen: goes on when it has taken some */
@@ -201,7 +203,9 @@ static size_t session_bytes(struct conn *c, struct str bytes)
 static void session_deadline(struct conn *c)
 {
     struct http_session *s = (struct http_session *)c;
-    if (s->phase == HTTP_BODY) {
+    if (s->phase == HTTP_TUNNEL) {
+        s->tunnel->on_deadline(s->tunnel_arg);
+    } else if (s->phase == HTTP_BODY) {
         int64_t earned = (int64_t)(s->body.n / BODY_RATE) - s->body_paid_ms;
         s->body_paid_ms += earned;
         if (earned > 0)
@@ -218,7 +222,9 @@ static void session_deadline(struct conn *c)
 static void session_drained(struct conn *c)
 {
     struct http_session *s = (struct http_session *)c;
-    if (s->phase == HTTP_ANSWER && s->request->answer->drained)
+    if (s->phase == HTTP_TUNNEL)
+        s->tunnel->on_drained(s->tunnel_arg);
+    else if (s->phase == HTTP_ANSWER && s->request->answer->drained)
         s->request->answer->drained(s->request);
     else if (s->phase == HTTP_HEAD)
         conn_wake(c);
@@ -228,9 +234,11 @@ static void session_gone(struct conn *c)
 {
     struct http_session *s = (struct http_session *)c;
     struct http_request *r = s->request;
-    bool handled = s->phase == HTTP_ANSWER;
+    bool handled = s->phase == HTTP_ANSWER, tunnel = s->phase == HTTP_TUNNEL;
     s->request = NULL;
     s->phase = HTTP_CLOSING;
+    if (tunnel)
+        s->tunnel->on_gone(s->tunnel_arg);
     if (!r)
         return;
     struct http_answer *a = r->answer;
@@ -439,7 +447,9 @@ static void listener_closed(uv_handle_t *handle)
 static void session_stop(struct conn *c)
 {
     struct http_session *s = (struct http_session *)c;
-    if (s->phase == HTTP_HEAD && !s->begun && conn_backlog(c) == 0) {
+    if (s->phase == HTTP_TUNNEL) {
+        s->tunnel->on_stop(s->tunnel_arg);
+    } else if (s->phase == HTTP_HEAD && !s->begun && conn_backlog(c) == 0) {
         s->phase = HTTP_CLOSING;
         conn_drop(c);
     } else if (s->phase == HTTP_HEAD || s->phase == HTTP_BODY) {

@@ -17,7 +17,16 @@ struct http_server {
     char date[40];
 };
 
-enum http_phase { HTTP_HEAD, HTTP_BODY, HTTP_ANSWER, HTTP_CLOSING };
+/* What a connection speaks after an upgrade. Callbacks as those of struct conn_kind, with the upgrade's own arg. */
+struct session_tunnel {
+    size_t (*on_bytes)(void *arg, struct str bytes);
+    void (*on_deadline)(void *arg);
+    void (*on_drained)(void *arg);
+    void (*on_gone)(void *arg); /* also when a stopping server waits no longer */
+    void (*on_stop)(void *arg); /* the server stops: it should come to an end */
+};
+
+enum http_phase { HTTP_HEAD, HTTP_BODY, HTTP_ANSWER, HTTP_TUNNEL, HTTP_CLOSING };
 struct http_session {
     struct conn conn; /* first: see conn.h */
     struct http_server *server;
@@ -30,6 +39,8 @@ struct http_session {
     struct http_peer peer;
     const struct http_hosts *hosts;
     struct http_request *request; /* from its head to the end of its answer */
+    const struct session_tunnel *tunnel;
+    void *tunnel_arg;
     struct http_chunked decoder;
     struct buf body;
     int64_t body_left, body_paid_ms; /* paid: the time that arrived bytes have bought already */
@@ -50,3 +61,5 @@ struct http_answer {
 void session_answered(struct http_session *s);
 /* Answers a request that never reached the handler, and closes. */
 void session_refuse(struct http_session *s, int status, const char *why);
+/* Answers 101 with these fields to a client that is there, frees r and hands the connection over. */
+void session_upgrade(struct http_request *r, const char *const *fields, const struct session_tunnel *tunnel, void *arg);
