@@ -64,7 +64,7 @@ static inline enum rc world_ask(void *arg, mem *ctx, const char *key, const stru
     ck_assert_str_eq(d->name, w->spec.dialect->name);
     struct llm_request_facts facts;
     struct err why = {0};
-    ck_assert_msg(llm_request_read(ctx, d, body, &facts, &why) == RC_OK, "%s", why.sentence);
+    ck_assert_msg(llm_request_read(ctx, d, NULL, false, body, &facts, &why) == RC_OK, "%s", why.sentence);
     w->asks++;
     struct request *r = w->requests;
     while (r && strcmp(r->key, key) != 0)
