@@ -42,8 +42,8 @@ const struct llm_answer *llm_bridge_answer(const struct llm_bridge *b); /* so fa
 const char *llm_bridge_content_type(const struct llm_bridge *b);        /* of the client's answer */
 
 /* An error in the client's dialect. `code`: the machine-readable reason ("budget_exceeded"), NULL: by the status.
- * retry_after_s: -1 unknown (the header is the caller's). in_stream: as an event (array: an element of a stream that
- * is a JSON array), else the body of an answer with that status. */
+ * retry_after_s: -1 unknown (the header is the caller's). The place: the body of an answer with that status, an event
+ * of a stream that has begun, or (gemini without alt=sse) a body that is an array. */
 enum llm_error_place { LLM_ERROR_BODY, LLM_ERROR_EVENT, LLM_ERROR_ARRAY };
 void llm_error_write(const struct llm_dialect *client, int status, const struct err *err, const char *code,
                      int64_t retry_after_s, enum llm_error_place place, struct buf *ret);

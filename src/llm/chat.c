@@ -8,7 +8,13 @@
 
 /* --- requests --- */
 
-static void text_parts_write(struct json_out *o, const struct llm_message *m, bool null_when_none)
+static bool is_text(const struct llm_part *part)
+{
+    return part->kind == LLM_TEXT && !wire_blank(part->text);
+}
+
+/* All text of a message in one string, or null. */
+static void text_write(struct json_out *o, const struct llm_message *m, bool null_when_none)
 {
     CLEANUP_MEM mem *tmp = mem_root();
     size_t most = 0;
@@ -17,7 +23,7 @@ static void text_parts_write(struct json_out *o, const struct llm_message *m, bo
     struct buf text;
     buf_init(&text, tmp, most);
     for (const struct llm_part *part = m->first; part; part = part->next)
-        if (part->kind == LLM_TEXT && !wire_blank(part->text)) {
+        if (is_text(part)) {
             if (text.n)
                 buf_z(&text, "\n\n");
             buf_str(&text, part->text);
@@ -32,14 +38,15 @@ static void text_parts_write(struct json_out *o, const struct llm_message *m, bo
 static bool has_kind(const struct llm_message *m, enum llm_part_kind kind)
 {
     for (const struct llm_part *part = m->first; part; part = part->next)
-        if (part->kind == kind && (kind != LLM_TEXT || !wire_blank(part->text)))
+        if (part->kind == kind && (kind != LLM_TEXT || is_text(part)))
             return true;
     return false;
 }
 
-static void call_write(struct json_out *o, const struct llm_part *call)
+static void call_write(struct writing *w, const struct llm_part *call)
 {
     CLEANUP_MEM mem *tmp = mem_root();
+    struct json_out *o = &w->o;
     jo_obj(o);
     jo_kz(o, "id", call->id);
     jo_kz(o, "type", "function");
@@ -48,31 +55,112 @@ static void call_write(struct json_out *o, const struct llm_part *call)
     jo_kz(o, "name", wire_tool_name(tmp, call->name));
     jo_ks(o, "arguments", wire_arguments(tmp, call));
     jo_end_obj(o);
-    if (call->opaque.n) /* signatures of thought: a provider that sends them wants them back */
+    if (call->opaque.n && wire_origin_is(call, w->d)) /* signatures of thought: who sends them wants them back */
         jo_kraw(o, "extra_content", call->opaque);
     jo_end_obj(o);
 }
 
-static void assistant_write(struct json_out *o, const struct llm_message *m)
+static void assistant_write(struct writing *w, const struct llm_message *m)
 {
     bool calls = has_kind(m, LLM_TOOL_CALL);
-    jo_obj(o);
-    jo_kz(o, "role", "assistant");
-    text_parts_write(o, m, calls);
+    jo_obj(&w->o);
+    jo_kz(&w->o, "role", "assistant");
+    text_write(&w->o, m, calls);
     if (calls) {
-        jo_key(o, "tool_calls");
-        jo_arr(o);
+        jo_key(&w->o, "tool_calls");
+        jo_arr(&w->o);
         for (const struct llm_part *part = m->first; part; part = part->next)
             if (part->kind == LLM_TOOL_CALL)
-                call_write(o, part);
-        jo_end_arr(o);
+                call_write(w, part);
+        jo_end_arr(&w->o);
     }
+    jo_end_obj(&w->o);
+}
+
+static void text_part_write(struct json_out *o, struct str text)
+{
+    jo_obj(o);
+    jo_kz(o, "type", "text");
+    jo_ks(o, "text", text);
     jo_end_obj(o);
 }
 
-/* Results are messages of their own and come first: they answer the calls just before. */
-static void user_write(struct json_out *o, const struct llm_message *m)
+static void image_write(struct json_out *o, const struct llm_part *media, const char *url)
 {
+    jo_kz(o, "type", "image_url");
+    jo_key(o, "image_url");
+    jo_obj(o);
+    jo_kz(o, "url", url);
+    if (media->detail)
+        jo_kz(o, "detail", media->detail);
+    jo_end_obj(o);
+}
+
+static enum rc media_write(struct writing *w, const struct llm_part *media, struct err *err)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct json_out *o = &w->o;
+    struct str type = str_of(media->media);
+    bool sound = str_eqz(type, "audio/wav") || str_eqz(type, "audio/mp3") || str_eqz(type, "audio/mpeg");
+    bool image = wire_is_image(media);
+    if (!image && (media->url || (!sound && !str_eqz(type, "application/pdf"))))
+        return write_uncarried(w, mem_printf(tmp, "a part of type %s", media->media), err);
+    jo_obj(o);
+    if (image) {
+        image_write(o, media, wire_data_url(tmp, media));
+    } else if (sound) {
+        jo_kz(o, "type", "input_audio");
+        jo_key(o, "input_audio");
+        jo_obj(o);
+        jo_ks(o, "data", media->data);
+        jo_kz(o, "format", str_eqz(type, "audio/wav") ? "wav" : "mp3");
+        jo_end_obj(o);
+    } else {
+        jo_kz(o, "type", "file");
+        jo_key(o, "file");
+        jo_obj(o);
+        jo_kz(o, "filename", media->detail ? media->detail : "document.pdf");
+        jo_kz(o, "file_data", wire_data_url(tmp, media));
+        jo_end_obj(o);
+    }
+    jo_end_obj(o);
+    return RC_OK;
+}
+
+/* A tool message holds text alone: pictures of a result follow as the user's. */
+static bool result_media(const struct llm_message *m)
+{
+    for (const struct llm_part *part = m->first; part; part = part->next)
+        if (part->inner)
+            return true;
+    return false;
+}
+
+static enum rc parts_write(struct writing *w, const struct llm_message *m, struct err *err)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    jo_key(&w->o, "content");
+    jo_arr(&w->o);
+    for (const struct llm_part *part = m->first; part; part = part->next)
+        if (part->inner) {
+            text_part_write(&w->o, str_of(mem_printf(tmp, "(what the tool call %s showed:)", part->id)));
+            for (const struct llm_part *media = part->inner; media; media = media->next)
+                READ_CHECK(media_write(w, media, err));
+        }
+    for (const struct llm_part *part = m->first; part; part = part->next) {
+        if (is_text(part))
+            text_part_write(&w->o, part->text);
+        else if (part->kind == LLM_MEDIA)
+            READ_CHECK(media_write(w, part, err));
+    }
+    jo_end_arr(&w->o);
+    return RC_OK;
+}
+
+/* Results are messages of their own and come first: they answer the calls just before. */
+static enum rc user_write(struct writing *w, const struct llm_message *m, struct err *err)
+{
+    struct json_out *o = &w->o;
     for (const struct llm_part *part = m->first; part; part = part->next) {
         if (part->kind != LLM_TOOL_RESULT)
             continue;
@@ -82,72 +170,169 @@ static void user_write(struct json_out *o, const struct llm_message *m)
         jo_ks(o, "content", part->text);
         jo_end_obj(o);
     }
-    if (!has_kind(m, LLM_TEXT) && has_kind(m, LLM_TOOL_RESULT))
-        return;
+    bool media = has_kind(m, LLM_MEDIA) || result_media(m);
+    if (!media && !has_kind(m, LLM_TEXT) && has_kind(m, LLM_TOOL_RESULT))
+        return RC_OK;
     jo_obj(o);
-    jo_kz(o, "role", "user");
-    text_parts_write(o, m, false);
+    jo_kz(o, "role", m->role == LLM_SYSTEM ? "system" : "user");
+    if (media)
+        READ_CHECK(parts_write(w, m, err));
+    else
+        text_write(o, m, false);
     jo_end_obj(o);
+    return RC_OK;
 }
 
-static void messages_write(struct json_out *o, const struct llm_conversation *c)
+static enum rc messages_write(struct writing *w, struct err *err)
 {
+    struct json_out *o = &w->o;
     jo_key(o, "messages");
     jo_arr(o);
-    if (c->system && c->system[0]) {
+    if (w->c->system && w->c->system[0]) {
         jo_obj(o);
         jo_kz(o, "role", "system");
-        jo_kz(o, "content", c->system);
+        jo_kz(o, "content", w->c->system);
         jo_end_obj(o);
     }
-    for (const struct llm_message *m = c->first; m; m = m->next)
-        (m->role == LLM_ASSISTANT ? assistant_write : user_write)(o, m);
+    for (const struct llm_message *m = w->c->first; m; m = m->next) {
+        if (m->role == LLM_ASSISTANT)
+            assistant_write(w, m);
+        else
+            READ_CHECK(user_write(w, m, err));
+    }
     jo_end_arr(o);
+    return RC_OK;
 }
 
-static void tools_write(struct json_out *o, const struct llm_conversation *c)
+static void tools_write(struct writing *w)
 {
-    if (!c->tool_count)
+    struct json_out *o = &w->o;
+    if (!w->c->tool_count)
         return;
     jo_key(o, "tools");
     jo_arr(o);
-    for (size_t i = 0; i < c->tool_count; i++) {
+    for (size_t i = 0; i < w->c->tool_count; i++) {
+        const struct llm_tool *t = &w->c->tools[i];
         jo_obj(o);
         jo_kz(o, "type", "function");
         jo_key(o, "function");
         jo_obj(o);
-        jo_kz(o, "name", c->tools[i].name);
-        jo_kz(o, "description", c->tools[i].description);
-        jo_kraw(o, "parameters", str_of(c->tools[i].schema));
+        jo_kz(o, "name", t->name);
+        if (t->description)
+            jo_kz(o, "description", t->description);
+        jo_kraw(o, "parameters", str_of(t->schema));
+        if (t->strict)
+            jo_kb(o, "strict", true);
         jo_end_obj(o);
         jo_end_obj(o);
     }
     jo_end_arr(o);
 }
 
-static void request_write(const struct llm_conversation *c, const char *model, const char *cap, int64_t max_output,
-                          struct buf *b)
+static void choice_write(struct writing *w)
 {
-    struct json_out o;
-    json_out_init(&o, b);
-    jo_obj(&o);
-    jo_kz(&o, "model", model);
-    jo_ki(&o, cap, max_output);
-    jo_kb(&o, "stream", true);
-    jo_kraw(&o, "stream_options", STR("{\"include_usage\":true}"));
-    tools_write(&o, c); /* tools and system text first: what stays the same between requests is a common beginning */
-    messages_write(&o, c);
-    jo_end_obj(&o);
+    static const char *const words[] = {
+        [LLM_CHOICE_AUTO] = "auto", [LLM_CHOICE_NONE] = "none", [LLM_CHOICE_REQUIRED] = "required"};
+    struct json_out *o = &w->o;
+    const struct llm_request *r = w->r;
+    if (!w->c->tool_count)
+        return;
+    if (r->choice == LLM_CHOICE_NAMED) {
+        jo_key(o, "tool_choice");
+        jo_obj(o);
+        jo_kz(o, "type", "function");
+        jo_key(o, "function");
+        jo_obj(o);
+        jo_kz(o, "name", r->choice_name);
+        jo_end_obj(o);
+        jo_end_obj(o);
+    } else if (r->choice != LLM_CHOICE_UNSET) {
+        jo_kz(o, "tool_choice", words[r->choice]);
+    }
+    if (r->parallel != LLM_FLAG_UNSET)
+        jo_kb(o, "parallel_tool_calls", r->parallel == LLM_FLAG_ON);
+}
+
+static void format_write(struct writing *w)
+{
+    struct json_out *o = &w->o;
+    const struct llm_request *r = w->r;
+    if (r->format == LLM_FORMAT_TEXT)
+        return;
+    jo_key(o, "response_format");
+    jo_obj(o);
+    jo_kz(o, "type", r->format == LLM_FORMAT_JSON ? "json_object" : "json_schema");
+    if (r->format == LLM_FORMAT_SCHEMA) {
+        jo_key(o, "json_schema");
+        jo_obj(o);
+        jo_kz(o, "name", r->format_name ? r->format_name : "answer");
+        jo_kraw(o, "schema", str_of(r->format_schema));
+        if (r->format_strict)
+            jo_kb(o, "strict", true);
+        jo_end_obj(o);
+    }
+    jo_end_obj(o);
+}
+
+static void sampling_write(struct writing *w)
+{
+    const struct llm_request *r = w->r;
+    bool compatible = w->d == &llm_chat; /* servers of open models know more than OpenAI */
+    write_number(w, "temperature", r->temperature);
+    write_number(w, "top_p", r->top_p);
+    if (compatible) {
+        write_number(w, "top_k", r->top_k);
+        write_number(w, "min_p", r->min_p);
+    }
+    write_number(w, "seed", r->seed);
+    write_number(w, "frequency_penalty", r->frequency_penalty);
+    write_number(w, "presence_penalty", r->presence_penalty);
+    write_drop_numbers(w, !compatible, false, false);
+    if (r->stop) {
+        jo_key(&w->o, "stop");
+        jo_arr(&w->o);
+        for (const char *const *s = r->stop; *s; s++)
+            jo_z(&w->o, *s);
+        jo_end_arr(&w->o);
+    }
+    const char *effort = write_effort(r);
+    if (effort)
+        jo_kz(&w->o, "reasoning_effort", effort);
+    else if (r->thinking == 0)
+        write_drop(w, "thinking");
+    if (r->user)
+        jo_kz(&w->o, "user", r->user);
+}
+
+static enum rc chat_encode(struct llm_request *r, const struct llm_dialect *d, const char *model, int64_t max_output,
+                           bool stream, struct buf *b, struct err *err)
+{
+    struct writing w;
+    write_begin(&w, r, d, model, max_output, stream, b);
+    jo_obj(&w.o);
+    jo_kz(&w.o, "model", model);
+    jo_ki(&w.o, d->wire->cap, max_output);
+    if (stream) {
+        jo_kb(&w.o, "stream", true);
+        jo_kraw(&w.o, "stream_options", STR("{\"include_usage\":true}"));
+    }
+    sampling_write(&w);
+    format_write(&w);
+    choice_write(&w);
+    tools_write(&w); /* tools and system text first: what stays the same between requests is a common beginning */
+    READ_CHECK(messages_write(&w, err));
+    jo_end_obj(&w.o);
+    return RC_OK;
 }
 
 static void chat_request(const struct llm_conversation *c, const char *model, int64_t max_output, struct buf *b)
 {
-    request_write(c, model, "max_tokens", max_output, b);
+    write_conversation(&llm_chat, c, model, max_output, b);
 }
 
 static void openai_request(const struct llm_conversation *c, const char *model, int64_t max_output, struct buf *b)
 {
-    request_write(c, model, "max_completion_tokens", max_output, b);
+    write_conversation(&llm_openai, c, model, max_output, b);
 }
 
 static const char *const *chat_headers(mem *ctx, const char *key)
@@ -365,6 +550,9 @@ static const struct llm_wire chat_wire = {.event = chat_event,
                                           .cap = "max_tokens",
                                           .other_cap = "max_completion_tokens",
                                           .count = "n",
+                                          .decode = chat_decode,
+                                          .encode = chat_encode,
+                                          .face = &chat_face,
                                           .asks_usage = true,
                                           .image_tokens = IMAGE_TOKENS};
 static const struct llm_wire openai_wire = {.event = chat_event,
@@ -372,6 +560,9 @@ static const struct llm_wire openai_wire = {.event = chat_event,
                                             .cap = "max_completion_tokens",
                                             .other_cap = "max_tokens",
                                             .count = "n",
+                                            .decode = chat_decode,
+                                            .encode = chat_encode,
+                                            .face = &chat_face,
                                             .asks_usage = true,
                                             .image_tokens = IMAGE_TOKENS};
 const struct llm_dialect llm_chat = {"chat", "chat", "/v1/chat/completions", chat_request, chat_headers, &chat_wire};

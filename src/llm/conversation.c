@@ -71,13 +71,9 @@ const char *llm_stop_name(enum llm_stop s)
 
 static const struct llm_dialect *const all[] = {&llm_chat, &llm_openai, &llm_messages, &llm_responses, &llm_gemini};
 
-/* Those that a whole request can be written in and its answer read. */
 const struct llm_dialect *const *llm_dialects(size_t *ret_n)
 {
-    size_t n = 0;
-    while (n < sizeof all / sizeof all[0] && all[n]->write_request)
-        n++;
-    *ret_n = n;
+    *ret_n = sizeof all / sizeof all[0];
     return all;
 }
 

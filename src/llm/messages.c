@@ -6,12 +6,16 @@
  * the tools, the system text and the last two messages of the user, so that the mark of the request before is found
  * again however many calls lie between. */
 #include "llm/wire.h"
+#include <stdlib.h>
 
 /* --- requests --- */
 
-static void mark_write(struct json_out *o)
+static void mark_write(struct json_out *o, enum llm_cache mark)
 {
-    jo_kraw(o, "cache_control", STR("{\"type\":\"ephemeral\"}"));
+    if (mark == LLM_CACHE_1H)
+        jo_kraw(o, "cache_control", STR("{\"type\":\"ephemeral\",\"ttl\":\"1h\"}"));
+    else if (mark != LLM_CACHE_NONE)
+        jo_kraw(o, "cache_control", STR("{\"type\":\"ephemeral\"}"));
 }
 
 /* Whether the part has a block of its own. Text of blanks alone is refused, and so is reasoning without its seal. */
@@ -21,30 +25,78 @@ static bool is_written(const struct llm_part *part)
     case LLM_TEXT:
         return !wire_blank(part->text);
     case LLM_REASONING:
-        return part->opaque.n > 0;
+        return part->opaque.n > 0 && wire_origin_is(part, &llm_messages);
     default:
         return true;
     }
 }
 
-static void block_write(struct json_out *o, const struct llm_part *part, bool mark)
+static enum rc media_write(struct writing *w, const struct llm_part *media, struct err *err)
+{
+    struct json_out *o = &w->o;
+    bool image = wire_is_image(media), pdf = !image && str_eqz(str_of(media->media), "application/pdf");
+    if (!image && !pdf)
+        return write_uncarried(w, mem_printf(w->tmp, "a part of type %s", media->media), err);
+    jo_kz(o, "type", image ? "image" : "document");
+    jo_key(o, "source");
+    jo_obj(o);
+    if (media->url) {
+        jo_kz(o, "type", "url");
+        jo_kz(o, "url", media->url);
+    } else {
+        jo_kz(o, "type", "base64");
+        jo_kz(o, "media_type", media->media);
+        jo_ks(o, "data", media->data);
+    }
+    jo_end_obj(o);
+    return RC_OK;
+}
+
+static enum rc result_write(struct writing *w, const struct llm_part *part, struct err *err)
+{
+    struct json_out *o = &w->o;
+    jo_kz(o, "type", "tool_result");
+    jo_kz(o, "tool_use_id", wire_call_id(w->tmp, part->id));
+    if (!part->inner) {
+        jo_ks(o, "content", part->text);
+    } else {
+        jo_key(o, "content");
+        jo_arr(o);
+        if (!wire_blank(part->text)) {
+            jo_obj(o);
+            jo_kz(o, "type", "text");
+            jo_ks(o, "text", part->text);
+            jo_end_obj(o);
+        }
+        for (const struct llm_part *media = part->inner; media; media = media->next) {
+            jo_obj(o);
+            READ_CHECK(media_write(w, media, err));
+            jo_end_obj(o);
+        }
+        jo_end_arr(o);
+    }
+    if (part->is_error)
+        jo_kb(o, "is_error", true);
+    return RC_OK;
+}
+
+static enum rc block_write(struct writing *w, const struct llm_part *part, enum llm_cache mark, struct err *err)
 {
     CLEANUP_MEM mem *tmp = mem_root();
+    struct json_out *o = &w->o;
     jo_obj(o);
     if (part->kind == LLM_TEXT) {
         jo_kz(o, "type", "text");
         jo_ks(o, "text", part->text);
     } else if (part->kind == LLM_TOOL_CALL) {
         jo_kz(o, "type", "tool_use");
-        jo_kz(o, "id", part->id);
+        jo_kz(o, "id", wire_call_id(tmp, part->id));
         jo_kz(o, "name", wire_tool_name(tmp, part->name));
         jo_kraw(o, "input", wire_arguments(tmp, part));
     } else if (part->kind == LLM_TOOL_RESULT) {
-        jo_kz(o, "type", "tool_result");
-        jo_kz(o, "tool_use_id", part->id);
-        jo_ks(o, "content", part->text);
-        if (part->is_error)
-            jo_kb(o, "is_error", true);
+        READ_CHECK(result_write(w, part, err));
+    } else if (part->kind == LLM_MEDIA) {
+        READ_CHECK(media_write(w, part, err));
     } else if (part->name) {
         jo_kz(o, "type", "redacted_thinking");
         jo_ks(o, "data", part->opaque);
@@ -53,14 +105,15 @@ static void block_write(struct json_out *o, const struct llm_part *part, bool ma
         jo_ks(o, "thinking", part->text);
         jo_ks(o, "signature", part->opaque);
     }
-    if (mark)
-        mark_write(o);
+    mark_write(o, part->kind == LLM_REASONING ? LLM_CACHE_NONE : mark);
     jo_end_obj(o);
+    return RC_OK;
 }
 
 /* Results first: they must stand right behind the calls that they answer. */
-static void message_write(struct json_out *o, const struct llm_message *m, bool mark)
+static enum rc message_write(struct writing *w, const struct llm_message *m, bool mark, struct err *err)
 {
+    struct json_out *o = &w->o;
     const struct llm_part *last = NULL;
     for (int others = 0; others < 2; others++)
         for (const struct llm_part *part = m->first; part; part = part->next)
@@ -68,22 +121,27 @@ static void message_write(struct json_out *o, const struct llm_message *m, bool 
                 last = part;
     jo_obj(o);
     jo_kz(o, "role", m->role == LLM_ASSISTANT ? "assistant" : "user");
+    if (m->role == LLM_SYSTEM)
+        write_drop(w, "role of a system message amid the conversation");
     jo_key(o, "content");
     jo_arr(o);
     for (int others = 0; others < 2; others++)
         for (const struct llm_part *part = m->first; part; part = part->next)
             if (is_written(part) && (part->kind != LLM_TOOL_RESULT) == others)
-                block_write(o, part, mark && part == last);
+                READ_CHECK(block_write(w, part, mark && part == last ? LLM_CACHE_5M : part->cache, err));
     if (!last) {
         const struct llm_part nothing = {.kind = LLM_TEXT, .text = STR("(nothing)")};
-        block_write(o, &nothing, mark);
+        READ_CHECK(block_write(w, &nothing, mark ? LLM_CACHE_5M : LLM_CACHE_NONE, err));
     }
     jo_end_arr(o);
     jo_end_obj(o);
+    return RC_OK;
 }
 
-static void tools_write(struct json_out *o, const struct llm_conversation *c)
+static void tools_write(struct writing *w)
 {
+    struct json_out *o = &w->o;
+    const struct llm_conversation *c = w->c;
     if (!c->tool_count)
         return;
     jo_key(o, "tools");
@@ -91,47 +149,211 @@ static void tools_write(struct json_out *o, const struct llm_conversation *c)
     for (size_t i = 0; i < c->tool_count; i++) {
         jo_obj(o);
         jo_kz(o, "name", c->tools[i].name);
-        jo_kz(o, "description", c->tools[i].description);
+        if (c->tools[i].description)
+            jo_kz(o, "description", c->tools[i].description);
         jo_kraw(o, "input_schema", str_of(c->tools[i].schema));
-        if (i + 1 == c->tool_count)
-            mark_write(o);
+        if (c->tools[i].strict)
+            jo_kb(o, "strict", true);
+        mark_write(o, !c->own_marks && i + 1 == c->tool_count ? LLM_CACHE_5M : c->tools[i].cache);
         jo_end_obj(o);
     }
     jo_end_arr(o);
 }
 
-static void system_write(struct json_out *o, const struct llm_conversation *c)
+static enum rc system_write(struct writing *w, struct err *err)
 {
+    const struct llm_conversation *c = w->c;
     if (wire_blank(str_of(c->system)))
-        return;
-    jo_key(o, "system");
-    jo_arr(o);
+        return RC_OK;
+    jo_key(&w->o, "system");
+    jo_arr(&w->o);
     const struct llm_part text = {.kind = LLM_TEXT, .text = str_of(c->system)};
-    block_write(o, &text, true);
-    jo_end_arr(o);
+    READ_CHECK(block_write(w, &text, c->own_marks ? c->system_cache : LLM_CACHE_5M, err));
+    jo_end_arr(&w->o);
+    return RC_OK;
+}
+
+static void choice_write(struct writing *w)
+{
+    static const char *const words[] = {
+        [LLM_CHOICE_UNSET] = "auto",   [LLM_CHOICE_AUTO] = "auto",  [LLM_CHOICE_NONE] = "none",
+        [LLM_CHOICE_REQUIRED] = "any", [LLM_CHOICE_NAMED] = "tool",
+    };
+    const struct llm_request *r = w->r;
+    struct json_out *o = &w->o;
+    if (!w->c->tool_count || (r->choice == LLM_CHOICE_UNSET && r->parallel != LLM_FLAG_OFF))
+        return;
+    jo_key(o, "tool_choice");
+    jo_obj(o);
+    jo_kz(o, "type", words[r->choice]);
+    if (r->choice == LLM_CHOICE_NAMED)
+        jo_kz(o, "name", r->choice_name);
+    if (r->parallel == LLM_FLAG_OFF && r->choice != LLM_CHOICE_NONE)
+        jo_kb(o, "disable_parallel_tool_use", true);
+    jo_end_obj(o);
+}
+
+/* With reasoning on, each assistant message of the turn under way that has calls must begin with sealed reasoning; one
+ * that another model wrote has none. */
+static bool reasoning_is_possible(const struct writing *w)
+{
+    bool possible = true;
+    for (const struct llm_message *m = w->c->first; m; m = m->next) {
+        bool results = false, calls = false;
+        for (const struct llm_part *part = m->first; part; part = part->next) {
+            results = results || part->kind == LLM_TOOL_RESULT;
+            calls = calls || part->kind == LLM_TOOL_CALL;
+        }
+        if (m->role != LLM_ASSISTANT && !results)
+            possible = true; /* the user's own words begin a turn */
+        else if (calls && !(m->first->kind == LLM_REASONING && is_written(m->first)))
+            possible = false;
+    }
+    return possible;
+}
+
+/* Models before 4.6 take a budget, later ones reason as they like and take an effort (Anthropic, "Extended thinking",
+ * "Effort"). */
+static bool takes_budget(const char *model)
+{
+    static const char *const parts[] = {"claude-2", "claude-3",  "sonnet-4-0", "opus-4-0", "opus-4-1",  "sonnet-4-5",
+                                        "opus-4-5", "haiku-4-5", "sonnet-4-2", "opus-4-2", "sonnet-4@", "opus-4@"};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        if (strstr(model, parts[i]))
+            return true;
+    return false;
+}
+
+static void effort_write(struct writing *w, const char *effort)
+{
+    struct json_out *o = &w->o;
+    const struct llm_request *r = w->r;
+    if (!effort && r->format != LLM_FORMAT_SCHEMA)
+        return;
+    jo_key(o, "output_config");
+    jo_obj(o);
+    if (effort)
+        jo_kz(o, "effort", effort);
+    if (r->format == LLM_FORMAT_SCHEMA) {
+        jo_key(o, "format");
+        jo_obj(o);
+        jo_kz(o, "type", "json_schema");
+        jo_kraw(o, "schema", str_of(r->format_schema));
+        jo_end_obj(o);
+    }
+    jo_end_obj(o);
+}
+
+/* Returns whether the model will reason: sampling is then the model's own. */
+static bool reasoning_write(struct writing *w)
+{
+    struct json_out *o = &w->o;
+    int64_t budget = write_budget(w->r);
+    const char *effort = write_effort(w->r);
+    bool forced = w->r->choice == LLM_CHOICE_REQUIRED || w->r->choice == LLM_CHOICE_NAMED; /* excludes reasoning */
+    bool wanted = budget > 0 || budget == -1, possible = !forced && reasoning_is_possible(w);
+    if (wanted && !possible)
+        write_drop(w, "thinking");
+    wanted = wanted && possible;
+    if (!wanted) {
+        effort_write(w, NULL);
+        return false;
+    }
+    jo_key(o, "thinking");
+    jo_obj(o);
+    if (takes_budget(w->model)) {
+        if (budget < 1024)
+            budget = 1024;
+        if (budget >= w->max_output)
+            budget = w->max_output - 1;
+        jo_kz(o, "type", budget < 1024 ? "disabled" : "enabled"); /* 1024 is the least, and below the cap */
+        if (budget >= 1024)
+            jo_ki(o, "budget_tokens", budget);
+        effort = NULL;
+    } else {
+        jo_kz(o, "type", "adaptive");
+        if (w->r->show_thoughts)
+            jo_kz(o, "display", "summarized");
+    }
+    jo_end_obj(o);
+    if (effort && strcmp(effort, "minimal") == 0)
+        effort = "low";
+    effort_write(w, effort);
+    return true;
+}
+
+static void sampling_write(struct writing *w, bool reasons)
+{
+    const struct llm_request *r = w->r;
+    if (reasons) {
+        if (r->temperature.n)
+            write_drop(w, "temperature");
+        if (r->top_k.n)
+            write_drop(w, "top_k");
+        if (r->top_p.n)
+            write_drop(w, "top_p");
+    } else {
+        bool hot = r->temperature.n && strtod(mem_strn(w->tmp, r->temperature.p, r->temperature.n), NULL) > 1;
+        if (hot)
+            write_drop(w, "temperature above 1");
+        write_number(w, "temperature", hot ? STR("1") : r->temperature);
+        if (r->top_p.n && r->temperature.n)
+            write_drop(w, "top_p"); /* newer models take one of the two */
+        else
+            write_number(w, "top_p", r->top_p);
+        write_number(w, "top_k", r->top_k);
+    }
+    if (r->min_p.n)
+        write_drop(w, "min_p");
+    write_drop_numbers(w, false, true, true);
+    if (r->stop) {
+        jo_key(&w->o, "stop_sequences");
+        jo_arr(&w->o);
+        for (const char *const *s = r->stop; *s; s++)
+            jo_z(&w->o, *s);
+        jo_end_arr(&w->o);
+    }
+    if (r->format == LLM_FORMAT_JSON) /* who asks for it must ask for it in words, too */
+        write_drop(w, "response_format json_object");
+    if (r->user) {
+        jo_key(&w->o, "metadata");
+        jo_obj(&w->o);
+        jo_kz(&w->o, "user_id", r->user);
+        jo_end_obj(&w->o);
+    }
+}
+
+static enum rc messages_encode(struct llm_request *r, const struct llm_dialect *d, const char *model,
+                               int64_t max_output, bool stream, struct buf *b, struct err *err)
+{
+    struct writing w;
+    write_begin(&w, r, d, model, max_output, stream, b);
+    size_t left = 0; /* messages of the user that are still to come */
+    for (const struct llm_message *m = w.c->first; m; m = m->next)
+        left += m->role == LLM_USER;
+    jo_obj(&w.o);
+    jo_kz(&w.o, "model", model);
+    jo_ki(&w.o, "max_tokens", max_output);
+    if (stream)
+        jo_kb(&w.o, "stream", true);
+    sampling_write(&w, reasoning_write(&w));
+    choice_write(&w);
+    tools_write(&w);
+    READ_CHECK(system_write(&w, err));
+    jo_key(&w.o, "messages");
+    jo_arr(&w.o);
+    for (const struct llm_message *m = w.c->first; m; m = m->next) {
+        READ_CHECK(message_write(&w, m, !w.c->own_marks && m->role == LLM_USER && left <= 2, err));
+        left -= m->role == LLM_USER;
+    }
+    jo_end_arr(&w.o);
+    jo_end_obj(&w.o);
+    return RC_OK;
 }
 
 static void messages_request(const struct llm_conversation *c, const char *model, int64_t max_output, struct buf *b)
 {
-    size_t left = 0; /* messages of the user that are still to come */
-    for (const struct llm_message *m = c->first; m; m = m->next)
-        left += m->role == LLM_USER;
-    struct json_out o;
-    json_out_init(&o, b);
-    jo_obj(&o);
-    jo_kz(&o, "model", model);
-    jo_ki(&o, "max_tokens", max_output);
-    jo_kb(&o, "stream", true);
-    tools_write(&o, c);
-    system_write(&o, c);
-    jo_key(&o, "messages");
-    jo_arr(&o);
-    for (const struct llm_message *m = c->first; m; m = m->next) {
-        message_write(&o, m, m->role == LLM_USER && left <= 2);
-        left -= m->role == LLM_USER;
-    }
-    jo_end_arr(&o);
-    jo_end_obj(&o);
+    write_conversation(&llm_messages, c, model, max_output, b);
 }
 
 static const char *const *messages_headers(mem *ctx, const char *key)
@@ -361,7 +583,12 @@ static enum rc messages_whole(struct llm_parser *p, struct json root, struct err
 }
 
 /* Images are scaled down to 1,600 tokens, for newer models to 4,784 (Anthropic, "Vision"). */
-static const struct llm_wire messages_wire = {
-    .event = messages_event, .whole = messages_whole, .cap = "max_tokens", .image_tokens = 5000};
+static const struct llm_wire messages_wire = {.event = messages_event,
+                                              .whole = messages_whole,
+                                              .cap = "max_tokens",
+                                              .decode = messages_decode,
+                                              .encode = messages_encode,
+                                              .face = &messages_face,
+                                              .image_tokens = 5000};
 const struct llm_dialect llm_messages = {"messages",       "messages",       "/v1/messages",
                                          messages_request, messages_headers, &messages_wire};

@@ -21,6 +21,7 @@ struct llm_parser *llm_parser_new(mem *ctx, const struct llm_dialect *d, void (*
     p->message.role = LLM_ASSISTANT;
     p->answer.usage.output = -1;
     p->foreign = -1;
+    p->call_prefix = "call";
     sse_init(&p->sse, p);
     buf_init(&p->document, p, ANSWER_MOST);
     return p;
@@ -100,6 +101,24 @@ struct draft *draft_find(struct llm_parser *p, int kind, int64_t index)
     return found;
 }
 
+/* Whether the arguments are a whole value yet: a call is then over, though nothing says so. */
+static void arguments_watch(struct draft *d, struct str piece)
+{
+    for (size_t i = 0; i < piece.n; i++) {
+        char c = piece.p[i];
+        if (d->escaped)
+            d->escaped = false;
+        else if (d->quoted && c == '\\')
+            d->escaped = true;
+        else if (c == '"')
+            d->quoted = !d->quoted;
+        else if (!d->quoted && (c == '{' || c == '['))
+            d->depth++;
+        else if (!d->quoted && (c == '}' || c == ']') && --d->depth == 0)
+            d->closed = true;
+    }
+}
+
 void draft_grow(struct llm_parser *p, struct draft *d, struct str piece)
 {
     if (!piece.n)
@@ -110,6 +129,8 @@ void draft_grow(struct llm_parser *p, struct draft *d, struct str piece)
     }
     if (d->part.kind != LLM_TOOL_CALL)
         d->part.text = buf_view(&d->text);
+    else
+        arguments_watch(d, piece);
     if (d->part.kind == LLM_TEXT && p->on_delta)
         p->on_delta(p->arg, piece);
 }
@@ -197,6 +218,12 @@ static bool is_object(struct str text)
     return !json_parse(tmp, text, &root, NULL) && json_type(root) == JSON_OBJECT && depth(text) <= ARGUMENTS_DEPTH;
 }
 
+void wire_call_arguments(struct llm_part *call, struct str arguments)
+{
+    call->arguments = wire_blank(arguments) ? STR("{}") : arguments;
+    call->bad_arguments = !is_object(call->arguments);
+}
+
 static bool id_taken(struct llm_parser *p, const struct llm_part *before, const char *id)
 {
     for (const struct llm_part *part = p->message.first; part != before; part = part->next)
@@ -205,10 +232,28 @@ static bool id_taken(struct llm_parser *p, const struct llm_part *before, const 
     return false;
 }
 
+void draft_identify(struct llm_parser *p, struct draft *d)
+{
+    struct llm_part *call = &d->part;
+    const char *id = call->id;
+    int number = 1;
+    if (d->identified)
+        return;
+    d->identified = true;
+    for (const struct llm_part *part = p->message.first; part != call; part = part->next)
+        number += part->kind == LLM_TOOL_CALL;
+    if (!id)
+        while (id_taken(p, NULL, mem_printf(p, "%s_%d", p->call_prefix, number)))
+            number++;
+    if (!id)
+        call->id = mem_printf(p, "%s_%d", p->call_prefix, number);
+    for (int again = 2; id_taken(p, call, call->id); again++)
+        call->id = mem_printf(p, "%s_%d", id ? id : p->call_prefix, again);
+}
+
 /* Calls get what a server left out: an id of their own, arguments. Sealing bytes become visible. */
 static void parts_finish(struct llm_parser *p)
 {
-    int number = 0;
     bool calls = false;
     for (struct llm_part *part = p->message.first; part; part = part->next) {
         struct draft *d = (struct draft *)part;
@@ -216,23 +261,15 @@ static void parts_finish(struct llm_parser *p)
             part->opaque = buf_view(&d->seal);
         if (part->opaque.n && part->kind == LLM_TOOL_CALL && depth(part->opaque) > ARGUMENTS_DEPTH)
             part->opaque = STR("");
+        if (part->opaque.n)
+            part->origin = p->dialect->name;
         if (part->kind != LLM_TOOL_CALL)
             continue;
         calls = true;
-        part->arguments = wire_blank(buf_view(&d->text)) ? d->arguments : buf_view(&d->text);
-        if (wire_blank(part->arguments))
-            part->arguments = STR("{}");
-        part->bad_arguments = !is_object(part->arguments);
+        wire_call_arguments(part, wire_blank(buf_view(&d->text)) ? d->arguments : buf_view(&d->text));
         if (!part->name)
             part->name = "";
-        const char *id = part->id;
-        do
-            number++;
-        while (!id && id_taken(p, NULL, mem_printf(p, "call_%d", number)));
-        if (!id)
-            part->id = mem_printf(p, "call_%d", number);
-        for (int again = 2; id_taken(p, part, part->id); again++)
-            part->id = mem_printf(p, "%s_%d", id ? id : "call", again);
+        draft_identify(p, d);
     }
     /* Many servers say "stop" where they mean calls. */
     if (calls && p->answer.stop == LLM_STOP_END)
@@ -285,19 +322,33 @@ enum rc llm_parser_feed(struct llm_parser *p, const void *bytes, size_t n, struc
     return settle(p, rc, &seen, err);
 }
 
+static enum rc whole_take(struct llm_parser *p, struct json root, struct err *err)
+{
+    struct json error = json_get(root, "error");
+    if (!json_is(error))
+        return p->dialect->wire->whole(p, root, err);
+    wire_failed(p, error);
+    (void)!p->dialect->wire->whole(p, root, NULL); /* what it cost may stand beside it */
+    p->answer.complete = false;
+    return RC_OK;
+}
+
 static enum rc document_end(struct llm_parser *p, struct err *err)
 {
     CLEANUP_MEM mem *tmp = mem_root();
     struct json root;
-    enum rc rc = wire_parse(tmp, p, buf_view(&p->document), &root, NULL);
-    if (rc || !json_is(root))
-        return wire_nonsense(err, buf_view(&p->document), "The model server's answer is not JSON");
-    struct json error = json_get(root, "error");
-    if (json_is(error)) {
-        wire_failed(p, error);
-        return RC_OK;
+    struct str text = buf_view(&p->document);
+    enum rc rc = RC_OK;
+    if (p->dialect->wire->ends_by_closing && !json_parse(tmp, text, &root, NULL) && json_type(root) == JSON_ARRAY &&
+        json_len(root)) {
+        for (struct json_iter it = json_iter(root); !rc && json_next(&it);)
+            rc = whole_take(p, it.value, err);
+        return rc;
     }
-    return p->dialect->wire->whole(p, root, err);
+    rc = wire_parse(tmp, p, text, &root, NULL);
+    if (rc || !json_is(root))
+        return wire_nonsense(err, text, "The model server's answer is not JSON");
+    return whole_take(p, root, err);
 }
 
 enum rc llm_parser_end(struct llm_parser *p, bool is_stream, const struct llm_answer **ret, struct err *err)
@@ -317,6 +368,8 @@ enum rc llm_parser_end(struct llm_parser *p, bool is_stream, const struct llm_an
                                    "The model server's answer is not a stream of events");
         }
     }
+    if (!p->ended && !rc && p->finished && !p->answer.failed)
+        p->answer.complete = true;
     if (!p->ended)
         parts_finish(p);
     p->ended = true;

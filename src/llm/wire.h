@@ -26,10 +26,15 @@ struct draft {
     struct buf seal;      /* signature of reasoning */
     int64_t index;        /* the provider's number of the part */
     struct str arguments; /* call: arguments that came whole, used when no pieces come */
+    bool identified;
+    /* Of `text` when it is the arguments of a call: */
+    int depth;                    /* open brackets */
+    bool quoted, escaped, closed; /* closed: a whole value was seen */
+    size_t shown;                 /* bytes that were written for the client */
 };
 /* Counts as the provider names them; each only grows (figures are cumulative and may be repeated). */
 struct counts {
-    int64_t prompt, cached, written, written_5m, written_1h, output, reasoning, total;
+    int64_t prompt, beside, cached, written, written_5m, written_1h, output, reasoning, total;
 };
 struct llm_parser {
     const struct llm_dialect *dialect;
@@ -42,19 +47,29 @@ struct llm_parser {
     enum { SHAPE_UNKNOWN, SHAPE_STREAM, SHAPE_DOCUMENT } shape;
     size_t bytes, part_count;
     struct counts counts;
-    int64_t foreign; /* number of a block of a kind that is not read; -1: none */
-    bool at_end;     /* the input is over: an event that makes no sense was cut, not wrong */
-    bool ended;      /* llm_parser_end was called */
+    int64_t foreign;         /* number of a block of a kind that is not read; -1: none */
+    bool at_end;             /* the input is over: an event that makes no sense was cut, not wrong */
+    bool finished;           /* a dialect that ends by closing: the last event that counts was seen */
+    bool ended;              /* llm_parser_end was called */
+    const char *call_prefix; /* of ids for calls that have none */
     bool broken;
     struct err why; /* when broken */
 };
 
-struct reading;
 struct face;
+/* A request while it is read. */
+struct reading {
+    struct llm_request *r;
+    const struct llm_dialect *in;
+    mem *tmp;
+    struct buf dropped;
+    int call_number; /* of calls that came without an id */
+};
 /* How a dialect reads. `event`: one event of a stream. `whole`: an answer that came as one document. */
 struct llm_wire {
     enum rc (*event)(struct llm_parser *p, struct str name, struct str data, struct err *err);
     enum rc (*whole)(struct llm_parser *p, struct json root, struct err *err);
+    bool ends_by_closing; /* no end mark; a stream may also be one JSON array */
     /* Requests: */
     const char *cap;       /* name of the output cap that is added when there is none */
     const char *other_cap; /* another name that it may have, or NULL */
@@ -81,6 +96,8 @@ struct draft *draft_find(struct llm_parser *p, int kind, int64_t index);
 void draft_grow(struct llm_parser *p, struct draft *d, struct str piece);
 /* Grows the last part when it has the kind, else begins one. Empty pieces change nothing. */
 void draft_append(struct llm_parser *p, enum llm_part_kind kind, struct str piece);
+/* Gives a call the id that it lacks, and one of its own when another call has it. Ids that were given stay. */
+void draft_identify(struct llm_parser *p, struct draft *d);
 /* A call's id or name: kept when there is none yet and it is sane (not empty, 1 to 256 bytes, no NUL). */
 void draft_name(struct llm_parser *p, const char **member, struct json v);
 /* Takes the provider's words from an error object (or string) in any of the shapes in use. */
@@ -139,3 +156,75 @@ bool wire_base64_read(mem *ctx, struct str s, struct str *ret); /* either alphab
 /* What Gemini takes in place of the signature of a call that another model made (its reference, "thought signatures").
  */
 #define GEMINI_NO_SEAL "skip_thought_signature_validator"
+
+/* Reading requests. Each returns RC_INVALID with the field's name. */
+enum field_use { FIELD_READ, FIELD_DROP, FIELD_REFUSE };
+struct field {
+    const char *name;
+    enum field_use use;
+};
+/* Members of an object against a table: what may be dropped (and what is not known) is listed, what cannot be carried
+ * is refused where it is set (not null, false, or empty). */
+MUST_USE enum rc read_fields(struct reading *rd, struct json object, const struct field *table, size_t n,
+                             struct err *err);
+enum rc read_refuse(struct err *err, const char *field, const char *why);
+enum rc read_uncarried(struct err *err,
+                       const char *field); /* "... cannot be carried to another provider's wire format" */
+void read_drop(struct reading *rd, const char *what);
+MUST_USE enum rc read_number(struct reading *rd, struct json v, const char *name, struct str *slot, struct err *err);
+MUST_USE enum rc read_stop(struct reading *rd, struct json v, const char *name, struct err *err);
+MUST_USE enum rc read_cap(struct json v, const char *name, int64_t *slot, struct err *err);
+/* A text without NUL bytes (they become visible), in the request's memory. NULL when it is no string. */
+const char *read_z(struct reading *rd, struct json v);
+void read_system_add(struct reading *rd, struct str text);
+/* The message that a part of that role goes into: the last one when `join` and it has the role, else a new one. */
+struct llm_message *read_message(struct reading *rd, enum llm_role role, bool join);
+struct llm_part *read_part(struct reading *rd, struct llm_message *m, enum llm_part_kind kind, struct json text);
+struct llm_part *read_media(struct reading *rd, struct llm_message *m, struct llm_part *result);
+/* "data:TYPE;base64,..." or an address. False for other data. */
+bool read_url(struct reading *rd, struct json v, struct llm_part *media);
+MUST_USE enum rc read_tool(struct reading *rd, struct json name, struct json description, struct json schema,
+                           bool strict, struct llm_tool **ret, struct err *err);
+#define READ_CHECK(call)                                                                                               \
+    do {                                                                                                               \
+        enum rc rc_ = (call);                                                                                          \
+        if (rc_)                                                                                                       \
+            return rc_;                                                                                                \
+    } while (0)
+
+/* Writing requests. */
+struct writing {
+    struct llm_request *r;
+    const struct llm_conversation *c;
+    const struct llm_dialect *d;
+    const char *model;
+    int64_t max_output;
+    bool stream;
+    struct json_out o;
+    mem *tmp;
+};
+void write_begin(struct writing *w, struct llm_request *r, const struct llm_dialect *d, const char *model,
+                 int64_t max_output, bool stream, struct buf *b);
+void write_drop(struct writing *w, const char *what); /* lists it */
+enum rc write_uncarried(struct writing *w, const char *what, struct err *err);
+void write_number(struct writing *w, const char *name, struct str number); /* nothing when it is empty */
+/* Lists each of these that is set and has no name in the dialect. */
+void write_drop_numbers(struct writing *w, bool top_k, bool seed, bool penalties);
+/* An effort in words, from the effort or the budget; NULL: not set. */
+const char *write_effort(const struct llm_request *r);
+/* A budget from the budget or the effort; LLM_BUDGET_UNSET: not set. */
+int64_t write_budget(const struct llm_request *r);
+/* The conversation alone, as the agent asks: streamed, nothing else set. */
+void write_conversation(const struct llm_dialect *d, const struct llm_conversation *c, const char *model,
+                        int64_t max_output, struct buf *b);
+const char *wire_call_id(mem *ctx, const char *id); /* letters, digits, '_', '-' */
+bool wire_is_image(const struct llm_part *media);
+char *wire_data_url(mem *ctx, const struct llm_part *media);
+/* Sets a call's arguments; what is no object of bounded depth becomes bad_arguments. */
+void wire_call_arguments(struct llm_part *call, struct str arguments);
+
+enum rc chat_decode(struct reading *rd, struct json root, struct err *err);
+enum rc messages_decode(struct reading *rd, struct json root, struct err *err);
+enum rc responses_decode(struct reading *rd, struct json root, struct err *err);
+enum rc gemini_decode(struct reading *rd, struct json root, struct err *err);
+extern const struct face chat_face, messages_face, responses_face, gemini_face;

@@ -184,7 +184,7 @@ START_TEST(test_headers)
     ck_assert_ptr_null(llm_dialect_find(NULL));
     size_t n;
     llm_dialects(&n);
-    ck_assert_uint_eq(n, 3);
+    ck_assert_uint_eq(n, 5);
 }
 END_TEST
 
