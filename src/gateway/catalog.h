@@ -46,3 +46,8 @@ const struct provider_view *catalog_provider(const struct catalog *cat, const ch
  * serve it are disabled. */
 MUST_USE enum rc catalog_targets(mem *ctx, const struct catalog *cat, const char *name, bool thinking,
                                  struct catalog_target **ret, size_t *ret_n, struct err *err);
+
+/* The names under which the price of a target may stand, the most exact first: PROVIDER/UPSTREAM, KIND/UPSTREAM, the
+ * model's id, and the upstream name where the provider is the maker of its models. For price_find_named. In ctx. */
+#define CATALOG_PRICE_NAMES 4
+size_t catalog_price_names(mem *ctx, const struct catalog_target *t, const char *ret[CATALOG_PRICE_NAMES]);

@@ -33,20 +33,27 @@ struct provider_kind {
 const struct provider_kind *const *provider_kinds(size_t *ret_n);
 const struct provider_kind *provider_kind_find(const char *name); /* NULL */
 
-/* The variables in which keys are looked for, NULL-terminated. Static. */
-const char *const *provider_key_variables(void);
+/* RC_INVALID with the kinds that there are. */
+enum rc provider_kind_missing(mem *ctx, const char *kind, struct err *err);
+
+/* The variables in which keys are looked for; how many there are. */
+#define PROVIDER_VARIABLES_MAX 32
+size_t provider_key_variables(const char *ret[PROVIDER_VARIABLES_MAX]);
 
 /* A row with every "as the kind says" filled in. */
 struct provider_view {
     struct provider row;
     const struct provider_kind *kind;
-    const char *base_url, *credential, *dialect;
+    const char *base_url, *dialect;
+    const char *credential; /* "" where the kind's variable counts and is not known (catalog.h fills it in) */
     bool cancel_stops_bill;
     bool implicit; /* no row: it exists because its key is known */
 };
 /* RC_INVALID: unknown kind, no address. Texts are the row's or static. */
 MUST_USE enum rc provider_view_make(const struct provider *row, struct provider_view *ret, struct err *err);
 
+/* Extra header lines as a row has them: names and values that can be sent and that are the row's to set. RC_INVALID. */
+MUST_USE enum rc provider_headers_check(struct str json, struct err *err);
 /* Header lines for a request: the key (may be NULL), the version, Content-Type, then the row's own; NULL-terminated, in
  * ctx. RC_INVALID when the key or a line of the row has bytes that would break a header. For PROVIDER_ACCOUNT `key` is
  * the exchanged token. */

@@ -1,7 +1,7 @@
 /* Rate limits per key: requests a minute, tokens a minute, streams at once.
  *
- * The generic cell rate algorithm (ITU-T I.371) in integer nanoseconds: each limit is one number, the theoretical
- * arrival time, and admits a burst of one minute's worth. In any stretch of W seconds at most limit * (1 + W / 60)
+ * The generic cell rate algorithm (ITU-T I.371) in exact integers: each limit is a debt that leaks by the limit each
+ * minute, and admits a burst of one minute's worth. In any stretch of W seconds at most limit * (1 + W / 60)
  * units are admitted. A request is admitted by all three limits or charged by none. Tokens are charged by an upper
  * bound and given back when the truth is known. The table is bounded: a key whose limits are full again is forgotten
  * first, and when all places are in use an unknown key is refused. Pure: the clock is an argument (monotonic
@@ -20,7 +20,8 @@ enum ratelimit_kind { RATELIMIT_NONE, RATELIMIT_REQUESTS, RATELIMIT_TOKENS, RATE
 const char *ratelimit_kind_words(enum ratelimit_kind k); /* "requests a minute" */
 struct ratelimit_ticket {                                /* what was charged; given back with ratelimit_end */
     char id[40];
-    int64_t token_units, token_epoch;
+    uint64_t serial;
+    int64_t token_units, token_position;
     bool stream, taken;
 };
 struct ratelimit_verdict {
@@ -34,6 +35,5 @@ MUST_USE enum rc ratelimit_take(struct ratelimit *r, const char *id, const struc
                                 bool stream, int64_t now_ns, struct ratelimit_ticket *ret_ticket,
                                 struct ratelimit_verdict *ret, struct err *err);
 /* The request ended; `tokens` were used (at most as charged; -1: unknown, nothing is given back). Once per ticket. */
-void ratelimit_end(struct ratelimit *r, struct ratelimit_ticket *ticket, const struct ratelimit_rule *rule,
-                   int64_t tokens);
+void ratelimit_end(struct ratelimit *r, struct ratelimit_ticket *ticket, int64_t tokens, int64_t now_ns);
 size_t ratelimit_keys(const struct ratelimit *r); /* places in use */

@@ -27,6 +27,8 @@ MUST_USE enum rc vertex_token_read(mem *ctx, int status, struct str body, char *
  * (generateContent). In ctx. */
 char *vertex_url(mem *ctx, const char *base, const char *project, const char *location, const char *upstream,
                  bool stream);
+/* The location that the address of a region names, else "global". In ctx. */
+char *vertex_location(mem *ctx, const char *base);
 bool vertex_is_claude(const char *upstream); /* then the dialect is "messages", with anthropic_version in the body */
 #define VERTEX_ANTHROPIC_VERSION "vertex-2023-10-16"
 

@@ -31,8 +31,10 @@ MUST_USE enum rc price_file_read(mem *ctx, struct str text, struct price_file *r
  * is rounded up. RC_INVALID: no number or negative; RC_LIMIT: beyond the range. */
 MUST_USE enum rc price_decimal(struct str number, int scale, pico *ret, struct err *err);
 
+/* Same currency and rates; a tier that does not apply does not count. */
+bool price_same(const struct price *a, const struct price *b);
 /* What is absurd about a price, by itself (now) or beside the one in force (before, may be NULL); NULL: nothing. In
  * ctx. Rules: a rate that was not zero becomes zero; a rate moves by more than five times either way; cache reads
- * dearer than input; output cheaper than half of input; a cache write above four times the input; a rate above 10,000 a
- * million tokens. */
+ * dearer than input; a cache write above four times the input; a rate above 10,000 a million tokens; long prompts
+ * cheaper than short ones. */
 const char *price_absurd(mem *ctx, const struct price *now, const struct price *before);

@@ -1,4 +1,5 @@
 /* Prices: dated rows that are never changed. */
+#include "store/price.h"
 #include "store/store_private.h"
 #include <stdio.h>
 
@@ -87,6 +88,13 @@ enum rc price_insert_builtin(struct store_tx *tx, struct err *err)
     return rc;
 }
 
+static enum rc price_missing(const char *model, struct err *err)
+{
+    err_set(err, RC_NOT_FOUND, "There is no price for the model %.100s.", model);
+    err_hint(err, "Set one (per million tokens) with: nightmill price set %.100s --input 3.00 --output 15.00", model);
+    return RC_NOT_FOUND;
+}
+
 enum rc price_find(mem *ctx, struct store *s, const char *model, int64_t at_ns, struct price *ret, struct err *err)
 {
     DB_SQL(sql, "SELECT " COLUMNS ", id FROM price WHERE model = $1 AND from_ns <= $2"
@@ -95,10 +103,16 @@ enum rc price_find(mem *ctx, struct store *s, const char *model, int64_t at_ns, 
     enum rc rc = db_one(ctx, c, &sql, DB_ARGS(db_text(model), db_int(at_ns)), &read_shape, ret, err);
     if (rc != RC_NOT_FOUND)
         return rc;
-    err_set(err, rc, "There is no price for the model %.100s.", model);
-    err_hint(err, "Set one (per million tokens) with: nightmill config price %.100s --input 3.00 --output 15.00",
-             model);
-    return rc;
+    return price_missing(model, err);
+}
+
+enum rc price_find_named(mem *ctx, struct store *s, const char *const *names, size_t n, const char *shown,
+                         int64_t at_ns, struct price *ret, struct err *err)
+{
+    enum rc rc = RC_NOT_FOUND;
+    for (size_t i = 0; i < n && rc == RC_NOT_FOUND; i++)
+        rc = price_find(ctx, s, names[i], at_ns, ret, err);
+    return rc == RC_NOT_FOUND ? price_missing(shown, err) : rc;
 }
 
 enum rc price_get(mem *ctx, struct store *s, int64_t id, struct price *ret, struct err *err)
@@ -114,4 +128,76 @@ enum rc price_list(mem *ctx, struct store *s, struct price **ret, size_t *ret_n,
     DB_SQL(sql, "SELECT " COLUMNS ", id FROM price ORDER BY model, built_in, from_ns DESC, id DESC");
     DB_READER struct db_conn *c = db_reader(s->db);
     return db_all(ctx, c, &sql, DB_NONE, &read_shape, ret, ret_n, err);
+}
+
+/* ---- import ---- */
+
+const char *price_outcome_name(enum price_outcome o)
+{
+    static const char *const names[] = {"new", "changed", "unchanged", "by_hand", "refused"};
+    return names[o];
+}
+
+/* The row in force at a time; model NULL: none. */
+static enum rc in_force(struct price_import *job, struct store_tx *tx, const char *model, int64_t at_ns,
+                        struct price *ret, struct err *err)
+{
+    DB_SQL(sql, "SELECT " COLUMNS ", id FROM price WHERE model = $1 AND from_ns <= $2"
+                " ORDER BY built_in, from_ns DESC, id DESC LIMIT 1");
+    enum rc rc = db_one(job->ctx, tx->c, &sql, DB_ARGS(db_text(model), db_int(at_ns)), &read_shape, ret, err);
+    if (rc == RC_NOT_FOUND)
+        ret->model = NULL;
+    return rc == RC_NOT_FOUND ? RC_OK : rc;
+}
+
+static bool by_hand(const struct price *p)
+{
+    return !is_built_in(p->source) && strncmp(p->source, "litellm ", 8) != 0 &&
+           strncmp(p->source, "genai-prices ", 13) != 0;
+}
+
+static void change_judge(struct price_import *job, struct price_change *c)
+{
+    const struct price *before = c->before.model ? &c->before : NULL;
+    c->outcome = before ? PRICE_CHANGED : PRICE_NEW;
+    if (before && price_same(before, &c->now))
+        c->outcome = PRICE_UNCHANGED;
+    else if (before && by_hand(before) && !job->force)
+        c->outcome = PRICE_BY_HAND;
+    else if (!job->force)
+        c->reason = price_absurd(job->ctx, &c->now, before);
+    if (c->reason)
+        c->outcome = PRICE_REFUSED;
+}
+
+/* A price of another currency is another price. */
+static enum rc change_make(struct price_import *job, struct store_tx *tx, const struct price *p, struct err *err)
+{
+    struct price_change *c = &job->changes[job->n];
+    *c = (struct price_change){.now = *p};
+    c->now.source = job->source;
+    c->now.from_ns = p->from_ns > job->now_ns ? p->from_ns : job->now_ns;
+    enum rc rc = in_force(job, tx, p->model, c->now.from_ns, &c->before, err);
+    if (rc)
+        return rc;
+    change_judge(job, c);
+    job->n++;
+    bool takes = c->outcome == PRICE_NEW || c->outcome == PRICE_CHANGED;
+    return takes && !job->dry ? price_insert(tx, &c->now, err) : RC_OK;
+}
+
+enum rc price_import(struct store_tx *tx, void *arg, struct err *err)
+{
+    struct price_import *job = arg;
+    const struct price_file *f = job->file;
+    enum rc rc = RC_OK;
+    job->changes = mem_array(job->ctx, struct price_change, f->n + 1);
+    job->n = 0;
+    for (size_t i = 0; !rc && i < f->n; i++) {
+        bool later = i + 1 < f->n && strcmp(f->prices[i + 1].model, f->prices[i].model) == 0 &&
+                     f->prices[i + 1].from_ns <= job->now_ns;
+        if (!later) /* else the next one is in force already: this one is history */
+            rc = change_make(job, tx, &f->prices[i], err);
+    }
+    return rc;
 }

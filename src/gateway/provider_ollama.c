@@ -1,0 +1,14 @@
+/* Ollama on this machine; the row says where else. */
+#include "gateway/provider.h"
+
+const struct provider_kind provider_ollama = {
+    .name = "ollama",
+    .title = "Ollama",
+    .base_url = "http://127.0.0.1:11434",
+    .key_variable = "OLLAMA_API_KEY",
+    .key_optional = true,
+    .dialect = "chat",
+    .auth = PROVIDER_BEARER,
+    .lists = PROVIDER_LISTS_DATA,
+    .cancel_stops_bill = true,
+};
