@@ -78,19 +78,48 @@ static bool data_lf(struct http_chunked *d, char c)
     return c == '\n';
 }
 
+/* Trailers that would say anew where the message ends or whom it is for (RFC 9110 section 6.5.1). Trailers are dropped,
+ * but who comes after us might believe them: they are refused. */
+static const struct str refused_trailers[] = {{"content-length", 14}, {"transfer-encoding", 17}, {"host", 4}};
+enum { REFUSED_TRAILERS = sizeof refused_trailers / sizeof *refused_trailers };
+
+/* Which of them the name may still become. */
+static void name_letter(struct http_chunked *d, char c)
+{
+    for (unsigned i = 0; i < REFUSED_TRAILERS; i++)
+        if (d->name_n >= refused_trailers[i].n ||
+            refused_trailers[i].p[d->name_n] != (c >= 'A' && c <= 'Z' ? c | 32 : c))
+            d->name_may &= ~(1u << i);
+    d->name_n++;
+}
+
+static bool name_allowed(const struct http_chunked *d)
+{
+    for (unsigned i = 0; i < REFUSED_TRAILERS; i++)
+        if ((d->name_may & 1u << i) && d->name_n == refused_trailers[i].n)
+            return false;
+    return true;
+}
+
 static bool trailer_first(struct http_chunked *d, char c)
 {
     d->framing++;
     d->state = c == '\r' ? CHUNK_END_LF : CHUNK_NAME;
+    d->name_n = 0;
+    d->name_may = (1u << REFUSED_TRAILERS) - 1;
+    name_letter(d, c);
     return c == '\r' || is_token(c);
 }
 
 static bool name_more(struct http_chunked *d, char c)
 {
     d->framing++;
-    if (c == ':')
+    if (c == ':') {
         d->state = CHUNK_VALUE;
-    return c == ':' || is_token(c);
+        return name_allowed(d);
+    }
+    name_letter(d, c);
+    return is_token(c);
 }
 
 static bool value_more(struct http_chunked *d, char c)

@@ -17,7 +17,7 @@ bool http_is_value(struct str s);   /* no control bytes but HTAB */
 bool http_is_line(struct str line); /* "Name: value", fit to be sent */
 
 /* Decoder of one chunked body (RFC 9112 section 7.1). Sizes are plain hexadecimal digits, lines end with CRLF,
- * extensions and trailers are checked and dropped. */
+ * extensions and trailers are checked and dropped; a trailer about framing or the Host is refused. */
 enum http_chunk_state {
     CHUNK_SIZE,   /* first digit of a size */
     CHUNK_DIGITS, /* further digits */
@@ -37,7 +37,9 @@ struct http_chunked {
     enum http_chunk_state state; /* zero-initialise to begin */
     uint64_t left;               /* data bytes left in this chunk */
     unsigned digits;
-    size_t framing; /* bytes of extensions and trailers so far */
+    size_t framing;    /* bytes of extensions and trailers so far */
+    size_t name_n;     /* letters of a trailer's name so far */
+    unsigned name_may; /* which of the refused names it may become */
 };
 /* Takes bytes off the front of *in until a piece of data was found (RC_OK, view into the input), the body has ended
  * (RC_OK, empty piece, state CHUNK_END; bytes behind it are left) or more is needed (RC_AGAIN, input used up).

@@ -49,6 +49,7 @@ static const struct {
     {"5;a=b;c=\"d e\"\r\nhello\r\n0;x\r\n\r\n", "hello", ""},
     {"2\r\n\r\n\r\n0\r\n\r\n", "\r\n", ""},
     {"1\r\nx\r\n0\r\nA: b\r\nC:\r\n\r\n0\r\n", "x", "0\r\n"},
+    {"0\r\nHos: a\r\nHostt: a\r\nContent-Lengt: 1\r\nContent-Lengths: 1\r\n\r\n", "", ""},
 };
 
 START_TEST(takes_good_bodies)
@@ -95,6 +96,9 @@ static const struct str bad[] = {
     BYTES("0\r\n folded: a\r\n"),
     BYTES("0\r\nX: a\nY: b\r\n"),
     BYTES("0\r\nX: a\0\r\n"),
+    BYTES("0\r\nContent-Length: 5\r\n\r\n"),
+    BYTES("0\r\nA: b\r\ntransfer-ENCODING: chunked\r\n\r\n"),
+    BYTES("0\r\nHost: b\r\n\r\n"),
 };
 
 START_TEST(refuses_bad_bodies)
