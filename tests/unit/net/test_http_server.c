@@ -463,6 +463,136 @@ START_TEST(aborted_answers_look_broken)
 }
 END_TEST
 
+/* --- large and wrong requests ----------------------------------------------------------------------------------------
+ */
+
+static void repeat(struct buf *b, const char *what, int times)
+{
+    for (int i = 0; i < times; i++)
+        buf_z(b, what);
+}
+
+static void many_fields(struct buf *b)
+{
+    buf_z(b, "GET /x HTTP/1.1\r\nHost: a\r\n");
+    repeat(b, "X: y\r\n", 100000);
+    buf_z(b, "\r\n");
+}
+
+static void long_target(struct buf *b)
+{
+    buf_z(b, "GET /");
+    repeat(b, "0123456789", 7000);
+    buf_z(b, " HTTP/1.1\r\nHost: a\r\n\r\n");
+}
+
+static void long_field(struct buf *b)
+{
+    buf_z(b, "GET /x HTTP/1.1\r\nHost: a\r\nX: ");
+    repeat(b, "0123456789", 7000);
+    buf_z(b, "\r\n\r\n");
+}
+
+static void long_name(struct buf *b)
+{
+    buf_z(b, "GET /x HTTP/1.1\r\nHost: a\r\n");
+    repeat(b, "abcdefghij", 7000);
+    buf_z(b, ": x\r\n\r\n");
+}
+
+static void long_method(struct buf *b)
+{
+    repeat(b, "ABCDEFGHIJ", 7000);
+    buf_z(b, " /x HTTP/1.1\r\nHost: a\r\n\r\n");
+}
+
+static void no_line_end(struct buf *b)
+{
+    repeat(b, "x", 200000);
+}
+
+static void only_line_ends(struct buf *b)
+{
+    repeat(b, "\r\n", 100000);
+}
+
+static void endless_extensions(struct buf *b)
+{
+    buf_z(b, CHUNKED("/echo"));
+    repeat(b, "1;0123456789\r\nx\r\n", 10000);
+}
+
+static void endless_trailers(struct buf *b)
+{
+    buf_z(b, CHUNKED("/echo") "0\r\n");
+    repeat(b, "X: y\r\n", 100000);
+}
+
+static void body_too_long(struct buf *b)
+{
+    buf_z(b, POST("/later", "5") "hello and more\r\n\r\n");
+}
+
+static void other_protocol(struct buf *b)
+{
+    buf_z(b, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+}
+
+static const struct {
+    void (*make)(struct buf *b);
+    int status, requests;
+} attacks[] = {
+    {many_fields, 431, 0},      {long_target, 414, 0},   {long_field, 431, 0},     {long_name, 431, 0},
+    {long_method, 414, 0},      {no_line_end, 414, 0},   {only_line_ends, 400, 0}, {endless_extensions, 400, 0},
+    {endless_trailers, 400, 0}, {body_too_long, 200, 1}, {other_protocol, 505, 0},
+};
+
+/* Refused, the connection ends, and the next client is served as ever. */
+START_TEST(attacks_are_refused)
+{
+    serving_start(s);
+    struct peer p = peer_open(s), q = peer_open(s);
+    struct buf b;
+    buf_init(&b, p.ctx, 4 << 20);
+    attacks[_i].make(&b);
+    peer_send(&p, buf_view(&b));
+    struct answer a = peer_answer(&p, false);
+    ck_assert_msg(a.status == attacks[_i].status, "attack %d: %d", _i, a.status);
+    if (a.status == 200) { /* what came behind the body was no request */
+        a = peer_answer(&p, false);
+        ck_assert_int_eq(a.status, 400);
+    }
+    ck_assert(a.closes);
+    (void)peer_rest(&p);
+    ck_assert_int_eq(s->requests, attacks[_i].requests);
+    peer_close(&p);
+    ck_assert_int_eq(peer_ask(&q, GET("/none")).status, 404);
+    peer_close(&q);
+    EVENTUALLY(serving_connections(s) == 0);
+    serving_stop(s);
+}
+END_TEST
+
+/* A body that ends before its length: nobody waits for ever, and half a request reaches no handler. */
+START_TEST(bodies_that_end_early)
+{
+    s->spec.body_ms = 200;
+    serving_start(s);
+    struct peer waits = peer_open(s), leaves = peer_open(s);
+    peer_send(&waits, STR(POST("/echo", "50") "hello"));
+    peer_send(&leaves, STR(POST("/echo", "50") "hello"));
+    shutdown(leaves.fd, SHUT_WR);
+    struct answer a = peer_answer(&waits, false);
+    ck_assert(a.status == 408 && a.closes);
+    ck_assert_uint_eq(peer_rest(&leaves).n, 0);
+    ck_assert_int_eq(s->requests, 0);
+    peer_close(&waits);
+    peer_close(&leaves);
+    EVENTUALLY(serving_connections(s) == 0);
+    serving_stop(s);
+}
+END_TEST
+
 /* --- slow and silent clients
  * ------------------------------------------------------------------------------------------- */
 
@@ -735,6 +865,8 @@ int main(void)
     tcase_add_test(t, hosts_are_checked);
     tcase_add_loop_test(t, refused_requests_end_the_connection, 0, (int)(sizeof refused / sizeof *refused));
     tcase_add_test(t, refusal_is_readable_while_sending);
+    tcase_add_loop_test(t, attacks_are_refused, 0, (int)(sizeof attacks / sizeof *attacks));
+    tcase_add_test(t, bodies_that_end_early);
     tcase_add_test(t, body_at_the_cap);
     tcase_add_test(t, continue_is_said);
     tcase_add_loop_test(t, leaving_clients_are_noticed, 0, (int)(sizeof leaving / sizeof *leaving));
