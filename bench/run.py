@@ -225,39 +225,63 @@ def bench_programs(wanted):
                 row(program.name, line.strip(), "")
 
 
-def bench_http(wanted):
-    """Our HTTP layer against nginx, both with one thread, by wrk."""
-    program = BUILD / "bench" / "bench_http"
-    if not wanted("http") or not program.exists():
-        return
-    if not shutil.which("wrk") or not shutil.which("nginx"):
-        row("http", "not measured", "", "needs wrk and nginx")
-        return
+def http_memory(program):
+    goals = {"http_stalled": "1 MB each", "http_idle_sse": "100 MB", "http_idle_ws": "100 MB"}
+    done = subprocess.run([str(program), "memory"], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=600)
+    if done.returncode:
+        row("http memory", "failed", "", done.stderr.strip()[-300:])
+    for words in (line.split("\t") for line in done.stdout.splitlines()):
+        row(words[0], f"{words[1]} {words[2]}", goals.get(words[0], ""), words[3])
+
+
+def http_against_nginx(program, name, certificate):
+    """Requests a second of both, one thread each, in turns. certificate: PEM files of it and its key, or none."""
+    scheme, tls = ("https", "ssl") if certificate else ("http", "")
+    ours = subprocess.Popen([str(program), "0", *certificate], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    port = int(ours.stdout.readline().split()[1])
+    other_port = port + 1 if port < 65000 else port - 1
     with tempfile.TemporaryDirectory() as folder:
-        ours = subprocess.Popen([str(program), "0"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        port = int(ours.stdout.readline().split()[1])
         configuration = pathlib.Path(folder, "nginx.conf")
+        files = f"ssl_certificate {certificate[0]}; ssl_certificate_key {certificate[1]};" if certificate else ""
         configuration.write_text(f"""daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error;
 events {{ worker_connections 1024; }}
 http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  server {{ listen 127.0.0.1:{port + 1 if port < 65000 else port - 1}; location /health {{ default_type application/json; return 200 '{{"status":"ok"}}\\n'; }} }} }}
+  server {{ listen 127.0.0.1:{other_port} {tls}; {files} location /health {{ default_type application/json; return 200 '{{"status":"ok"}}\\n'; }} }} }}
 """, encoding="ascii")
         nginx = subprocess.Popen(["nginx", "-p", folder, "-c", str(configuration)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             time.sleep(0.5)
             rates = {"ours": [], "nginx": []}
             for _ in range(5):
-                for name, at in (("ours", port), ("nginx", port + 1 if port < 65000 else port - 1)):
-                    done = subprocess.run(["wrk", "-t1", "-c64", "-d2s", f"http://127.0.0.1:{at}/health"], capture_output=True, text=True, timeout=30)
-                    rates[name] += [float(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("Requests/sec")]
+                for which, at in (("ours", port), ("nginx", other_port)):
+                    done = subprocess.run(["wrk", "-t1", "-c64", "-d2s", f"{scheme}://127.0.0.1:{at}/health"], capture_output=True, text=True, timeout=30)
+                    rates[which] += [float(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("Requests/sec")]
             if rates["ours"] and rates["nginx"]:
                 own, other = statistics.median(rates["ours"]), statistics.median(rates["nginx"])
-                row("http", f"{own / other:.2f} of nginx", "", f"{own:.0f} against {other:.0f} requests a second, one thread each, 64 connections, median of {len(rates['ours'])} in turns")
+                row(name, f"{own / other:.2f} of nginx", "", f"{own:.0f} against {other:.0f} requests a second, one thread each, 64 connections, median of {len(rates['ours'])} in turns")
         finally:
             ours.stdin.close()
             ours.wait(10)
             nginx.terminate()
             nginx.wait(10)
+
+
+def bench_http(wanted):
+    """Our HTTP layer: the memory of its connections, and its pace against nginx by wrk."""
+    program = BUILD / "bench" / "bench_http"
+    if not wanted("http") or not program.exists():
+        return
+    http_memory(program)
+    if not shutil.which("wrk") or not shutil.which("nginx"):
+        row("http", "not measured", "", "needs wrk and nginx")
+        return
+    http_against_nginx(program, "http", ())
+    with tempfile.TemporaryDirectory() as folder:
+        files = (f"{folder}/certificate.pem", f"{folder}/key.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                        "-keyout", files[1], "-out", files[0]], check=True, capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
+        pathlib.Path(files[1]).chmod(0o600)
+        http_against_nginx(program, "https", files)
 
 
 def main():

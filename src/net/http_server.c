@@ -4,6 +4,7 @@
 #include "net/http_session.h"
 #include "net/tls_conn.h"
 #include <errno.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@ enum {
     MAX_CONNECTIONS = 10000,
     ACCEPTS_PER_EVENT = 64,
     ACCEPT_AGAIN_MS = 100,
+    CROWD = 1000,
 };
 _Static_assert(HTTP_HIGH_WATER == CONN_HIGH, "one high-water mark");
 
@@ -426,9 +428,22 @@ static void server_step(struct http_server *s)
     }
 }
 
+/* The C library keeps what connections used for later ones. After a crowd has left it is given back; the few
+ * milliseconds that this takes come once a crowd. */
+static void memory_give_back(struct http_server *s)
+{
+    if (s->hub.count > s->crowd)
+        s->crowd = s->hub.count;
+    if (s->crowd < CROWD || s->hub.count > s->crowd / 64)
+        return;
+    s->crowd = s->hub.count;
+    malloc_trim(0);
+}
+
 static void server_count(struct conn_hub *hub)
 {
     struct http_server *s = (struct http_server *)(void *)((char *)hub - offsetof(struct http_server, hub));
+    memory_give_back(s);
     if (s->stopping)
         server_step(s);
     else

@@ -9,6 +9,7 @@ struct http_server {
     struct conn_hub hub;
     struct http_listener *listeners;
     int open_listeners;
+    size_t crowd; /* most connections at once since memory was given back */
     uv_timer_t timer; /* accepts again after the system was out of descriptors; then the deadline of stopping */
     bool timer_open, stopping, stopped;
     void (*done)(void *arg);
