@@ -349,8 +349,9 @@ enum rc llm_bridge_feed(struct llm_bridge *b, const void *bytes, size_t n, struc
 static void fail(struct llm_bridge *b, int status, const struct err *err, struct buf *out)
 {
     if (!b->over && b->begun && b->spec.client_stream) {
-        if (b->pass && !b->spec.client_array) /* ends an event that was begun */
-            buf_z(out, "\n");
+        if (b->pass &&
+            !b->spec.client_array) /* ends the line and the event that were begun; the first may end a CR LF */
+            buf_z(out, "\n\n");
         face_of(b)->fail(b, status, err, out);
     }
     b->over = true;
