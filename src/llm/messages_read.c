@@ -106,7 +106,6 @@ static enum rc format_read(struct reading *rd, struct json format, struct err *e
         return read_refuse(err, "output_config.format", "must be of type json_schema, with a schema");
     r->format = LLM_FORMAT_SCHEMA;
     r->format_schema = str_dup(r->ctx, json_raw(schema));
-    r->format_strict = true;
     return RC_OK;
 }
 
