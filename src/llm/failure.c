@@ -210,8 +210,10 @@ static int64_t header_wait(struct str headers, int64_t now_ns)
 struct said {
     struct str code, type, message;
     struct str detail, hint; /* of a problem */
+    struct str reason;       /* of a Google ErrorInfo */
     int64_t wait;            /* -1: nothing about it */
     bool problem;            /* RFC 9457, as our own gateway answers */
+    bool daily;              /* a quota of a day, not of a minute */
 };
 
 static struct str first_string(mem *ctx, struct json root, const char *const *paths)
@@ -235,15 +237,53 @@ static int64_t message_wait(struct str message)
     return duration_take(&rest, &ns) ? wait_s(ns) : -1;
 }
 
+/* Google tells by details: how long to wait, which quota, why. */
+static void details_read(mem *ctx, struct json details, struct said *ret)
+{
+    for (struct json_iter it = json_iter(details); json_type(details) == JSON_ARRAY && json_next(&it);) {
+        struct str delay = json_str(ctx, json_get(it.value, "retryDelay")), rest = delay;
+        struct str reason = json_str(ctx, json_get(it.value, "reason"));
+        struct json violations = json_get(it.value, "violations");
+        int64_t ns;
+        if (duration_take(&rest, &ns))
+            ret->wait = wait_s(ns);
+        if (reason.n && !ret->reason.n)
+            ret->reason = reason;
+        for (struct json_iter v = json_iter(violations); json_type(violations) == JSON_ARRAY && json_next(&v);) {
+            struct str id = json_str(ctx, json_get(v.value, "quotaId"));
+            ret->daily = ret->daily || str_ifind(id, STR("perday")) >= 0;
+        }
+    }
+}
+
+/* An error that came as an event although the status says failure: the data of its first event. */
+static struct str event_data(struct str body)
+{
+    struct str rest = body, line;
+    if (!str_starts(body, STR("event:")) && !str_starts(body, STR("data:")))
+        return body;
+    while (str_line(&rest, &line))
+        if (str_starts(line, STR("data:")))
+            return str_trim(str_sub(line, 5, line.n));
+    return body;
+}
+
 static void body_read(mem *ctx, struct str body, struct said *ret)
 {
-    static const char *const messages[] = {"error.message", "message",      "detail",      "title",
-                                           "error",         "detail.0.msg", "error.error", NULL};
+    static const char *const messages[] = {"error.message", "response.error.message", "message",     "detail", "title",
+                                           "error",         "detail.0.msg",           "error.error", NULL};
     static const char *const problems[] = {"title", NULL};
-    static const char *const codes[] = {"error.code", "code", "error.status", NULL};
+    static const char *const codes[] = {"error.code", "response.error.code", "code", "error.status", NULL};
     static const char *const types[] = {"error.type", "type", NULL};
-    *ret = (struct said){STR(""), STR(""), STR(""), STR(""), STR(""), -1, false};
+    *ret = (struct said){.code = STR(""),
+                         .type = STR(""),
+                         .message = STR(""),
+                         .detail = STR(""),
+                         .hint = STR(""),
+                         .reason = STR(""),
+                         .wait = -1};
     struct json root;
+    body = event_data(body);
     if (body.n > (1 << 20) || json_parse(ctx, body, &root, NULL)) {
         /* A page of a proxy says nothing that its status does not. */
         struct str text = str_trim(str_sub(body, 0, 4096)), line;
@@ -262,13 +302,7 @@ static void body_read(mem *ctx, struct str body, struct said *ret)
     }
     ret->message = first_string(ctx, root, ret->problem ? problems : messages);
     ret->wait = message_wait(ret->message);
-    for (struct json_iter it = json_iter(json_path(root, "error.details")); json_next(&it);) {
-        struct str delay = json_str(ctx, json_get(it.value, "retryDelay"));
-        struct str rest = delay;
-        int64_t ns;
-        if (duration_take(&rest, &ns))
-            ret->wait = wait_s(ns);
-    }
+    details_read(ctx, json_path(root, "error.details"), ret);
     struct json wait = json_path(root, "error.retry_after");
     if (json_type(wait) == JSON_NUMBER)
         ret->wait = wait_read(json_raw(wait), SECOND, 0);
@@ -389,20 +423,30 @@ static const struct rule *rule_find(int status)
     return r;
 }
 
+/* The budget speaks, through our own gateway: in its own words. */
+static bool is_budget(const struct said *said)
+{
+    return (said->problem && str_eqz(said->code, "limit")) || str_eqz(said->code, "budget_exceeded") ||
+           str_eqz(said->reason, "budget_exceeded");
+}
+
 static void judge(mem *ctx, int status, const struct said *said, int64_t header_wait_s, struct llm_failure *ret)
 {
+    if (status == 400 &&
+        (str_eqz(said->reason, "API_KEY_INVALID") || str_ifind(said->message, STR("api key not valid")) >= 0))
+        status = 401; /* Google */
     const struct rule *r = rule_find(status);
     const char *sentence = r->sentence, *hint = r->hint;
     *ret = (struct llm_failure){.rc = r->rc, .retryable = r->retryable};
     bool about_request = status != 401 && status != 403 && status != 404;
-    if (said->problem && str_eqz(said->code, "limit")) { /* our own gateway: the budget, in its own words */
+    if (is_budget(said)) {
         *ret = (struct llm_failure){.rc = RC_LIMIT, .quota = true, .retry_after_s = -1};
         err_set(&ret->err, RC_LIMIT, "%s", words_clean(ctx, said->message));
         err_detail(&ret->err, "%s", words_clean(ctx, said->detail));
         err_hint(&ret->err, "%s", words_clean(ctx, said->hint));
         return;
     }
-    if (about_request && (SAYS(said, used_up) || status == 402)) {
+    if (about_request && (SAYS(said, used_up) || status == 402 || said->daily)) {
         *ret = (struct llm_failure){.rc = RC_LIMIT, .quota = true};
         sentence = "The account at the model server has used up its allowance";
         hint = "Add credit or raise the limit there, then resume.";
@@ -459,6 +503,16 @@ static int status_of(struct str type)
         {"unavailable_error", 503},
         {"insufficient_quota", 429},
         {"billing_error", 402},
+        {"UNAVAILABLE", 503},
+        {"RESOURCE_EXHAUSTED", 429},
+        {"DEADLINE_EXCEEDED", 504},
+        {"INVALID_ARGUMENT", 400},
+        {"FAILED_PRECONDITION", 400},
+        {"UNAUTHENTICATED", 401},
+        {"PERMISSION_DENIED", 403},
+        {"NOT_FOUND", 404},
+        {"vector_store_timeout", 504},
+        {"invalid_prompt", 400},
     };
     int64_t number;
     if (str_int(type, 300, 599, &number))
@@ -472,7 +526,12 @@ static int status_of(struct str type)
 void llm_answer_failure(const struct llm_answer *a, struct llm_failure *ret)
 {
     CLEANUP_MEM mem *tmp = mem_root();
-    struct said said = {STR(""), str_of(a->error_type), str_of(a->error_message), STR(""), STR(""), -1, false};
+    struct said said = {.code = STR(""),
+                        .type = str_of(a->error_type),
+                        .message = str_of(a->error_message),
+                        .detail = STR(""),
+                        .hint = STR(""),
+                        .reason = STR("")};
     said.wait = message_wait(said.message);
     judge(tmp, status_of(said.type), &said, -1, ret);
 }

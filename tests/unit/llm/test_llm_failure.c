@@ -80,6 +80,35 @@ START_TEST(test_table)
         {429, "",
          "[{\"error\":{\"code\":429,\"message\":\"Quota\",\"status\":\"RESOURCE_EXHAUSTED\",\"details\":[{\"@type\":\"x\"},{\"retryDelay\":\"45.84s\"}]}}]",
          RC_LIMIT, 46, true, false, false, "Quota"},
+        /* Google's quota of a day is no matter of waiting, one of a minute is; a wrong key is a 400 there. */
+        {429, "",
+         "{\"error\":{\"code\":429,\"message\":\"You exceeded it\",\"status\":\"RESOURCE_EXHAUSTED\",\"details\":[{\"@type\":"
+         "\"type.googleapis.com/google.rpc.QuotaFailure\",\"violations\":[{\"quotaId\":\"GenerateRequestsPerDayPerProjectPerModel\"}]},"
+         "{\"retryDelay\":\"30s\"}]}}",
+         RC_LIMIT, -1, false, false, true, "exceeded"},
+        {429, "",
+         "{\"error\":{\"code\":429,\"message\":\"You exceeded it\",\"details\":[{\"violations\":[{\"quotaId\":"
+         "\"GenerateRequestsPerMinutePerProject\"}]},{\"retryDelay\":\"30.2s\"}]}}",
+         RC_LIMIT, 31, true, false, false, "exceeded"},
+        {400, "",
+         "{\"error\":{\"code\":400,\"message\":\"API key not valid. Please pass a valid API key.\",\"status\":"
+         "\"INVALID_ARGUMENT\",\"details\":[{\"reason\":\"API_KEY_INVALID\"}]}}",
+         RC_DENIED, -1, false, false, false, "not valid"},
+        {400, "",
+         "{\"error\":{\"code\":400,\"message\":\"The input token count (1200000) exceeds the maximum number of tokens allowed "
+         "(1048576).\",\"status\":\"INVALID_ARGUMENT\"}}",
+         RC_INVALID, -1, false, true, false, "1048576"},
+        /* Responses: the failed response, or an event, as the body. */
+        {500, "",
+         "{\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"server_error\",\"message\":\"it broke\"}}}",
+         RC_UPSTREAM, -1, true, false, false, "it broke"},
+        {429, "", "event: error\ndata: {\"type\":\"error\",\"code\":\"insufficient_quota\",\"message\":\"pay\"}\n\n",
+         RC_LIMIT, -1, false, false, true, "pay"},
+        /* Our own gateway in any dialect. */
+        {402, "",
+         "{\"type\":\"error\",\"error\":{\"type\":\"billing_error\",\"message\":\"the day's budget is used up\",\"code\":"
+         "\"budget_exceeded\"}}",
+         RC_LIMIT, -1, false, false, true, "the day's budget"},
         /* Somebody must pay. */
         {429, "retry-after: 5\r\n",
          "{\"error\":{\"message\":\"You exceeded your current quota, please check your plan\",\"type\":\"insufficient_quota\",\"code\":\"insufficient_quota\"}}",
@@ -182,6 +211,9 @@ START_TEST(test_error_inside_a_stream)
         {"502", "Provider returned error", RC_UPSTREAM, true, false, false, -1},
         {"invalid_request_error", "prompt is too long: 5 > 4", RC_INVALID, false, true, false, -1},
         {"insufficient_quota", "pay", RC_LIMIT, false, false, true, -1},
+        {"UNAVAILABLE", "x", RC_UPSTREAM, true, false, false, -1},
+        {"RESOURCE_EXHAUSTED", "x", RC_LIMIT, true, false, false, -1},
+        {"429", "x", RC_LIMIT, true, false, false, -1},
         {"", "", RC_UPSTREAM, true, false, false, -1},
         {NULL, NULL, RC_UPSTREAM, true, false, false, -1},
     };

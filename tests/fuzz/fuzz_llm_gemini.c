@@ -1,0 +1,9 @@
+/* Fuzz target: answers of a model server in the dialect "gemini". */
+#include "llm_answer.h"
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
+{
+    return fuzz_answer("gemini", data, size);
+}
