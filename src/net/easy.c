@@ -2,6 +2,10 @@
 #include "net/easy.h"
 #include "net/http_parse.h"
 
+/* A kept connection is not used again after this long: servers close theirs after 60 s or more, and a request that
+ * crosses such an end on its way is lost. */
+enum { IDLE_MOST_S = 45 };
+
 /* "HTTP/1.1 200 OK": the digits after the first blank. libcurl has checked the shape. */
 static int status_read(struct str line)
 {
@@ -120,9 +124,24 @@ static void method_set(CURL *c, const struct easy_spec *spec)
         curl.easy_setopt(c, CURLOPT_CUSTOMREQUEST, spec->method);
 }
 
+/* libcurl repeats a request by itself when a kept connection ends before a byte of the answer has come: the server may
+ * have closed it just then, and may as well have read the request and died of it. A second sending could be billed a
+ * second time, so it is refused unless not a byte was handed to the first connection, or the request asks for nothing
+ * to be done. Called before each sending. */
+static int sending_allow(void *arg, char *ip, char *local_ip, int port, int local_port)
+{
+    struct easy *e = arg;
+    long sent = 0;
+    (void)ip, (void)local_ip, (void)port, (void)local_port;
+    curl.easy_getinfo(e->curl, CURLINFO_REQUEST_SIZE, &sent);
+    return sent == 0 || e->repeatable ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+}
+
 static void options_set(struct easy *e, const struct easy_spec *spec)
 {
     CURL *c = e->curl;
+    bool asks_only = strcmp(spec->method, "GET") == 0 || strcmp(spec->method, "HEAD") == 0;
+    e->repeatable = asks_only && spec->body.n == 0;
     curl.easy_setopt(c, CURLOPT_URL, spec->url);
     curl.easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
     curl.easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
@@ -140,6 +159,12 @@ static void options_set(struct easy *e, const struct easy_spec *spec)
     curl.easy_setopt(c, CURLOPT_WRITEFUNCTION, body_bytes);
     curl.easy_setopt(c, CURLOPT_WRITEDATA, e);
     curl.easy_setopt(c, CURLOPT_PRIVATE, e->owner);
+    curl.easy_setopt(c, CURLOPT_PREREQFUNCTION, sending_allow);
+    curl.easy_setopt(c, CURLOPT_PREREQDATA, e);
+    curl.easy_setopt(c, CURLOPT_MAXAGE_CONN, (long)IDLE_MOST_S);
+    /* Only if the caller has not asked for an encoding, which it then reads itself: some servers compress unasked. */
+    if (!has_line(spec->headers, "Accept-Encoding"))
+        curl.easy_setopt(c, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
     method_set(c, spec);
 }
 
@@ -171,12 +196,18 @@ enum rc easy_judge(const struct easy *e, CURLcode code, struct err *err)
     if (code == CURLE_OK && e->head_done)
         return RC_OK;
     curl.easy_getinfo(e->curl, CURLINFO_REQUEST_SIZE, &sent);
-    if (e->head.overflow)
+    /* "Out of memory" is how libcurl calls a line of the head beyond its own cap. */
+    if (e->head.overflow || (code == CURLE_OUT_OF_MEMORY && sent > 0 && !e->head_done))
         return err_set(err, RC_LIMIT, "The answer of %s has a head that is too large.", e->origin);
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        seen = "the connection ended before the first byte of an answer";
     if (sent == 0)
         err_set(err, RC_UNAVAILABLE, "%s cannot be reached.", e->origin);
     else if (!e->head_done)
         err_set(err, RC_UPSTREAM, "%s closed the connection without an answer.", e->origin);
+    else if (code == CURLE_BAD_CONTENT_ENCODING)
+        err_set(err, RC_UPSTREAM, "%s answered in an encoding that nobody asked for and that cannot be read.",
+                e->origin);
     else
         err_set(err, RC_UPSTREAM, "%s broke off in the middle of its answer.", e->origin);
     return err_detail(err, "%s", seen);

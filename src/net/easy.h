@@ -2,8 +2,8 @@
  * end means. Private to this room.
  *
  * Every transfer: http and https only, HTTP/1.1, no redirects, no proxy and no credentials from the environment, no
- * compression, no "Expect: 100-continue", and a removal that never waits for a slow resolver. Words about failures name
- * the origin (scheme, host, port) only: paths and queries may hold secrets. */
+ * compression asked for, no "Expect: 100-continue", and a removal that never waits for a slow resolver. Words about
+ * failures name the origin (scheme, host, port) only: paths and queries may hold secrets. */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
@@ -23,6 +23,7 @@ struct easy {
     struct buf head; /* raw block of the final answer's head */
     int status;      /* of the final answer; 0: not there yet */
     bool head_done;
+    bool repeatable; /* may be sent twice: a request that changes and costs nothing */
     char words[CURL_ERROR_SIZE];
     void *owner;
     /* The final head is complete. false: fail the transfer. */

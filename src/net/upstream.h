@@ -2,9 +2,10 @@
  * are reused.
  *
  * Never blocks the loop: CURLOPT_QUICK_EXIT, empty Expect, no redirects, http and https only, no proxy from the
- * environment, no compression. Callbacks come from the loop only, never from inside a call of this header; inside a
- * callback every call of this header is allowed, on any call of the pool. The process ignores SIGPIPE. Threads: the
- * loop's thread. */
+ * environment, no compression asked for (a body that comes compressed all the same is unpacked, though its head still
+ * says Content-Encoding and the packed length; one in an encoding that cannot be read is RC_UPSTREAM). Callbacks come
+ * from the loop only, never from inside a call of this header; inside a callback every call of this header is allowed,
+ * on any call of the pool. The process ignores SIGPIPE. Threads: the loop's thread. */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
@@ -28,10 +29,18 @@ struct upstream_spec {
     void (*on_head)(void *arg, int status, struct str headers);
     /* Body bytes. Return false to pause: then upstream_resume when ready, the same bytes come again. */
     bool (*on_body)(void *arg, struct str bytes);
-    /* Exactly once. rc RC_OK: whole answer; RC_UNAVAILABLE: could not connect or nothing was sent (safe to send again);
-     * RC_UPSTREAM: broke off; RC_TIMEOUT: first byte or idle; RC_LIMIT: a head beyond 256 KiB. err in words, without
-     * secrets (origins, never paths); NULL for RC_OK. Not called after upstream_cancel. The call is gone when it
-     * returns. */
+    /* Exactly once.
+     * RC_OK: whole answer, whatever its status.
+     * RC_UNAVAILABLE: not a byte of the request was handed to a connection (no address, no connection, no TLS, not in
+     *   time): nothing can have been processed or billed, sending again is safe.
+     * RC_UPSTREAM: the connection ended after some or all of the request was sent, before or in the middle of the
+     *   answer (on_head tells which), or the answer is no HTTP. It may have been processed. This is also how a request
+     *   ends that met the server's closing of an idle connection: the two cannot be told apart. The request was sent
+     *   once: only GET and HEAD without a body are repeated by this room, on a new connection.
+     * RC_TIMEOUT: first byte or idle; it may have been processed.
+     * RC_LIMIT: a head beyond 256 KiB, or a line of it beyond libcurl's own cap.
+     * err in words, without secrets (origins, never paths); NULL for RC_OK. Not called after upstream_cancel. The call
+     * is gone when it returns. */
     void (*on_end)(void *arg, enum rc rc, const struct err *err);
     void *arg;
 };

@@ -3,6 +3,8 @@
  */
 #include "net/upstream.h"
 #include "peer.h"
+#include <dlfcn.h>
+#include <netdb.h>
 
 static mem *ctx;
 static uv_loop_t loop;
@@ -274,6 +276,27 @@ static const struct {
     {"a broken chunk", {OK_HEAD "Transfer-Encoding: chunked\r\n\r\n", "zz\r\n"}, RC_UPSTREAM, 200, "", NULL},
     {"a head without an end", {OK_HEAD}, RC_UPSTREAM, 0, "", NULL},
     {"no answer", {NULL}, RC_UPSTREAM, 0, "", NULL},
+    {"HTTP/1.0", {"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n", "{}"}, RC_OK, 200, "{}", NULL},
+    {"HTTP/1.0 with a length", {"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", "{}"}, RC_UPSTREAM, 200, "{}", NULL},
+    {"a redirect with a body",
+     {"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 4\r\n\r\nmove"},
+     RC_OK,
+     307,
+     "move",
+     NULL},
+    {"a negative length", {OK_HEAD "Content-Length: -2\r\n\r\n", "abc"}, RC_UPSTREAM, 0, "", NULL},
+    {"an encoding that nobody knows",
+     {OK_HEAD "Content-Encoding: rot13\r\nContent-Length: 3\r\n\r\n", "abc"},
+     RC_UPSTREAM,
+     200,
+     "",
+     NULL},
+    {"packed bytes that are none",
+     {OK_HEAD "Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\n", "abc"},
+     RC_UPSTREAM,
+     200,
+     "",
+     NULL},
     {"no HTTP", {"hello\r\n\r\n"}, RC_UPSTREAM, 0, "", NULL},
 };
 
@@ -297,6 +320,107 @@ START_TEST(answers_by_script)
 }
 END_TEST
 
+/* --- kept connections that end ---------------------------------------------------------------------------------------
+ */
+
+/* Answers request after request on each connection; closes it instead of answering the die_at-th, or after it. */
+struct mortal {
+    int fd, die_at, close_after;
+    char url[64];
+    pthread_t thread;
+    atomic_int requests, connections;
+};
+
+static void *mortal_run(void *arg)
+{
+    static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    struct mortal *m = arg;
+    int fd;
+    while ((fd = accept4(m->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+        m->connections++;
+        while (script_request(fd)) {
+            int n = ++m->requests;
+            if (n == m->die_at || send(fd, ok, sizeof ok - 1, MSG_NOSIGNAL) < 0 || n == m->close_after)
+                break;
+        }
+        close(fd);
+    }
+    return NULL;
+}
+
+static void mortal_start_as(struct mortal *m, void *(*run)(void *arg))
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof in;
+    m->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    ck_assert(bind(m->fd, (struct sockaddr *)&in, n) == 0 && listen(m->fd, 64) == 0);
+    getsockname(m->fd, (struct sockaddr *)&in, &n);
+    snprintf(m->url, sizeof m->url, "http://127.0.0.1:%u/v1", ntohs(in.sin_port));
+    ck_assert_int_eq(pthread_create(&m->thread, NULL, run, m), 0);
+}
+
+static void mortal_start(struct mortal *m)
+{
+    mortal_start_as(m, mortal_run);
+}
+
+/* With the pool, whose kept connections it would wait for. */
+static void mortal_end(struct mortal *m)
+{
+    upstream_pool_close(pool);
+    pool_closed = true;
+    uv_run(&loop, UV_RUN_DEFAULT);
+    shutdown(m->fd, SHUT_RDWR);
+    pthread_join(m->thread, NULL);
+    close(m->fd);
+}
+
+static struct probe *post(const char *u, struct str body)
+{
+    struct probe *p = probe_new();
+    probe_start(p, (struct upstream_spec){.method = body.n ? "POST" : "GET", .url = u, .body = body});
+    run_until_ended(p);
+    return p;
+}
+
+/* A model request that was read and not answered may have been billed: it is not sent again by itself. */
+START_TEST(a_body_is_sent_once)
+{
+    struct mortal m = {.die_at = 2};
+    mortal_start(&m);
+    ck_assert_int_eq(post(m.url, STR("{}"))->rc, RC_OK);
+    struct probe *p = post(m.url, STR("{}"));
+    ck_assert_msg(p->rc == RC_UPSTREAM && p->heads == 0, "%s %s", rc_name(p->rc), p->words);
+    ck_assert_int_eq(m.requests, 2);
+    ck_assert_int_eq(post(m.url, STR("{}"))->rc, RC_OK);
+    mortal_end(&m);
+}
+END_TEST
+
+START_TEST(a_question_may_be_asked_again)
+{
+    struct mortal m = {.die_at = 2};
+    mortal_start(&m);
+    ck_assert_int_eq(post(m.url, STR(""))->rc, RC_OK);
+    struct probe *p = post(m.url, STR(""));
+    ck_assert_msg(p->rc == RC_OK && m.requests == 3 && m.connections == 2, "%s %s", rc_name(p->rc), p->words);
+    mortal_end(&m);
+}
+END_TEST
+
+/* A kept connection that is known to have ended is not used. */
+START_TEST(ended_connections_are_left)
+{
+    struct mortal m = {.close_after = 1};
+    mortal_start(&m);
+    ck_assert_int_eq(post(m.url, STR("{}"))->rc, RC_OK);
+    run_for(50);
+    struct probe *p = post(m.url, STR("{}"));
+    ck_assert_msg(p->rc == RC_OK && m.requests == 2 && m.connections == 2, "%s %s", rc_name(p->rc), p->words);
+    mortal_end(&m);
+}
+END_TEST
+
 START_TEST(an_endless_head)
 {
     struct buf b;
@@ -310,6 +434,126 @@ START_TEST(an_endless_head)
     struct probe *p = ask(url(script.url, "/"));
     ck_assert_msg(p->rc == RC_LIMIT && p->heads == 0, "%s %s", rc_name(p->rc), p->words);
     script_stop(&script);
+}
+END_TEST
+
+/* One line beyond what libcurl takes. */
+START_TEST(a_huge_line)
+{
+    struct buf b;
+    buf_init(&b, ctx, 1 << 20);
+    buf_z(&b, OK_HEAD "X: ");
+    for (int i = 0; i < 30000; i++)
+        buf_z(&b, "0123456789");
+    buf_z(&b, "\r\n\r\n");
+    const char *const steps[] = {buf_view(&b).p, "hold", NULL};
+    struct script script;
+    script_start(&script, steps);
+    struct probe *p = ask(url(script.url, "/"));
+    ck_assert_msg(p->rc == RC_LIMIT && p->heads == 0, "%s %s", rc_name(p->rc), p->words);
+    script_stop(&script);
+}
+END_TEST
+
+/* Steps are texts, and packed bytes hold NUL: this one is sent by a server of ours. */
+static const unsigned char hello_packed[] = {/* "hello\n" by gzip */
+                                             0x1f, 0x8b, 0x08, 0,    0, 0,    0,    0,    0x02, 0x03, 0xcb, 0x48, 0xcd,
+                                             0xc9, 0xc9, 0xe7, 0x02, 0, 0x20, 0x30, 0x3a, 0x36, 0x06, 0,    0,    0};
+
+static void *packed_run(void *arg)
+{
+    struct mortal *m = arg;
+    int fd = accept4(m->fd, NULL, NULL, SOCK_CLOEXEC);
+    char head[200];
+    int n = snprintf(head, sizeof head, OK_HEAD "Content-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n",
+                     sizeof hello_packed);
+    if (script_request(fd)) {
+        (void)!send(fd, head, (size_t)n, MSG_NOSIGNAL);
+        for (size_t i = 0; i < sizeof hello_packed; i++) {
+            (void)!send(fd, hello_packed + i, 1, MSG_NOSIGNAL);
+            usleep(1000);
+        }
+    }
+    close(fd);
+    return NULL;
+}
+
+START_TEST(packed_answers_are_unpacked)
+{
+    struct mortal m = {0};
+    mortal_start_as(&m, packed_run);
+    struct probe *p = ask(m.url);
+    ck_assert_msg(p->rc == RC_OK && p->status == 200, "%s %s", rc_name(p->rc), p->words);
+    ck_assert_str_eq(buf_view(&p->body).p, "hello\n");
+    mortal_end(&m);
+}
+END_TEST
+
+/* TLS that fails: nothing was sent, whatever the reason. */
+START_TEST(refused_tls)
+{
+    static const char *const steps[] = {"HTTP/1.1 400 Bad Request\r\n\r\n", NULL};
+    struct script script;
+    script_start(&script, steps);
+    struct probe *p = probe_new();
+    probe_start(p, (struct upstream_spec){.method = "POST",
+                                          .url = mem_printf(ctx, "https%s/secret", script.url + 4),
+                                          .body = STR("{}"),
+                                          .connect_ms = 2000});
+    run_until_ended(p);
+    ck_assert_msg(p->rc == RC_UNAVAILABLE && p->heads == 0, "%s %s", rc_name(p->rc), p->words);
+    ck_assert_msg(!strstr(p->words, "secret"), "%s", p->words);
+    upstream_pool_close(pool);
+    pool_closed = true;
+    uv_run(&loop, UV_RUN_DEFAULT);
+    script_stop(&script);
+}
+END_TEST
+
+/* --- names that nobody answers for -----------------------------------------------------------------------------------
+ */
+
+static atomic_bool names_answer;
+static atomic_int names_asked;
+
+/* In the place of the C library's, also for libcurl's threads: one name is never answered until the test says so. */
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
+{
+    static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (!node || strcmp(node, "never.example") != 0)
+        return real(node, service, hints, ret);
+    names_asked++;
+    while (!names_answer)
+        usleep(1000);
+    return EAI_AGAIN;
+}
+
+/* The resolver answers only when all of this is over: a loop that waits for it would never get there. */
+START_TEST(a_name_that_is_never_answered)
+{
+    struct probe *late = probe_new(), *left = probe_new();
+    probe_start(late, (struct upstream_spec){.url = "http://never.example/", .connect_ms = 200});
+    probe_start(left, (struct upstream_spec){.url = "http://never.example/", .connect_ms = 60000});
+    while (names_asked < 2)
+        run_for(5);
+    ck_assert_int_eq(ask(url(s->url, "/none"))->status, 404); /* others are served meanwhile */
+    run_until_ended(late);
+    ck_assert_msg(late->rc == RC_UNAVAILABLE, "%s %s", rc_name(late->rc), late->words);
+    upstream_cancel(left->call);
+    uv_close((uv_handle_t *)&left->timer, NULL);
+    ck_assert_int_eq(ask(url(s->url, "/none"))->status, 404);
+    struct probe *open = probe_new();
+    probe_start(open, (struct upstream_spec){.url = "http://never.example/", .connect_ms = 60000});
+    while (names_asked < 3)
+        run_for(5);
+    uv_close((uv_handle_t *)&open->timer, NULL);
+    upstream_pool_close(pool);
+    pool_closed = true;
+    uv_run(&loop, UV_RUN_DEFAULT);
+    ck_assert_int_eq(left->ends + open->ends, 0);
+    names_answer = true;
 }
 END_TEST
 
@@ -568,7 +812,14 @@ int main(void)
     tcase_add_test(t, requests_are_plain);
     tcase_add_test(t, connections_are_reused);
     tcase_add_loop_test(t, answers_by_script, 0, (int)(sizeof scripts / sizeof *scripts));
+    tcase_add_test(t, a_body_is_sent_once);
+    tcase_add_test(t, a_question_may_be_asked_again);
+    tcase_add_test(t, ended_connections_are_left);
     tcase_add_test(t, an_endless_head);
+    tcase_add_test(t, a_huge_line);
+    tcase_add_test(t, packed_answers_are_unpacked);
+    tcase_add_test(t, refused_tls);
+    tcase_add_test(t, a_name_that_is_never_answered);
     tcase_add_test(t, nobody_listens);
     tcase_add_test(t, connecting_has_a_deadline);
     tcase_add_test(t, silence_has_a_deadline);
