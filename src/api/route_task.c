@@ -153,7 +153,7 @@ static enum rc task_ledger(struct route_call *c)
         jo_obj(o);
         jo_kz(o, "time", clock_rfc3339(c->ctx, rows[i].time_ns));
         jo_ki(o, "iteration", rows[i].iteration);
-        jo_kz(o, "model", rows[i].model);
+        jo_kz(o, "model", rows[i].spender.model);
         jo_kz(o, "model_served", rows[i].model_served);
         jo_ki(o, "input", u->input);
         jo_ki(o, "cache_read", u->cache_read);

@@ -106,7 +106,7 @@ static enum rc server_open(struct server *s, struct err *err)
     if (rc != RC_OK)
         return rc;
     s->board = (struct board){s->store, s->place->data_dir};
-    rc = server_keep_open_holds(s->store, &kept, err);
+    rc = budgets_open(s->ctx, s->store, &kept, &s->budgets, err);
     if (rc == RC_OK && kept)
         log_warn(
             "%lld model requests were under way when the last server ended: what they may have cost counts as spent",
@@ -117,6 +117,7 @@ static enum rc server_open(struct server *s, struct err *err)
         return rc;
     struct gateway_spec g = {.loop = &s->loop,
                              .store = s->store,
+                             .budgets = s->budgets,
                              .pool = s->pool,
                              .credential = credentials_find,
                              .arg = s,
@@ -133,17 +134,6 @@ static enum rc server_open(struct server *s, struct err *err)
     if (rc == RC_OK)
         rc = keeper_line_open(s, err);
     return rc;
-}
-
-static enum rc keep_tx(struct store_tx *tx, void *arg, struct err *err)
-{
-    return hold_keep_open_ones(tx, arg, err);
-}
-
-enum rc server_keep_open_holds(struct store *store, int64_t *ret_n, struct err *err)
-{
-    *ret_n = 0;
-    return store_write(store, keep_tx, ret_n, err);
 }
 
 int server_main(const struct server_place *place)

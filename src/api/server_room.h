@@ -3,6 +3,7 @@
 #pragma once
 #include "api/server.h"
 #include "flow/board.h"
+#include "gateway/budget.h"
 #include "gateway/gateway.h"
 #include "net/http.h"
 #include "os/frame.h"
@@ -21,8 +22,9 @@ struct server {
     const struct server_place *place;
     uv_loop_t uv;
     struct loop loop;
-    struct board board;  /* any thread */
-    struct store *store; /* any thread */
+    struct board board;      /* any thread */
+    struct store *store;     /* any thread */
+    struct budgets *budgets; /* any thread */
     struct http_server *http;
     struct listeners *listeners;
     struct upstream_pool *pool;
@@ -42,7 +44,6 @@ struct server {
 
 /* server.c */
 void server_stop(struct server *s, bool for_good); /* for_good: the keeper too */
-MUST_USE enum rc server_keep_open_holds(struct store *store, int64_t *ret_n, struct err *err); /* what a crash left */
 
 /* listeners.c */
 MUST_USE enum rc listeners_open(struct server *s, struct err *err);

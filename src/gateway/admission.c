@@ -1,5 +1,6 @@
 /* What a model request may cost, and what it did cost: the two database visits of a call. */
 #include "base/clock.h"
+#include "base/log.h"
 #include "gateway/call.h"
 
 /* Less than this many output tokens make no useful answer: then the request is refused instead of cut. */
@@ -7,57 +8,68 @@
 
 struct admission {
     struct call *call;
-    int64_t want_output;
     int64_t limit_tokens;
-    int64_t output;
+    struct demand demand;
+    const char *unpriced;
+    const char *project;
 };
 
-static enum rc refuse(struct call *c, const char *limit)
+static enum rc hold_tx(struct store_tx *tx, void *arg, struct err *err)
 {
-    c->verdict = CALL_REFUSED;
-    c->limit = limit;
+    struct call *c = arg;
+    return hold_open(tx, &c->hold, err);
+}
+
+/* The run is told to pause by a `limit`; what only has to wait is told to come again. */
+static enum rc refused(struct call *c, const struct refusal *f)
+{
+    if (f->kind == REFUSAL_BUSY)
+        c->err.rc = RC_UNAVAILABLE;
+    else if (f->pause || f->limit == NULL || strcmp(f->limit, "price") == 0)
+        c->limit = f->limit;
     return c->err.rc;
 }
 
-/* Writer thread: all of the admission in one step, against what is spent at this moment. */
-static enum rc admit_tx(struct store_tx *tx, void *arg, struct err *err)
+static enum rc release_tx(struct store_tx *tx, void *arg, struct err *err)
 {
-    struct admission *a = arg;
-    struct call *c = a->call;
-    struct spent spent;
-    enum rc rc = ledger_spent_tx(tx, c->task_id, &spent, err);
-    if (rc != RC_OK)
+    const struct call *c = arg;
+    return hold_close(tx, c->hold.id, "released", err);
+}
+
+/* Memory first, then the row: nothing is sent before both. */
+static enum rc admit(struct call *c, const struct admission *a)
+{
+    struct budgets *b = gateway_budgets(c->g);
+    struct refusal refusal;
+    struct candidate candidate = {.price = c->priced ? &c->price : NULL};
+    struct ask ask = {.spender = {.organisation = "default",
+                                  .project = a->project,
+                                  .task = c->task_id,
+                                  .agent = "nightmill",
+                                  .model = c->model},
+                      .candidates = &candidate,
+                      .candidate_count = 1,
+                      .demand = a->demand,
+                      .least_output = OUTPUT_LEAST,
+                      .unpriced = a->unpriced};
+    enum rc rc = budgets_task(b, c->task_id, c->limit_money, a->limit_tokens, c->currency, &c->err);
+    if (rc != RC_OK) {
+        c->limit = rc == RC_CONFLICT ? "price" : NULL;
         return rc;
-    a->output = a->want_output;
-    if (c->priced && c->limit_money >= 0) {
-        pico used = money_add(spent.settled, spent.held);
-        pico room = used < c->limit_money ? c->limit_money - used : 0;
-        int64_t fits = price_affordable_output(&c->price, (int64_t)c->body.n, room);
-        if (fits < (a->want_output < OUTPUT_LEAST ? a->want_output : OUTPUT_LEAST)) {
-            c->limit = "money";
-            err_set(err, RC_LIMIT, "the budget of %s is reached: %s used or held, the next request may cost %s",
-                    money_show(c->ctx, c->limit_money, c->currency), money_show(c->ctx, used, c->currency),
-                    money_show(c->ctx, price_bound(&c->price, (int64_t)c->body.n, a->want_output), c->currency));
-            return err_hint(
-                err, "raise it with: nightmill resume %s --budget %s", c->task_id,
-                money_exact(c->ctx, money_add(c->limit_money, c->limit_money ? c->limit_money : PICO_PER_UNIT), 2));
-        }
-        if (fits < a->output)
-            a->output = fits;
     }
-    c->hold = (struct hold){.task_id = c->task_id,
-                            .key = c->key,
-                            .iteration = c->iteration,
-                            .model = c->model,
-                            .price_id = c->priced ? c->price.id : 0,
-                            .currency = c->currency,
-                            .amount = c->priced ? price_bound(&c->price, (int64_t)c->body.n, a->output) : 0,
-                            .tokens = (int64_t)c->body.n + a->output,
-                            .state = "open",
-                            .opened_ns = clock_wall_ns()};
-    rc = hold_open(tx, &c->hold, c->limit_money, a->limit_tokens, err);
-    if (rc == RC_LIMIT && !c->limit)
-        c->limit = a->limit_tokens > 0 ? "tokens" : "money";
+    rc = budgets_admit(b, &ask, clock_wall_ns(), &c->reservation, &refusal, &c->err);
+    if (rc != RC_OK)
+        return refused(c, &refusal);
+    reservation_hold(&c->reservation, &c->hold);
+    c->hold.request = hold_request_of_call(c->ctx, c->task_id, c->key);
+    c->hold.iteration = c->iteration;
+    c->hold.dialect = c->dialect->name;
+    c->hold.price_id = c->priced ? c->price.id : 0;
+    if (!c->priced)
+        c->hold.currency = c->currency;
+    rc = store_write(gateway_store(c->g), hold_tx, c, &c->err);
+    if (rc != RC_OK)
+        budgets_release(b, &c->reservation);
     return rc;
 }
 
@@ -80,7 +92,13 @@ static enum rc admit_read(struct call *c, struct admission *a)
     c->limit_money = task.limit_money;
     c->currency = task.currency;
     a->limit_tokens = task.limit_tokens;
-    a->want_output = facts.max_output > 0 ? facts.max_output : json_int(json_get(model, "max_output"), 8192);
+    a->project = task.repo;
+    a->unpriced = facts.unpriced;
+    a->demand = (struct demand){.bytes = facts.input_bytes,
+                                .more = money_mul(facts.media_tokens, facts.media),
+                                .output = facts.max_output > 0 ? facts.max_output
+                                                               : json_int(json_get(model, "max_output"), 8192),
+                                .answers = facts.n};
     if (!json_eqz(json_get(model, "name"), facts.model) && !json_eqz(json_get(model, "stronger"), facts.model))
         return err_set(&c->err, RC_DENIED, "this run may not use the model %s", facts.model);
     return RC_OK;
@@ -98,33 +116,59 @@ void call_admit(struct call *c)
     if (admit_read(c, &a) != RC_OK)
         return;
     c->priced = price_find(c->ctx, store, c->model, clock_wall_ns(), &c->price, &c->err) == RC_OK;
-    if (!c->priced && c->limit_money >= 0) {
-        refuse(c, "price");
+    if (admit(c, &a) != RC_OK)
         return;
-    }
-    if (c->priced && c->limit_money >= 0 && strcmp(c->price.currency, c->currency) != 0) {
-        err_set(&c->err, RC_CONFLICT, "the price of %s is in %s, the budget in %s", c->model, c->price.currency,
-                c->currency);
-        err_hint(&c->err, "set a price in %s with: nightmill config price %s --input N --output N --currency %s",
-                 c->currency, c->model, c->currency);
-        refuse(c, "price");
-        return;
-    }
-    if (store_write(store, admit_tx, &a, &c->err) != RC_OK)
-        return;
-    struct llm_splice change = {.max_output = a.output, .ask_usage = true};
-    if (llm_request_splice(c->ctx, c->dialect, c->body, &change, &c->forward, &c->err) == RC_OK)
+    struct llm_splice change = {.max_output = c->reservation.output, .ask_usage = true};
+    if (llm_request_splice(c->ctx, c->dialect, c->body, &change, &c->forward, &c->err) == RC_OK) {
         c->verdict = CALL_FORWARD;
+        return;
+    }
+    if (store_write(store, release_tx, c, NULL) == RC_OK)
+        budgets_release(gateway_budgets(c->g), &c->reservation);
+    else
+        budgets_keep(gateway_budgets(c->g), &c->reservation);
 }
 
 /* ---- settlement ---- */
 
-static enum rc usage_event(struct call *c, struct store_tx *tx, pico cost, struct err *err)
+/* In the currency of the task: as its budget counts it, or as it is when there is no rate. */
+static pico call_money(const struct call *c, pico v, const char **ret_currency)
+{
+    struct frozen_rate rate;
+    *ret_currency = c->hold.currency;
+    if (strcmp(c->hold.currency, c->currency) == 0 ||
+        budgets_rate(gateway_budgets(c->g), c->hold.currency, c->currency, c->hold.opened_ns, &rate, NULL) != RC_OK)
+        return v;
+    *ret_currency = c->currency;
+    return money_convert(v, rate.ratio);
+}
+
+/* All that the task used or holds. Where several currencies are mixed, the budget knows: what it holds for this request
+ * gives way to what that came to. */
+static enum rc task_total(struct call *c, struct store_tx *tx, pico cost, pico *ret, struct err *err)
 {
     struct spent spent;
+    struct budget_state *states;
+    size_t n = 0;
+    const char *currency;
+    enum rc rc = ledger_spent_tx(tx, c->task_id, &spent, err);
+    *ret = rc == RC_OK ? money_add(spent.settled, spent.held) : 0;
+    if (rc != RC_OK || strcmp(c->hold.currency, c->currency) == 0)
+        return rc;
+    budgets_list(c->ctx, gateway_budgets(c->g), SCOPE_TASK, c->task_id, 0, &states, &n);
+    if (n && states[0].budget.id == 0 && states[0].budget.money >= 0)
+        *ret = money_add(states[0].spent, states[0].held) -
+               (c->usage_known ? call_money(c, c->hold.amount, &currency) - cost : 0);
+    return RC_OK;
+}
+
+static enum rc usage_event(struct call *c, struct store_tx *tx, pico spent, struct err *err)
+{
+    const char *currency;
+    pico cost = call_money(c, spent, &currency), total;
     struct buf b;
     struct json_out o;
-    enum rc rc = ledger_spent_tx(tx, c->task_id, &spent, err);
+    enum rc rc = task_total(c, tx, cost, &total, err);
     if (rc != RC_OK)
         return rc;
     buf_init(&b, c->ctx, 65536);
@@ -142,10 +186,10 @@ static enum rc usage_event(struct call *c, struct store_tx *tx, pico cost, struc
         jo_kz(&o, "cost", c->priced ? money_exact(c->ctx, cost, 2) : NULL);
     } else {
         jo_kz(&o, "words", "the provider did not say what was used: the amount held counts as spent");
-        jo_kz(&o, "held", money_exact(c->ctx, c->hold.amount, 2));
+        jo_kz(&o, "held", money_exact(c->ctx, call_money(c, c->hold.amount, &currency), 2));
     }
-    jo_kz(&o, "total", money_exact(c->ctx, money_add(spent.settled, spent.held), 2));
-    jo_kz(&o, "currency", c->currency);
+    jo_kz(&o, "total", money_exact(c->ctx, total, 2));
+    jo_kz(&o, "currency", currency);
     jo_kz(&o, "limit", c->limit_money >= 0 ? money_exact(c->ctx, c->limit_money, 2) : NULL);
     jo_end_obj(&o);
     struct event e = {.time_ns = clock_wall_ns(),
@@ -157,27 +201,39 @@ static enum rc usage_event(struct call *c, struct store_tx *tx, pico cost, struc
     return event_append(tx, c->task_id, &e, &number, &fresh, err);
 }
 
+/* What a request came to. */
+enum outcome { OUTCOME_NOTHING, OUTCOME_UNKNOWN, OUTCOME_KNOWN };
+
+static enum outcome outcome_of(const struct call *c)
+{
+    if (c->status != 0 && c->status != 200)
+        return OUTCOME_NOTHING; /* refused by the provider: nothing was made */
+    if (c->status == 0 && c->end == RC_UNAVAILABLE)
+        return OUTCOME_NOTHING; /* never left this machine */
+    return c->usage_known ? OUTCOME_KNOWN : OUTCOME_UNKNOWN;
+}
+
+static pico call_cost(const struct call *c)
+{
+    return c->priced ? price_cost(&c->price, &c->usage) : 0;
+}
+
 static enum rc settle_tx(struct store_tx *tx, void *arg, struct err *err)
 {
     struct call *c = arg;
-    if (c->status != 0 && c->status != 200)
-        return hold_close(tx, c->hold.id, "released", err); /* refused by the provider: nothing was made */
-    if (c->status == 0 && c->end == RC_UNAVAILABLE)
-        return hold_close(tx, c->hold.id, "released", err); /* never left this machine */
-    if (!c->usage_known) {
+    enum outcome outcome = outcome_of(c);
+    if (outcome == OUTCOME_NOTHING)
+        return hold_close(tx, c->hold.id, "released", err);
+    if (outcome == OUTCOME_UNKNOWN) {
         enum rc rc = hold_close(tx, c->hold.id, "kept", err);
         return rc == RC_OK ? usage_event(c, tx, 0, err) : rc;
     }
-    struct ledger_row row = {.hold_id = c->hold.id,
-                             .task_id = c->task_id,
-                             .iteration = c->iteration,
-                             .time_ns = clock_wall_ns(),
-                             .model = c->model,
+    struct ledger_row row = {.time_ns = clock_wall_ns(),
                              .model_served = c->model_served ? c->model_served : c->model,
                              .price_id = c->priced ? c->price.id : 0,
-                             .currency = c->currency,
+                             .currency = c->hold.currency,
                              .usage = c->usage,
-                             .cost = c->priced ? price_cost(&c->price, &c->usage) : 0};
+                             .cost = call_cost(c)};
     bool fresh;
     enum rc rc = hold_settle(tx, c->hold.id, &row, &fresh, err);
     if (rc == RC_OK && fresh)
@@ -192,5 +248,13 @@ static enum rc settle_tx(struct store_tx *tx, void *arg, struct err *err)
 
 void call_settle(struct call *c)
 {
+    struct budgets *b = gateway_budgets(c->g);
+    enum outcome outcome = outcome_of(c);
     c->settle_rc = store_write(gateway_store(c->g), settle_tx, c, &c->err);
+    if (c->settle_rc != RC_OK || outcome == OUTCOME_UNKNOWN)
+        budgets_keep(b, &c->reservation);
+    else if (outcome == OUTCOME_NOTHING)
+        budgets_release(b, &c->reservation);
+    else if (budgets_settle(b, &c->reservation, call_cost(c), NULL, usage_tokens(&c->usage)))
+        log_warn("a request to %s came to more than its bound", c->model);
 }

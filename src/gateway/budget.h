@@ -72,12 +72,6 @@ struct refusal {
     int64_t retry_after_s; /* -1: trying again does not help */
 };
 struct account; /* one budget in memory; private */
-struct frozen_rate {
-    char from[4], to[4];
-    struct ratio ratio;
-    int64_t rate_id; /* its row */
-    bool inverse;    /* the row names the other direction */
-};
 #define FROZEN_RATES 16
 /* One admitted attempt. The caller's memory: it stays where it is until it is settled, released or kept. */
 struct reservation {
@@ -92,6 +86,7 @@ struct reservation {
     size_t rate_count;
     /* Private: */
     bool open;
+    bool counted;                     /* scratch: has a ledger row already */
     struct reservation *next, **back; /* of those that are open */
     size_t charge_count;
     struct charge {
@@ -99,6 +94,7 @@ struct reservation {
         int64_t window_ns; /* start of the window it counts in */
         pico money;
         int64_t tokens;
+        struct ratio rate; /* of a budget that was set meanwhile; 0/0: among `rates` */
     } charges[RESERVATION_CHARGES];
 };
 /* One step: finds the largest output cap up to the wanted one that all budgets afford, and holds the bound of it on all

@@ -1,5 +1,6 @@
 /* One model request on its way. Private to this room. */
 #pragma once
+#include "gateway/budget.h"
 #include "gateway/gateway.h"
 
 enum call_verdict { CALL_FORWARD, CALL_STORED, CALL_REFUSED };
@@ -17,7 +18,8 @@ struct call {
     const char *limit; /* why refused: "money", "tokens", "price"; NULL: err alone */
     struct reply stored;
     const char *model, *url, *key_name;
-    struct str forward; /* the bytes to send */
+    struct str forward;             /* the bytes to send */
+    struct reservation reservation; /* open from a verdict of CALL_FORWARD to call_settle */
     struct hold hold;
     struct price price;
     bool priced;
@@ -41,6 +43,7 @@ struct call {
     struct call_waiter *waiters;
 };
 struct store *gateway_store(struct gateway *g);
+struct budgets *gateway_budgets(struct gateway *g);
 /* Pool thread: looks for a stored answer, reads the request, finds the price, opens the hold. Sets verdict. */
 void call_admit(struct call *c);
 /* Pool thread: settles, keeps or releases the hold; stores the answer; appends the event. Sets settle_rc. */

@@ -22,6 +22,11 @@ struct store *gateway_store(struct gateway *g)
     return g->spec.store;
 }
 
+struct budgets *gateway_budgets(struct gateway *g)
+{
+    return g->spec.budgets;
+}
+
 struct gateway *gateway_new(mem *ctx, const struct gateway_spec *spec)
 {
     struct gateway *g = mem_new(ctx, struct gateway);

@@ -15,9 +15,11 @@
 #include "store/store.h"
 
 struct gateway;
+struct budgets;
 struct gateway_spec {
     struct loop *loop;
     struct store *store;
+    struct budgets *budgets;
     struct upstream_pool *pool;
     /* Value of a credential by name, or NULL. Called on the loop. The gateway neither keeps nor shows it. */
     const char *(*credential)(void *arg, const char *name);

@@ -4,14 +4,15 @@
  * and put together with saturation: a sum too large for pico refuses instead of failing or wrapping. */
 #include "store/store_private.h"
 
-#define COLUMNS                                                                                                             \
-    "task_id, iteration, time_ns, model, model_served, price_id, currency, input, cache_read, cache_write, cache_write_1h," \
-    " output, reasoning, cost"
+#define FROM_HOLD                                                                                                      \
+    "request_id, attempt, organisation, project, task_id, agent, model, key_id, user_id, dialect, iteration, opened_ns"
+#define GIVEN                                                                                                          \
+    "provider, time_ns, model_served, price_id, currency, input, cache_read, cache_write, cache_write_1h, output,"     \
+    " reasoning, cost"
 static const struct db_column ledger_columns[] = {
-    DB_COLUMN(ledger_row, task_id, DB_TEXT),
-    DB_COLUMN(ledger_row, iteration, DB_INT64),
+    DB_COLUMN(ledger_row, hold_id, DB_INT64),
+    DB_COLUMN(ledger_row, provider, DB_TEXT),
     DB_COLUMN(ledger_row, time_ns, DB_INT64),
-    DB_COLUMN(ledger_row, model, DB_TEXT),
     DB_COLUMN(ledger_row, model_served, DB_TEXT),
     DB_COLUMN(ledger_row, price_id, DB_INT64),
     DB_COLUMN(ledger_row, currency, DB_TEXT),
@@ -22,28 +23,49 @@ static const struct db_column ledger_columns[] = {
     DB_COLUMN(ledger_row, usage.output, DB_INT64),
     DB_COLUMN(ledger_row, usage.reasoning, DB_INT64),
     DB_COLUMN(ledger_row, cost, DB_INT64),
-    DB_COLUMN(ledger_row, hold_id, DB_INT64),
-    DB_COLUMN(ledger_row, id, DB_INT64),
+    DB_COLUMN(ledger_row, request, DB_TEXT),
+    DB_COLUMN(ledger_row, attempt, DB_INT64),
+    DB_COLUMN(ledger_row, spender.organisation, DB_TEXT_NULL),
+    DB_COLUMN(ledger_row, spender.project, DB_TEXT_NULL),
+    DB_COLUMN(ledger_row, spender.task, DB_TEXT_NULL),
+    DB_COLUMN(ledger_row, spender.agent, DB_TEXT_NULL),
+    DB_COLUMN(ledger_row, spender.model, DB_TEXT),
+    DB_COLUMN(ledger_row, spender.key, DB_TEXT_NULL),
+    DB_COLUMN(ledger_row, spender.user, DB_TEXT_NULL),
+    DB_COLUMN(ledger_row, dialect, DB_TEXT),
+    DB_COLUMN(ledger_row, iteration, DB_INT64),
+    DB_COLUMN(ledger_row, opened_ns, DB_INT64),
 };
-static const struct db_shape insert_shape = DB_SHAPE_HEAD(ledger_row, ledger_columns, 15);
+static const struct db_shape given_shape = DB_SHAPE_HEAD(ledger_row, ledger_columns, 13);
 static const struct db_shape read_shape = DB_SHAPE(ledger_row, ledger_columns);
 
+/* A provider that is not given stays that of the hold. */
 enum rc ledger_insert(struct store_tx *tx, int64_t hold_id, const struct ledger_row *row, struct err *err)
 {
-    DB_SQL(sql, "INSERT INTO ledger (" COLUMNS
-                ", hold_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
-                " $15)");
+    DB_SQL(sql,
+           "INSERT INTO ledger (hold_id, " GIVEN ", " FROM_HOLD ")"
+           " SELECT id, CASE WHEN $2 = '' THEN provider ELSE $2 END, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
+           " " FROM_HOLD " FROM hold WHERE id = $1");
     struct ledger_row r = *row;
     r.hold_id = hold_id;
-    return db_exec(tx->c, &sql, DB_ROW(&insert_shape, &r), NULL, err);
+    return db_exec(tx->c, &sql, DB_ROW(&given_shape, &r), NULL, err);
 }
 
 enum rc ledger_list(mem *ctx, struct store *s, const char *task_id, struct ledger_row **ret, size_t *ret_n,
                     struct err *err)
 {
-    DB_SQL(sql, "SELECT " COLUMNS ", hold_id, id FROM ledger WHERE task_id = $1 ORDER BY id");
+    DB_SQL(sql, "SELECT hold_id, " GIVEN ", " FROM_HOLD " FROM ledger WHERE task_id = $1 ORDER BY hold_id");
     DB_READER struct db_conn *c = db_reader(s->db);
     return db_all(ctx, c, &sql, DB_ARGS(db_text(task_id)), &read_shape, ret, ret_n, err);
+}
+
+enum rc ledger_has(struct store_tx *tx, int64_t hold_id, bool *ret, struct err *err)
+{
+    DB_SQL(sql, "SELECT count(*) FROM ledger WHERE hold_id = $1");
+    int64_t n = 0;
+    enum rc rc = db_one_int(tx->c, &sql, DB_ARGS(db_int(hold_id)), &n, err);
+    *ret = n > 0;
+    return rc;
 }
 
 /* ---- sums ---- */
@@ -116,4 +138,145 @@ enum rc ledger_spent(struct store *s, const char *task_id, struct spent *ret, st
 enum rc ledger_spent_tx(struct store_tx *tx, const char *task_id, struct spent *ret, struct err *err)
 {
     return spent_read(tx->c, task_id, ret, err);
+}
+
+/* ---- the whole ledger ---- */
+
+/* $1 to $10 of every statement over the whole ledger. */
+#define FILTER                                                                                                         \
+    " WHERE opened_ns >= $1 AND opened_ns < $2 AND ($3 IS NULL OR organisation = $3) AND ($4 IS NULL OR project = $4)" \
+    " AND ($5 IS NULL OR task_id = $5) AND ($6 IS NULL OR agent = $6) AND ($7 IS NULL OR model = $7)"                  \
+    " AND ($8 IS NULL OR key_id = $8) AND ($9 IS NULL OR user_id = $9) AND ($10 IS NULL OR provider = $10)"
+#define FILTER_ARGS(f)                                                                                                 \
+    db_int((f)->from_ns), db_int((f)->to_ns ? (f)->to_ns : INT64_MAX), db_text((f)->who.organisation),                 \
+        db_text((f)->who.project), db_text((f)->who.task), db_text((f)->who.agent), db_text((f)->who.model),           \
+        db_text((f)->who.key), db_text((f)->who.user), db_text((f)->provider)
+
+enum rc ledger_rows(mem *ctx, struct store *s, const struct ledger_filter *f, int64_t before, int64_t limit,
+                    struct ledger_row **ret, size_t *ret_n, struct err *err)
+{
+    DB_SQL(sql, "SELECT hold_id, " GIVEN ", " FROM_HOLD " FROM ledger" FILTER
+                " AND hold_id < $11 ORDER BY hold_id DESC LIMIT $12");
+    DB_READER struct db_conn *c = db_reader(s->db);
+    return db_all(ctx, c, &sql, DB_ARGS(FILTER_ARGS(f), db_int(before > 0 ? before : INT64_MAX), db_int(limit)),
+                  &read_shape, ret, ret_n, err);
+}
+
+struct group_row {
+    struct ledger_group g;
+    int64_t units, rest;
+};
+static const struct db_column group_columns[] = {
+    DB_COLUMN(group_row, g.name, DB_TEXT),
+    DB_COLUMN(group_row, g.currency, DB_TEXT),
+    DB_COLUMN(group_row, g.requests, DB_INT64),
+    DB_COLUMN(group_row, g.unpriced, DB_INT64),
+    DB_COLUMN(group_row, units, DB_INT64),
+    DB_COLUMN(group_row, rest, DB_INT64),
+    DB_COLUMN(group_row, g.usage.input, DB_INT64),
+    DB_COLUMN(group_row, g.usage.cache_read, DB_INT64),
+    DB_COLUMN(group_row, g.usage.cache_write, DB_INT64),
+    DB_COLUMN(group_row, g.usage.cache_write_1h, DB_INT64),
+    DB_COLUMN(group_row, g.usage.output, DB_INT64),
+    DB_COLUMN(group_row, g.usage.reasoning, DB_INT64),
+};
+static const struct db_shape group_shape = DB_SHAPE(group_row, group_columns);
+
+/* The numbers are those of enum ledger_by. */
+enum rc ledger_groups(mem *ctx, struct store *s, const struct ledger_filter *f, enum ledger_by by, int64_t skip,
+                      int64_t limit, struct ledger_group **ret, size_t *ret_n, struct err *err)
+{
+    DB_SQL(sql, "SELECT coalesce(CASE $11 WHEN 1 THEN project WHEN 2 THEN task_id WHEN 3 THEN agent WHEN 4 THEN model"
+                " WHEN 5 THEN key_id WHEN 6 THEN user_id WHEN 7 THEN provider WHEN 8 THEN organisation ELSE '' END, '')"
+                " AS name, currency, count(*), sum(CASE WHEN price_id = 0 THEN 1 ELSE 0 END),"
+                " sum(cost / 1000000000000), sum(cost % 1000000000000), sum(input), sum(cache_read), sum(cache_write),"
+                " sum(cache_write_1h), sum(output), sum(reasoning) FROM ledger" FILTER
+                " GROUP BY name, currency ORDER BY name, currency LIMIT $12 OFFSET $13");
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct group_row *rows = NULL;
+    DB_READER struct db_conn *c = db_reader(s->db);
+    enum rc rc = db_all(tmp, c, &sql, DB_ARGS(FILTER_ARGS(f), db_int(by), db_int(limit), db_int(skip)), &group_shape,
+                        &rows, ret_n, err);
+    if (rc)
+        return rc;
+    *ret = mem_array(ctx, struct ledger_group, *ret_n);
+    for (size_t i = 0; i < *ret_n; i++) {
+        (*ret)[i] = rows[i].g;
+        (*ret)[i].name = mem_str(ctx, rows[i].g.name);
+        (*ret)[i].currency = mem_str(ctx, rows[i].g.currency);
+        (*ret)[i].cost = money_whole(rows[i].units, rows[i].rest);
+    }
+    return RC_OK;
+}
+
+/* ---- what counts in a budget's window ---- */
+
+/* Tasks have an index; all other scopes are found by the time. Numbers are those of enum scope. */
+#define OF_TASK " task_id = $1 AND opened_ns >= $2 AND opened_ns < $3"
+#define OF_SCOPE                                                                                                        \
+    " opened_ns >= $2 AND opened_ns < $3 AND (CASE $4 WHEN 0 THEN organisation WHEN 1 THEN project WHEN 2 THEN task_id" \
+    " WHEN 3 THEN agent WHEN 4 THEN model WHEN 5 THEN key_id ELSE user_id END) = $1"
+#define SPAN_ARGS(span)                                                                                                \
+    db_text((span)->scope_id), db_int((span)->from_ns), db_int((span)->to_ns), db_int((span)->scope),                  \
+        db_text((span)->currency)
+
+struct span_sum {
+    int64_t units, rest, tokens;
+};
+static const struct db_column span_columns[] = {
+    DB_COLUMN(span_sum, units, DB_INT64), DB_COLUMN(span_sum, rest, DB_INT64), DB_COLUMN(span_sum, tokens, DB_INT64)};
+static const struct db_shape span_shape = DB_SHAPE(span_sum, span_columns);
+
+#define SPAN_SUMS                                                                                                      \
+    "SELECT coalesce(sum(CASE WHEN currency = $5 THEN cost / 1000000000000 ELSE 0 END), 0),"                           \
+    " coalesce(sum(CASE WHEN currency = $5 THEN cost % 1000000000000 ELSE 0 END), 0),"                                 \
+    " coalesce(sum(input + cache_read + cache_write + cache_write_1h + output), 0) FROM ledger WHERE $4 >= 0 AND"
+
+enum rc budget_sum(struct store_tx *tx, const struct budget_span *span, pico *ret_money, int64_t *ret_tokens,
+                   struct err *err)
+{
+    DB_SQL(sql_task, SPAN_SUMS OF_TASK);
+    DB_SQL(sql, SPAN_SUMS OF_SCOPE);
+    struct span_sum sum = {0};
+    enum rc rc = db_one(NULL, tx->c, span->scope == SCOPE_TASK ? &sql_task : &sql, DB_ARGS(SPAN_ARGS(span)),
+                        &span_shape, &sum, err);
+    *ret_money = money_whole(sum.units, sum.rest);
+    *ret_tokens = sum.tokens;
+    return rc;
+}
+
+static const struct db_column item_columns[] = {
+    DB_COLUMN(budget_item, hold_id, DB_INT64),    DB_COLUMN(budget_item, currency, DB_TEXT),
+    DB_COLUMN(budget_item, amount, DB_INT64),     DB_COLUMN(budget_item, tokens, DB_INT64),
+    DB_COLUMN(budget_item, opened_ns, DB_INT64),  DB_COLUMN(budget_item, frozen.num, DB_INT64),
+    DB_COLUMN(budget_item, frozen.den, DB_INT64),
+};
+static const struct db_shape item_shape = DB_SHAPE(budget_item, item_columns);
+
+#define FOREIGN                                                                                                        \
+    "SELECT l.hold_id, currency, cost, 0, opened_ns, coalesce(r.num, 0), coalesce(r.den, 0) FROM ledger l"             \
+    " LEFT JOIN hold_rate r ON r.hold_id = l.hold_id AND r.from_currency = l.currency AND r.to_currency = $5"          \
+    " WHERE $4 >= 0 AND l.hold_id > $6 AND currency <> $5 AND cost > 0 AND"
+
+enum rc budget_foreign(mem *ctx, struct store_tx *tx, const struct budget_span *span, int64_t after, int64_t limit,
+                       struct budget_item **ret, size_t *ret_n, struct err *err)
+{
+    DB_SQL(sql_task, FOREIGN OF_TASK " ORDER BY l.hold_id LIMIT $7");
+    DB_SQL(sql, FOREIGN OF_SCOPE " ORDER BY l.hold_id LIMIT $7");
+    return db_all(ctx, tx->c, span->scope == SCOPE_TASK ? &sql_task : &sql,
+                  DB_ARGS(SPAN_ARGS(span), db_int(after), db_int(limit)), &item_shape, ret, ret_n, err);
+}
+
+#define KEPT                                                                                                           \
+    "SELECT h.id, currency, amount, tokens, opened_ns, coalesce(r.num, 0), coalesce(r.den, 0) FROM hold h"             \
+    " LEFT JOIN hold_rate r ON r.hold_id = h.id AND r.from_currency = h.currency AND r.to_currency = $5"               \
+    " WHERE $4 >= 0 AND state IN ('open', 'kept') AND state = 'kept' AND"
+
+enum rc budget_kept(mem *ctx, struct store_tx *tx, const struct budget_span *span, struct budget_item **ret,
+                    size_t *ret_n, struct err *err)
+{
+    DB_SQL(sql_task, KEPT OF_TASK " ORDER BY h.id");
+    DB_SQL(sql, KEPT OF_SCOPE " ORDER BY h.id");
+    return db_all(ctx, tx->c, span->scope == SCOPE_TASK ? &sql_task : &sql, DB_ARGS(SPAN_ARGS(span)), &item_shape, ret,
+                  ret_n, err);
 }

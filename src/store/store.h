@@ -145,43 +145,70 @@ struct rate {
     const char *source;
 };
 
-/* Money: holds and ledger. A model request is one attempt: hold first, settle or keep. */
-struct hold {
-    int64_t id;
-    const char *task_id;
-    const char *key; /* the request within the task */
-    int64_t attempt; /* 1..; 0 for hold_open: the next free one of the key, which it sets */
-    int64_t iteration;
-    const char *model;
-    int64_t price_id; /* 0: no price is known */
-    const char *currency;
-    pico amount;       /* upper bound */
-    int64_t tokens;    /* upper bound of tokens */
-    const char *state; /* open settled released kept (kept: usage unknown, counts as spent) */
-    int64_t opened_ns;
+/* One conversion that a request needs, as it was when its hold was made. */
+struct frozen_rate {
+    char from[4], to[4];
+    struct ratio ratio;
+    int64_t rate_id; /* the row of the rate, which may name the other direction */
 };
-/* Admission in one step: open and kept holds + ledger + amount <= limit_money (limit < 0: no limit), likewise tokens
- * (0: no limit). RC_LIMIT with words: what is used, what was asked, how to raise. */
-MUST_USE enum rc hold_open(struct store_tx *tx, struct hold *h, pico limit_money, int64_t limit_tokens,
-                           struct err *err);
-struct ledger_row {
-    int64_t id, hold_id;
-    const char *task_id;
+
+/* Money: holds and ledger. A model request is one attempt: hold first, settle or keep. What may be held is decided by
+ * the gateway's budgets; here is what they are rebuilt from. */
+struct hold {
+    int64_t id; /* given by the gateway's budgets; 0 for hold_open: the next one, which it sets */
+    struct spender spender;
+    const char *request; /* its id; a run's: hold_request_of_call */
+    int64_t attempt;     /* 1..; 0 for hold_open: the next free one of the request, which it sets */
     int64_t iteration;
+    const char *provider, *dialect; /* "" when not known */
+    int64_t price_id;               /* 0: no price is known */
+    const char *currency;           /* of the price; of the task when none is known */
+    pico amount;                    /* upper bound */
+    int64_t tokens;                 /* upper bound of tokens */
+    const char *state;              /* open settled released kept (kept: usage unknown, counts as spent) */
+    int64_t opened_ns;              /* decides in which window of a budget it counts, also later as a ledger row */
+    const struct frozen_rate *rates;
+    size_t rate_count; /* stored by hold_open; not read back */
+};
+/* The request id of a call that a run names. In ctx. */
+const char *hold_request_of_call(mem *ctx, const char *task_id, const char *call);
+/* Inserts the row. RC_CONFLICT when this attempt of the request was made already. */
+MUST_USE enum rc hold_open(struct store_tx *tx, struct hold *h, struct err *err);
+MUST_USE enum rc hold_find(mem *ctx, struct store *s, int64_t id, struct hold *ret, struct err *err);
+/* Those whose usage stayed unknown, oldest first, after a hold id. */
+MUST_USE enum rc hold_list_kept(mem *ctx, struct store *s, int64_t after, int64_t limit, struct hold **ret,
+                                size_t *ret_n, struct err *err);
+/* A rate that the hold was made with. RC_NOT_FOUND when it needed none. */
+MUST_USE enum rc hold_rate_find(struct store_tx *tx, int64_t hold_id, const char *from, const char *to,
+                                struct ratio *ret, struct err *err);
+MUST_USE enum rc hold_last_id(struct store *s, int64_t *ret, struct err *err); /* 0: there is none */
+struct ledger_row {
+    /* Taken from the hold: */
+    int64_t hold_id;
+    struct spender spender; /* model: as configured */
+    const char *request;
+    int64_t attempt;
+    const char *provider, *dialect;
+    int64_t iteration;
+    int64_t opened_ns;
+    /* Given when it is settled: */
     int64_t time_ns;
-    const char *model;        /* as configured */
     const char *model_served; /* as the provider named it */
     int64_t price_id;
     const char *currency;
     struct usage usage;
     pico cost;
 };
+int64_t usage_tokens(const struct usage *u); /* all of them, saturating */
 /* Settles an open hold exactly once: a hold that is settled already gives RC_OK and changes nothing (*ret_new false).
  */
 MUST_USE enum rc hold_settle(struct store_tx *tx, int64_t hold_id, const struct ledger_row *row, bool *ret_new,
                              struct err *err);
 MUST_USE enum rc hold_close(struct store_tx *tx, int64_t hold_id, const char *state,
                             struct err *err); /* "released" or "kept" */
+/* A kept one whose usage became known: settled, or released when row is NULL. RC_CONFLICT when it is not kept. The
+ * gateway's budgets_reconcile does this and counts anew. */
+MUST_USE enum rc hold_reconcile(struct store_tx *tx, int64_t hold_id, const struct ledger_row *row, struct err *err);
 MUST_USE enum rc hold_keep_open_ones(struct store_tx *tx, int64_t *ret_n,
                                      struct err *err); /* at start: what a crash left open is kept */
 MUST_USE enum rc ledger_list(mem *ctx, struct store *s, const char *task_id, struct ledger_row **ret, size_t *ret_n,
@@ -192,8 +219,85 @@ struct spent {              /* of a task */
     int64_t unpriced;       /* of the ledger rows: those with price_id 0 */
     struct usage usage;
 };
+/* Money of all currencies is added up as it stands: use it where there is one. */
 MUST_USE enum rc ledger_spent(struct store *s, const char *task_id, struct spent *ret, struct err *err);
 MUST_USE enum rc ledger_spent_tx(struct store_tx *tx, const char *task_id, struct spent *ret, struct err *err);
+
+/* The whole ledger: rows of a time, an exact value for each member of `who` that is not NULL. */
+struct ledger_filter {
+    int64_t from_ns, to_ns; /* opened_ns from (inclusive) to (exclusive); to_ns 0: no end */
+    struct spender who;
+    const char *provider; /* NULL: any */
+};
+/* Newest first, hold ids below `before` (0: from the newest). */
+MUST_USE enum rc ledger_rows(mem *ctx, struct store *s, const struct ledger_filter *f, int64_t before, int64_t limit,
+                             struct ledger_row **ret, size_t *ret_n, struct err *err);
+enum ledger_by {
+    BY_NONE, /* one group of all */
+    BY_PROJECT,
+    BY_TASK,
+    BY_AGENT,
+    BY_MODEL,
+    BY_KEY,
+    BY_USER,
+    BY_PROVIDER,
+    BY_ORGANISATION
+};
+struct ledger_group {
+    const char *name;     /* "" where rows have none */
+    const char *currency; /* one group for each currency */
+    pico cost;
+    int64_t requests, unpriced;
+    struct usage usage;
+};
+/* By name and currency, in their order; `skip` groups are left out before. */
+MUST_USE enum rc ledger_groups(mem *ctx, struct store *s, const struct ledger_filter *f, enum ledger_by by,
+                               int64_t skip, int64_t limit, struct ledger_group **ret, size_t *ret_n, struct err *err);
+
+/* What counts in a budget's window, for the gateway's budgets. On the writer thread: nothing is settled meanwhile. */
+struct budget_span {
+    enum scope scope;
+    const char *scope_id;
+    const char *currency;   /* the budget's */
+    int64_t from_ns, to_ns; /* opened_ns from (inclusive) to (exclusive) */
+};
+struct budget_item { /* a ledger row in another currency, or a kept hold */
+    int64_t hold_id;
+    const char *currency;
+    pico amount;
+    int64_t tokens, opened_ns;
+    struct ratio frozen; /* into the budget's currency; 0/0 when none was frozen */
+};
+/* Ledger rows: money of those in the budget's currency, tokens of all. */
+MUST_USE enum rc budget_sum(struct store_tx *tx, const struct budget_span *span, pico *ret_money, int64_t *ret_tokens,
+                            struct err *err);
+/* Ledger rows with a cost in another currency, by hold id, after one. */
+MUST_USE enum rc budget_foreign(mem *ctx, struct store_tx *tx, const struct budget_span *span, int64_t after,
+                                int64_t limit, struct budget_item **ret, size_t *ret_n, struct err *err);
+MUST_USE enum rc budget_kept(mem *ctx, struct store_tx *tx, const struct budget_span *span, struct budget_item **ret,
+                             size_t *ret_n, struct err *err);
+MUST_USE enum rc ledger_has(struct store_tx *tx, int64_t hold_id, bool *ret, struct err *err);
+
+/* Inserts the row, or gives the one of (scope, id, window, currency) other limits; sets id and set_ns. */
+MUST_USE enum rc budget_put(struct store_tx *tx, struct budget *b, struct err *err);
+MUST_USE enum rc budget_remove(struct store_tx *tx, int64_t id, struct err *err); /* RC_NOT_FOUND */
+MUST_USE enum rc budget_noticed(struct store_tx *tx, int64_t id, int64_t window_ns, struct err *err);
+MUST_USE enum rc budget_all(mem *ctx, struct store *s, struct budget **ret, size_t *ret_n, struct err *err);
+/* Allowance of windows before, one row for the window that it enters. */
+struct budget_carry {
+    int64_t budget_id, window_ns;
+    pico money;
+    int64_t tokens, time_ns;
+};
+MUST_USE enum rc budget_carry_put(struct store_tx *tx, const struct budget_carry *c,
+                                  struct err *err); /* the first one stays */
+/* The latest at or before a window. RC_NOT_FOUND. */
+MUST_USE enum rc budget_carry_find(struct store_tx *tx, int64_t budget_id, int64_t window_ns, struct budget_carry *ret,
+                                   struct err *err);
+
+MUST_USE enum rc rate_insert(struct store_tx *tx, struct rate *r, struct err *err); /* sets id */
+MUST_USE enum rc rate_list(mem *ctx, struct store *s, struct rate **ret, size_t *ret_n,
+                           struct err *err); /* by from_ns, then id */
 
 /* Prices: dated rows. Built-in ones are inserted at open with source "built-in: ..." unless an equal row is there. */
 MUST_USE enum rc price_insert(struct store_tx *tx, struct price *p, struct err *err); /* sets id */

@@ -33,4 +33,5 @@ MUST_USE enum rc task_missing(const char *id, struct err *err);
 MUST_USE enum rc task_need(struct store_tx *tx, const char *id, struct err *err); /* RC_OK when there is such a task */
 
 MUST_USE enum rc price_insert_builtin(struct store_tx *tx, struct err *err); /* those that are not there yet */
+/* The ledger's row of a hold: who asked is copied from the hold. */
 MUST_USE enum rc ledger_insert(struct store_tx *tx, int64_t hold_id, const struct ledger_row *row, struct err *err);
