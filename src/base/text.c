@@ -324,3 +324,48 @@ const char *text_nearest(struct str word, const char *const *names, size_t n)
     }
     return nearest;
 }
+
+/* ---- base64 ---- */
+
+static const char base64_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+char *text_base64(mem *ctx, struct str s)
+{
+    char *text = mem_zalloc(ctx, (s.n + 2) / 3 * 4 + 1), *at = text;
+    for (size_t i = 0; i < s.n; i += 3) {
+        size_t n = s.n - i < 3 ? s.n - i : 3;
+        uint32_t v = 0;
+        for (size_t k = 0; k < 3; k++)
+            v = v << 8 | (k < n ? (uint8_t)s.p[i + k] : 0);
+        for (size_t k = 0; k < 4; k++)
+            *at++ = k <= n ? base64_alphabet[v >> (18 - 6 * k) & 63] : '=';
+    }
+    return text;
+}
+
+bool text_base64_read(mem *ctx, struct str s, struct str *ret)
+{
+    char *bytes = mem_zalloc(ctx, s.n / 4 * 3 + 1);
+    size_t n = 0;
+    if (s.n % 4)
+        return false;
+    for (size_t i = 0; i < s.n; i += 4) {
+        uint32_t v = 0;
+        size_t pad = 0;
+        for (size_t k = 0; k < 4; k++) {
+            char c = s.p[i + k];
+            const char *at = c ? strchr(base64_alphabet, c) : NULL;
+            bool padding = c == '=' && k >= 2 && i + 4 == s.n;
+            if ((!at && !padding) || (at && pad))
+                return false;
+            pad += padding;
+            v = v << 6 | (uint32_t)(at ? at - base64_alphabet : 0);
+        }
+        if (v & ((1u << 8 * pad) - 1)) /* bits that nothing has */
+            return false;
+        for (size_t k = 0; k < 3 - pad; k++)
+            bytes[n++] = (char)(v >> (16 - 8 * k));
+    }
+    *ret = str_n(bytes, n);
+    return true;
+}

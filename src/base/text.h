@@ -8,7 +8,9 @@ char *text_terminal(mem *ctx, struct str s);
 char *text_terminal_line(mem *ctx, struct str s, size_t max_chars); /* one line: LF and TAB too; cut with "..." */
 char *text_shell(mem *ctx, struct str s);                           /* one single-quoted POSIX shell word */
 char *text_html(mem *ctx, struct str s);
-char *text_url(mem *ctx, struct str s); /* percent-encoded component (RFC 3986 unreserved kept) */
+char *text_url(mem *ctx, struct str s);    /* percent-encoded component (RFC 3986 unreserved kept) */
+char *text_base64(mem *ctx, struct str s); /* RFC 4648 section 4, with padding */
+bool text_base64_read(mem *ctx, struct str s, struct str *ret); /* that form alone */
 /* Head and tail of a long text with a visible mark between them that counts the bytes left out; at most max bytes. */
 char *text_middle(mem *ctx, struct str s, size_t max);
 /* Lower-case words joined by '-', ASCII letters and digits only, at most max bytes, "task" when nothing is left. */

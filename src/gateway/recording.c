@@ -1,6 +1,7 @@
 /* Recordings as JSON lines. */
 #include "gateway/recording.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "crypt/hash.h"
 #include <uthash.h>
 
@@ -36,50 +37,6 @@ void recording_hash(struct str body, const char *task_id, char ret[RECORDING_HAS
 
 /* ---- writing ---- */
 
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-static char *base64(mem *ctx, struct str s)
-{
-    char *text = mem_zalloc(ctx, (s.n + 2) / 3 * 4 + 1), *at = text;
-    for (size_t i = 0; i < s.n; i += 3) {
-        size_t left = s.n - i;
-        uint32_t v = (uint32_t)(uint8_t)s.p[i] << 16;
-        v |= left > 1 ? (uint32_t)(uint8_t)s.p[i + 1] << 8 : 0;
-        v |= left > 2 ? (uint8_t)s.p[i + 2] : 0;
-        *at++ = alphabet[v >> 18 & 63];
-        *at++ = alphabet[v >> 12 & 63];
-        *at++ = left > 1 ? alphabet[v >> 6 & 63] : '=';
-        *at++ = left > 2 ? alphabet[v & 63] : '=';
-    }
-    return text;
-}
-
-/* Canonical with padding only: a recording is written by us. */
-static bool base64_read(mem *ctx, struct str text, struct str *ret)
-{
-    char *bytes = mem_zalloc(ctx, text.n / 4 * 3 + 1);
-    size_t n = 0;
-    if (text.n % 4)
-        return false;
-    for (size_t i = 0; i < text.n; i += 4) {
-        uint32_t v = 0;
-        int pad = 0;
-        for (size_t k = 0; k < 4; k++) {
-            char c = text.p[i + k];
-            const char *at = c ? strchr(alphabet, c) : NULL;
-            bool padding = c == '=' && k >= 2 && i + 4 == text.n;
-            if ((!at && !padding) || (at && pad))
-                return false;
-            pad += padding;
-            v = v << 6 | (uint32_t)(at ? at - alphabet : 0);
-        }
-        for (int k = 0; k < 3 - pad; k++)
-            bytes[n++] = (char)(v >> (16 - 8 * k));
-    }
-    *ret = str_n(bytes, n);
-    return true;
-}
-
 bool recording_write_head(struct buf *out, const char *task_id, const char *recorded_at)
 {
     struct json_out o;
@@ -106,7 +63,7 @@ bool recording_write(struct buf *out, const struct recorded *r)
     if (str_utf8(r->body))
         jo_ks(&o, "body", r->body);
     else
-        jo_kz(&o, "body_base64", base64(tmp, r->body));
+        jo_kz(&o, "body_base64", text_base64(tmp, r->body));
     jo_end_obj(&o);
     return buf_char(out, '\n') && !out->overflow;
 }
@@ -169,7 +126,7 @@ static enum rc line_read(struct player *p, struct json v, size_t number, struct 
                                 .status = (int)status};
     if (json_type(body) == JSON_STRING)
         line->r.body = json_str(p, body);
-    else if (json_type(packed) != JSON_STRING || !base64_read(p, json_str(p, packed), &line->r.body))
+    else if (json_type(packed) != JSON_STRING || !text_base64_read(p, json_str(p, packed), &line->r.body))
         return line_wrong(err, number, "has no body");
     struct answers *a;
     HASH_FIND_STR(p->answers, hash, a);

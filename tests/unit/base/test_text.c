@@ -228,6 +228,31 @@ START_TEST(glob_time_is_bounded)
 }
 END_TEST
 
+START_TEST(base64_there_and_back)
+{
+    static const char *const rows[][2] = {/* RFC 4648 section 10 */
+                                          {"", ""},
+                                          {"f", "Zg=="},
+                                          {"fo", "Zm8="},
+                                          {"foo", "Zm9v"},
+                                          {"foob", "Zm9vYg=="},
+                                          {"fooba", "Zm9vYmE="},
+                                          {"foobar", "Zm9vYmFy"}};
+    static const char *const wrong[] = {
+        "Z", "Zg", "Zg=", "Zh==", "Zm9=", "Z===", "====", "Zg==Zm8=", "Zm-_", "Zm9 ", "=g==", "Z=g="};
+    struct str back;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        ck_assert_str_eq(text_base64(ctx, str_of(rows[i][0])), rows[i][1]);
+        ck_assert(text_base64_read(ctx, str_of(rows[i][1]), &back));
+        ck_assert(str_eqz(back, rows[i][0]));
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        ck_assert_msg(!text_base64_read(ctx, str_of(wrong[i]), &back), "%s", wrong[i]);
+    ck_assert_str_eq(text_base64(ctx, STR("\xff\xfe\xfd")), "//79");
+    ck_assert(text_base64_read(ctx, STR("//79"), &back) && str_eq(back, STR("\xff\xfe\xfd")));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("text");
@@ -241,6 +266,7 @@ int main(void)
     tcase_add_test(t, slug_is_a_branch_name);
     tcase_add_test(t, durations);
     tcase_add_test(t, sizes);
+    tcase_add_test(t, base64_there_and_back);
     tcase_add_test(t, nearest_name);
     tcase_add_test(t, globs);
     tcase_add_test(t, glob_time_is_bounded);
