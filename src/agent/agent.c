@@ -93,7 +93,7 @@ static enum rc compact_record(struct agent *a, mem *ctx, int64_t turn, int64_t a
                               size_t bytes, size_t target, bool *ret_shorter, struct err *err)
 {
     struct record r;
-    record_begin(&r, ctx, turn);
+    entry_begin(&r, ctx, turn);
     jo_ki(&r.o, "attempt", attempt);
     jo_kz(&r.o, "reason", reason);
     jo_ki(&r.o, "before_tokens", tokens_estimate(a, bytes));
@@ -105,7 +105,7 @@ static enum rc compact_record(struct agent *a, mem *ctx, int64_t turn, int64_t a
     *ret_shorter = left < bytes;
     if (left == bytes || compaction_find(a, turn, attempt, reason))
         return RC_OK;
-    return record_end(a, &r, MEMORY_COMPACTED, err);
+    return entry_end(a, &r, MEMORY_COMPACTED, err);
 }
 
 /* --- asking --- */
@@ -307,14 +307,14 @@ static enum rc text_record(struct agent *a, mem *ctx, int64_t turn, const struct
     if (!text.n || memory_find(a, MEMORY_TEXT, turn, -1, NULL))
         return RC_OK;
     struct record r;
-    record_begin(&r, ctx, turn);
+    entry_begin(&r, ctx, turn);
     jo_ks(&r.o, "text", str_sub(text, 0, str_utf8_cut(text, TEXT_KEPT)));
     if (text.n > TEXT_KEPT)
         jo_ki(&r.o, "text_bytes", (int64_t)text.n);
     jo_kz(&r.o, "stop", llm_stop_name(answer->stop));
     jo_ki(&r.o, "calls", (int64_t)calls_count(answer->message));
     jo_kz(&r.o, "model", answer->model);
-    return record_end(a, &r, MEMORY_TEXT, err);
+    return entry_end(a, &r, MEMORY_TEXT, err);
 }
 
 static bool id_known(const struct agent *a, const struct llm_message *before, const char *id)

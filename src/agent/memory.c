@@ -57,7 +57,7 @@ const struct step *memory_find(const struct agent *a, enum memory_kind kind, int
     return found;
 }
 
-void record_begin(struct record *r, mem *ctx, int64_t turn)
+void entry_begin(struct record *r, mem *ctx, int64_t turn)
 {
     r->ctx = ctx;
     buf_init(&r->b, ctx, 7 << 20); /* below a frame */
@@ -66,7 +66,7 @@ void record_begin(struct record *r, mem *ctx, int64_t turn)
     jo_ki(&r->o, "turn", turn);
 }
 
-enum rc record_end(struct agent *a, struct record *r, enum memory_kind kind, struct err *err)
+enum rc entry_end(struct agent *a, struct record *r, enum memory_kind kind, struct err *err)
 {
     jo_end_obj(&r->o);
     if (r->b.overflow)

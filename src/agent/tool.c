@@ -93,7 +93,7 @@ const char *tool_path(struct tool_call *c, const char *path)
 
 static void common_write(struct tool_call *c, struct record *r)
 {
-    record_begin(r, c->ctx, c->turn);
+    entry_begin(r, c->ctx, c->turn);
     jo_ki(&r->o, "call", c->number);
     jo_kz(&r->o, "name", c->tool->face.name);
     jo_kz(&r->o, "summary", c->summary);
@@ -109,7 +109,7 @@ struct record *tool_intent_begin(struct tool_call *c)
 
 enum rc tool_intent_end(struct tool_call *c, struct record *r, struct err *err)
 {
-    return c->started ? RC_OK : record_end(c->agent, r, MEMORY_STARTED, err);
+    return c->started ? RC_OK : entry_end(c->agent, r, MEMORY_STARTED, err);
 }
 
 const char *tool_log_path(struct tool_call *c)
@@ -197,7 +197,7 @@ static enum rc call_make(struct tool_call *c, const struct llm_part *call, struc
         return rc;
     jo_ks(&c->rec.o, "result", result);
     jo_kb(&c->rec.o, "is_error", c->is_error);
-    rc = record_end(a, &c->rec, MEMORY_FINISHED, err);
+    rc = entry_end(a, &c->rec, MEMORY_FINISHED, err);
     if (!rc)
         reply_add(a, reply, call->id, result, c->is_error);
     return rc;

@@ -13,10 +13,10 @@ static enum rc note_record(struct tool_call *c, const char *text, struct err *er
     if (memory_find(c->agent, MEMORY_NOTE, c->turn, c->number, NULL))
         return RC_OK;
     struct record r;
-    record_begin(&r, c->ctx, c->turn);
+    entry_begin(&r, c->ctx, c->turn);
     jo_ki(&r.o, "call", c->number);
     jo_kz(&r.o, "text", text);
-    return record_end(c->agent, &r, MEMORY_NOTE, err);
+    return entry_end(c->agent, &r, MEMORY_NOTE, err);
 }
 
 static enum rc note_run(struct tool_call *c, const void *p, struct err *err)

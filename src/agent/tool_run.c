@@ -50,7 +50,7 @@ static enum rc beginning_record(struct tool_call *c, struct buf *notes, bool *re
     if (*ret_give_up)
         return RC_OK;
     struct record *again = tool_intent_begin(c);
-    return record_end(c->agent, again, MEMORY_AGAIN, err);
+    return entry_end(c->agent, again, MEMORY_AGAIN, err);
 }
 
 static void result_write(struct tool_call *c, const struct sandbox_result *r, int64_t timeout_s)

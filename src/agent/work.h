@@ -68,9 +68,9 @@ struct record {
     struct buf b;
     struct json_out o;
 };
-void record_begin(struct record *r, mem *ctx, int64_t turn);
+void entry_begin(struct record *r, mem *ctx, int64_t turn);
 /* Closes the object, journals it and remembers it. RC_CANCELLED, or what the journal said. */
-MUST_USE enum rc record_end(struct agent *a, struct record *r, enum memory_kind kind, struct err *err);
+MUST_USE enum rc entry_end(struct agent *a, struct record *r, enum memory_kind kind, struct err *err);
 /* Puts the workspace where an earlier process left the journal: takes back a command that was not recorded, removes
  * temporary files. */
 MUST_USE enum rc memory_recover(struct agent *a, struct err *err);
