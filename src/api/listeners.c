@@ -4,9 +4,18 @@
 #include "api/server_room.h"
 #include "base/log.h"
 #include "net/tls.h"
+#include <sys/resource.h>
 
 static const char *const unix_names[] = {"nightmill", NULL};
 static const struct http_hosts unix_hosts = {.more = unix_names};
+
+enum {
+    CONNECTIONS_MOST = 10000,
+    CONNECTIONS_LEAST = 64,
+    DESCRIPTORS_OWN = 512, /* database, runners, files */
+    DESCRIPTORS_WANTED = 65536,
+    RESERVE = 64, /* places that only the Unix socket's clients get */
+};
 
 struct listener_state {
     char host[46];
@@ -68,6 +77,23 @@ static enum rc listener_open(struct server *s, struct listeners *l, size_t i, co
     return http_server_listen(s->http, &spec, err);
 }
 
+size_t listeners_room(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return CONNECTIONS_LEAST;
+    rlim_t wanted = limit.rlim_max < DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED;
+    if (limit.rlim_cur < wanted) {
+        rlim_t before = limit.rlim_cur;
+        limit.rlim_cur = wanted;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+            limit.rlim_cur = before; /* some containers refuse it even to root */
+    }
+    /* A client of the gateway may need a second one, to the model server. */
+    rlim_t room = limit.rlim_cur > DESCRIPTORS_OWN ? (limit.rlim_cur - DESCRIPTORS_OWN) / 2 : 0;
+    return room < CONNECTIONS_LEAST ? CONNECTIONS_LEAST : room < CONNECTIONS_MOST ? (size_t)room : CONNECTIONS_MOST;
+}
+
 enum rc listeners_open(struct server *s, struct err *err)
 {
     struct listeners *l = mem_new(s->ctx, struct listeners);
@@ -84,7 +110,8 @@ enum rc listeners_open(struct server *s, struct err *err)
         if (s->place->listeners[i].fd >= 0) /* else the keeper has said it */
             log_warn("not listening at %s: %s", s->place->listeners[i].url, problem.sentence);
     }
-    return http_server_listen(s->http, &(struct http_listener_spec){.fd = s->place->api_fd, .hosts = &unix_hosts}, err);
+    return http_server_listen(
+        s->http, &(struct http_listener_spec){.fd = s->place->api_fd, .hosts = &unix_hosts, .reserve = RESERVE}, err);
 }
 
 void listeners_reload(struct server *s)

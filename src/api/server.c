@@ -125,7 +125,11 @@ static enum rc server_open(struct server *s, struct err *err)
                              .first_byte_ms = (int)setting_int(s->place->settings, "model.first_byte") * 1000,
                              .idle_ms = (int)setting_int(s->place->settings, "model.idle") * 1000};
     s->gateway = gateway_new(s->ctx, &g);
-    struct http_server_spec h = {.loop = &s->uv, .max_body = BODY_MAX, .on_request = routes_handle, .arg = s};
+    struct http_server_spec h = {.loop = &s->uv,
+                                 .max_body = BODY_MAX,
+                                 .on_request = routes_handle,
+                                 .arg = s,
+                                 .max_connections = listeners_room()};
     rc = http_server_new(s->ctx, &h, &s->http, err);
     if (rc == RC_OK)
         rc = listeners_open(s, err);

@@ -46,6 +46,8 @@ struct server {
 void server_stop(struct server *s, bool for_good); /* for_good: the keeper too */
 
 /* listeners.c */
+/* Raises the limit of open descriptors as far as it goes; how many connections then are good. */
+size_t listeners_room(void);
 MUST_USE enum rc listeners_open(struct server *s, struct err *err);
 void listeners_reload(struct server *s); /* certificates and keys */
 void listeners_json(const struct server *s, struct json_out *o);

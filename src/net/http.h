@@ -93,6 +93,8 @@ struct http_listener_spec {
     struct tls_place *tls;          /* tls.h; must outlive the server; NULL: plain */
     const struct http_hosts *hosts; /* must outlive the server; NULL: Host and Origin are the handler's business */
     const void *tag;                /* becomes http_peer.listener */
+    size_t reserve; /* its clients are taken even when there are this many more than max_connections: a crowd of others
+                     * cannot keep the owner out */
 };
 MUST_USE enum rc http_server_listen(struct http_server *s, const struct http_listener_spec *spec, struct err *err);
 /* The same with nothing but a descriptor. */

@@ -268,9 +268,16 @@ static const struct conn_kind session_kind = {
 
 static void listener_ready(uv_poll_t *poll, int status, int events);
 
-static void listeners_watch(struct http_server *s, bool on)
+static bool listener_has_room(const struct http_listener *l)
+{
+    return l->server->hub.count < l->server->spec.max_connections + l->spec.reserve;
+}
+
+/* Watches the listeners that may take more clients; none: not even those. */
+static void listeners_watch(struct http_server *s, bool none)
 {
     for (struct http_listener *l = s->listeners; l; l = l->next) {
+        bool on = !none && listener_has_room(l);
         if (l->watching == on)
             continue;
         l->watching = on;
@@ -283,8 +290,7 @@ static void listeners_watch(struct http_server *s, bool on)
 
 static void accept_again(uv_timer_t *timer)
 {
-    struct http_server *s = timer->data;
-    listeners_watch(s, s->hub.count < s->spec.max_connections);
+    listeners_watch(timer->data, false);
 }
 
 static unsigned int peer_uid_get(int fd)
@@ -346,8 +352,8 @@ static void listener_ready(uv_poll_t *poll, int status, int events)
         uv_timer_start(&s->timer, accept_again, ACCEPT_AGAIN_MS, 0);
     }
     for (int i = 0; i < ACCEPTS_PER_EVENT && l->watching; i++) {
-        if (s->hub.count >= s->spec.max_connections) {
-            listeners_watch(s, false); /* server_count opens them again */
+        if (!listener_has_room(l)) {
+            listeners_watch(s, false); /* server_count opens it again */
             return;
         }
         struct sockaddr_storage from = {0};
@@ -356,7 +362,7 @@ static void listener_ready(uv_poll_t *poll, int status, int events)
         if (fd >= 0) {
             session_open(l, fd, (struct sockaddr *)&from);
         } else if (errno_is_shortage(errno)) {
-            listeners_watch(s, false);
+            listeners_watch(s, true);
             uv_timer_start(&s->timer, accept_again, ACCEPT_AGAIN_MS, 0);
             return;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
@@ -447,7 +453,7 @@ static void server_count(struct conn_hub *hub)
     if (s->stopping)
         server_step(s);
     else
-        listeners_watch(s, hub->count < s->spec.max_connections);
+        listeners_watch(s, false);
 }
 
 static void listener_closed(uv_handle_t *handle)

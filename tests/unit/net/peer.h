@@ -35,6 +35,7 @@ struct serving {
     uint16_t port;                  /* of TCP */
     struct tls_place *tls;          /* for TCP */
     const struct http_hosts *hosts; /* for TCP */
+    size_t reserve;                 /* for the Unix socket */
     int socket_buffer;              /* of TCP's sockets; 0: the system's */
     struct http_server_spec spec;   /* set what is to differ before serving_start */
     uv_loop_t loop;
@@ -265,7 +266,7 @@ static void serving_listen(struct serving *s, int domain)
         s->port = ntohs(in.sin_port);
         snprintf(s->url, sizeof s->url, "http://127.0.0.1:%u", s->port);
     }
-    struct http_listener_spec spec = {.fd = fd};
+    struct http_listener_spec spec = {.fd = fd, .reserve = domain == AF_UNIX ? s->reserve : 0};
     if (domain == AF_INET) {
         spec.tls = s->tls;
         spec.hosts = s->hosts;

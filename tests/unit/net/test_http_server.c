@@ -810,6 +810,32 @@ START_TEST(connections_are_capped)
 }
 END_TEST
 
+/* Strangers who take every place over TCP do not keep the owner from the Unix socket. */
+START_TEST(the_owner_has_places_in_reserve)
+{
+    s->spec.max_connections = 2;
+    s->reserve = 1;
+    serving_start(s);
+    struct peer p = peer_open_tcp(s), q = peer_open_tcp(s);
+    ck_assert_int_eq(peer_ask(&p, GET("/none")).status, 404);
+    ck_assert_int_eq(peer_ask(&q, GET("/none")).status, 404);
+    struct peer r = peer_open_tcp(s), owner = peer_open(s), second = peer_open(s);
+    peer_send(&r, STR(GET("/none")));
+    ck_assert_int_eq(peer_ask(&owner, GET("/none")).status, 404);
+    peer_send(&second, STR(GET("/none")));
+    usleep(50000);
+    ck_assert_int_eq(s->requests, 3);
+    peer_close(&owner);
+    ck_assert_int_eq(peer_answer(&second, false).status, 404);
+    peer_close(&p);
+    peer_close(&second);
+    ck_assert_int_eq(peer_answer(&r, false).status, 404);
+    peer_close(&q);
+    peer_close(&r);
+    serving_stop(s);
+}
+END_TEST
+
 START_TEST(many_connections_at_once)
 {
     enum { COUNT = 300 };
@@ -884,6 +910,7 @@ int main(void)
     tcase_add_test(t, stopping_lets_answers_end);
     tcase_add_test(t, stopping_has_a_deadline);
     tcase_add_test(t, connections_are_capped);
+    tcase_add_test(t, the_owner_has_places_in_reserve);
     tcase_add_test(t, many_connections_at_once);
     tcase_add_test(t, listeners_are_checked);
     suite_add_tcase(suite, t);
