@@ -106,6 +106,7 @@ static enum rc server_open(struct server *s, struct err *err)
     if (rc != RC_OK)
         return rc;
     s->board = (struct board){s->store, s->place->data_dir};
+    s->metrics = metrics_new(s->ctx);
     rc = budgets_open(s->ctx, s->store, &kept, &s->budgets, err);
     if (rc == RC_OK && kept)
         log_warn(

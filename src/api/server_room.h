@@ -5,6 +5,7 @@
 #include "flow/board.h"
 #include "gateway/budget.h"
 #include "gateway/gateway.h"
+#include "gateway/metrics.h"
 #include "net/http.h"
 #include "os/frame.h"
 #include "os/loop.h"
@@ -29,6 +30,7 @@ struct server {
     struct listeners *listeners;
     struct upstream_pool *pool;
     struct gateway *gateway;
+    struct metrics *metrics; /* any thread */
     struct credential credentials[CREDENTIALS_MOST];
     uv_pipe_t keeper, link;
     struct frame_reader keeper_in;

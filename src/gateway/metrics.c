@@ -234,6 +234,16 @@ void metrics_active(struct metrics *m, int64_t requests, int64_t queued)
     set(m, QUEUED, queued, 0, NULL);
 }
 
+void metrics_held_none(struct metrics *m)
+{
+    if (!m)
+        return;
+    pthread_mutex_lock(&m->lock);
+    for (struct row *row = m->tables[HELD].rows; row; row = row->hh.next)
+        row->value = row->rest = 0;
+    pthread_mutex_unlock(&m->lock);
+}
+
 void metrics_held(struct metrics *m, const char *currency, pico amount)
 {
     set(m, HELD, amount / PICO_PER_UNIT, amount % PICO_PER_UNIT, currency);

@@ -26,6 +26,7 @@ void metrics_cache(struct metrics *m, bool hit);
 
 /* Gauges: what is true now. Set when it changes or before metrics_write. */
 void metrics_active(struct metrics *m, int64_t requests, int64_t queued);
+void metrics_held_none(struct metrics *m); /* before metrics_held of each currency that has any */
 void metrics_held(struct metrics *m, const char *currency, pico amount); /* of open and kept holds */
 void metrics_upstream(struct metrics *m, const char *provider, bool up,
                       int64_t active); /* not up: in cool-down or off */

@@ -238,3 +238,32 @@ enum rc hold_keep_open_ones(struct store_tx *tx, int64_t *ret_n, struct err *err
     DB_SQL(sql, "UPDATE hold SET state = 'kept' WHERE state IN ('open', 'kept') AND state = 'open'");
     return db_exec(tx->c, &sql, DB_NONE, ret_n, err);
 }
+
+/* As in ledger.c: whole units and the rest apart, so that no sum leaves the range. 1000000000000 is PICO_PER_UNIT. */
+struct held_sums {
+    const char *currency;
+    int64_t units, rest, holds;
+};
+static const struct db_column held_columns[] = {
+    DB_COLUMN(held_sums, currency, DB_TEXT),
+    DB_COLUMN(held_sums, units, DB_INT64),
+    DB_COLUMN(held_sums, rest, DB_INT64),
+    DB_COLUMN(held_sums, holds, DB_INT64),
+};
+static const struct db_shape held_shape = DB_SHAPE(held_sums, held_columns);
+
+enum rc hold_held(mem *ctx, struct store *s, struct held **ret, size_t *ret_n, struct err *err)
+{
+    DB_SQL(sql, "SELECT currency, sum(amount / 1000000000000), sum(amount % 1000000000000), count(*) FROM hold"
+                " WHERE state IN ('open', 'kept') GROUP BY currency ORDER BY currency");
+    struct held_sums *rows;
+    DB_READER struct db_conn *c = db_reader(s->db);
+    enum rc rc = db_all(ctx, c, &sql, DB_NONE, &held_shape, &rows, ret_n, err);
+    if (rc)
+        return rc;
+    *ret = mem_array(ctx, struct held, *ret_n ? *ret_n : 1);
+    for (size_t i = 0; i < *ret_n; i++)
+        (*ret)[i] = (struct held){rows[i].currency, money_add(money_mul(PICO_PER_UNIT, rows[i].units), rows[i].rest),
+                                  rows[i].holds};
+    return RC_OK;
+}

@@ -182,6 +182,13 @@ MUST_USE enum rc hold_list_kept(mem *ctx, struct store *s, int64_t after, int64_
 MUST_USE enum rc hold_rate_find(struct store_tx *tx, int64_t hold_id, const char *from, const char *to,
                                 struct ratio *ret, struct err *err);
 MUST_USE enum rc hold_last_id(struct store *s, int64_t *ret, struct err *err); /* 0: there is none */
+struct held {                                                                  /* of open and kept holds */
+    const char *currency;                                                      /* "" where no price was known */
+    pico amount;                                                               /* saturates */
+    int64_t holds;
+};
+MUST_USE enum rc hold_held(mem *ctx, struct store *s, struct held **ret, size_t *ret_n,
+                           struct err *err); /* by currency */
 struct ledger_row {
     /* Taken from the hold: */
     int64_t hold_id;

@@ -72,6 +72,8 @@ START_TEST(money_is_exact)
     assert_line("nightmill_cost_total{currency=\"USD\"} 1.200000000003");
     assert_line("nightmill_cost_total{currency=\"EUR\"} 18446744.073709551614");
     assert_line("nightmill_held{currency=\"USD\"} 1");
+    metrics_held_none(m);
+    assert_line("nightmill_held{currency=\"USD\"} 0");
 }
 END_TEST
 

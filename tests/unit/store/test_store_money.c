@@ -195,6 +195,29 @@ static enum rc keep(struct store_tx *tx, void *arg, struct err *e)
     return hold_keep_open_ones(tx, arg, e);
 }
 
+START_TEST(what_is_held_is_summed_by_currency)
+{
+    struct asked holds[] = {ask("aaaaaa1", "k1", 40), ask("aaaaaa2", "k2", 2), ask("aaaaaa1", "k3", 7),
+                            ask("aaaaaa1", "k4", INT64_MAX), ask("aaaaaa1", "k5", INT64_MAX)};
+    struct held *held;
+    size_t n;
+    holds[3].h.currency = holds[4].h.currency = "EUR";
+    for (size_t i = 0; i < 5; i++)
+        WRITE(open_hold, &holds[i]);
+    struct settling kept = settling(&holds[0].h, 0), settled = settling(&holds[2].h, 7);
+    kept.close = "kept";
+    WRITE(settle, &kept);
+    WRITE(settle, &settled);
+    ck_assert_int_eq(hold_held(root, s, &held, &n, &err), RC_OK);
+    ck_assert_uint_eq(n, 2);
+    ck_assert_str_eq(held[0].currency, "EUR");
+    ck_assert_int_eq(held[0].amount, INT64_MAX);
+    ck_assert_str_eq(held[1].currency, "USD");
+    ck_assert_int_eq(held[1].amount, 42);
+    ck_assert_int_eq(held[1].holds, 2);
+}
+END_TEST
+
 START_TEST(open_holds_of_a_crash_are_kept)
 {
     s = store_close(s);
@@ -357,6 +380,7 @@ START_TEST(rows_of_the_version_before_keep_their_meaning)
     ck_assert_int_eq(db_open(root, &config, &db, &err), RC_OK);
     ck_assert_msg(db_write(db, old_rows, NULL, &err) == RC_OK, "%s (%s)", err.sentence, err.detail);
     db_close(db);
+    mem_free(root);
     open_store();
     struct spent sum = spent("aaaaaa1");
     ck_assert(sum.settled == 7 && sum.held == 50 && sum.requests == 1 && sum.kept == 1);
@@ -382,6 +406,7 @@ int main(void)
     tcase_add_test(tc, attempts_are_numbered);
     tcase_add_test(tc, bad_requests_are_refused);
     tcase_add_test(tc, sums_saturate);
+    tcase_add_test(tc, what_is_held_is_summed_by_currency);
     tcase_add_test(tc, open_holds_of_a_crash_are_kept);
     tcase_add_test(tc, a_kept_hold_is_settled_by_hand);
     tcase_add_test(tc, the_ledger_is_filtered_and_grouped);
