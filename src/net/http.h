@@ -97,7 +97,10 @@ struct http_listener_spec {
                      * cannot keep the owner out */
 };
 MUST_USE enum rc http_server_listen(struct http_server *s, const struct http_listener_spec *spec, struct err *err);
-/* The same with nothing but a descriptor. */
+/* Ends every listener with this tag, and soon its connections: their clients count as gone. The tag is not looked into,
+ * but requests that are kept go on showing it. */
+void http_server_unlisten(struct http_server *s, const void *tag);
+/* The same as http_server_listen with nothing but a descriptor. */
 MUST_USE enum rc http_server_listen_fd(struct http_server *s, int fd, struct err *err);
 /* Stops listening and closes connections without a complete request; open answers may end until deadline_ms, then their
  * clients count as gone. Calls done(arg) (may be NULL) once on the loop when nothing is left; the server is not touched

@@ -67,7 +67,7 @@ static void request_handle(struct http_session *s)
 void session_answered(struct http_session *s)
 {
     s->request = NULL;
-    if (!s->keep_alive || s->server->stopping) {
+    if (!s->keep_alive || s->server->stopping || s->unlistened) {
         s->phase = HTTP_CLOSING;
         conn_finish(&s->conn);
         return;
@@ -187,6 +187,8 @@ static size_t session_bytes(struct conn *c, struct str bytes)
 {
     struct http_session *s = (struct http_session *)c;
     size_t used = 0;
+    if (s->unlistened)
+        return bytes.n;
     if (s->phase == HTTP_TUNNEL)
         return s->tunnel->on_bytes(s->tunnel_arg, bytes);
     while (used < bytes.n && c->state == CONN_OPEN && (s->phase == HTTP_HEAD || s->phase == HTTP_BODY)) {
@@ -201,11 +203,15 @@ static size_t session_bytes(struct conn *c, struct str bytes)
     return used;
 }
 
+static void session_stop_now(struct conn *c);
+
 /* The deadline of a body moves with what has arrived, so that a trickle is cut off and a large upload is not. */
 static void session_deadline(struct conn *c)
 {
     struct http_session *s = (struct http_session *)c;
-    if (s->phase == HTTP_TUNNEL) {
+    if (s->unlistened) {
+        session_stop_now(c);
+    } else if (s->phase == HTTP_TUNNEL) {
         s->tunnel->on_deadline(s->tunnel_arg);
     } else if (s->phase == HTTP_BODY) {
         int64_t earned = (int64_t)(s->body.n / BODY_RATE) - s->body_paid_ms;
@@ -485,6 +491,37 @@ static void session_stop_now(struct conn *c)
     conn_drop(c);
 }
 
+/* On a turn of its own, as all callbacks. */
+static void session_unlisten(struct conn *c)
+{
+    struct http_session *s = (struct http_session *)c;
+    if (s->peer.listener != s->server->unlisten || s->unlistened)
+        return;
+    s->unlistened = true;
+    conn_deadline(c, 0);
+}
+
+static void listener_end(struct http_listener *l)
+{
+    uv_close((uv_handle_t *)&l->poll, listener_closed);
+    close(l->spec.fd);
+    l->watching = false;
+}
+
+void http_server_unlisten(struct http_server *s, const void *tag)
+{
+    for (struct http_listener **at = &s->listeners, *l; (l = *at);) {
+        if (l->spec.tag != tag) {
+            at = &l->next;
+            continue;
+        }
+        *at = l->next;
+        listener_end(l);
+    }
+    s->unlisten = tag;
+    conn_hub_each(&s->hub, session_unlisten);
+}
+
 static void stop_late(uv_timer_t *timer)
 {
     struct http_server *s = timer->data;
@@ -499,9 +536,7 @@ void http_server_stop(struct http_server *s, int deadline_ms, void (*done)(void 
     s->done_arg = arg;
     for (struct http_listener *l = s->listeners, *next; l; l = next) {
         next = l->next;
-        uv_close((uv_handle_t *)&l->poll, listener_closed);
-        close(l->spec.fd);
-        l->watching = false;
+        listener_end(l);
     }
     s->listeners = NULL;
     uv_timer_start(&s->timer, stop_late, deadline_ms > 0 ? (uint64_t)deadline_ms : 0, 0);

@@ -9,8 +9,9 @@ struct http_server {
     struct conn_hub hub;
     struct http_listener *listeners;
     int open_listeners;
-    size_t crowd; /* most connections at once since memory was given back */
-    uv_timer_t timer; /* accepts again after the system was out of descriptors; then the deadline of stopping */
+    const void *unlisten; /* the tag, while http_server_unlisten goes through the connections */
+    size_t crowd;         /* most connections at once since memory was given back */
+    uv_timer_t timer;     /* accepts again after the system was out of descriptors; then the deadline of stopping */
     bool timer_open, stopping, stopped;
     void (*done)(void *arg);
     void *done_arg;
@@ -35,8 +36,9 @@ struct http_session {
     bool handling;   /* on_request is on the stack */
     bool keep_alive; /* of the request at hand */
     bool chunked;
-    bool begun;     /* bytes of the request at hand have arrived */
-    size_t scanned; /* bytes searched for the end of the head */
+    bool unlistened; /* its listener was ended: it has to end too */
+    bool begun;      /* bytes of the request at hand have arrived */
+    size_t scanned;  /* bytes searched for the end of the head */
     struct http_peer peer;
     const struct http_hosts *hosts;
     struct http_request *request; /* from its head to the end of its answer */

@@ -47,7 +47,8 @@ struct serving {
     char who[128]; /* the last client's subject, or "" */
     atomic_bool tls_seen;
     atomic_size_t connections, most_backlog;
-    atomic_bool release; /* handlers on hold may end */
+    atomic_bool unlisten; /* the TCP listener is to end */
+    atomic_bool release;  /* handlers on hold may end */
     struct http_request *held;
     size_t flood; /* bytes that /flood produces */
     void (*at_done)(void *arg);
@@ -206,6 +207,9 @@ static void serve(void *arg, struct http_request *r)
     r->user = s;
     s->requests++;
     s->uid = (int)r->peer.uid;
+    ck_assert(r->peer.origin == (r->peer.listener ? HTTP_BY_TCP : HTTP_BY_UNIX));
+    ck_assert(!r->peer.listener || (r->peer.listener == s->url && strcmp(r->peer.address, "127.0.0.1") == 0));
+    ck_assert(r->peer.loopback && (r->peer.port != 0) == (r->peer.origin == HTTP_BY_TCP));
     s->tls_seen = r->peer.tls;
     snprintf(s->who, sizeof s->who, "%s", r->peer.subject ? r->peer.subject : "");
     if (str_eqz(r->path, "/kept")) {
@@ -232,6 +236,9 @@ static void serving_told(uv_async_t *async)
         http_server_stop(s->server, s->stop_ms, serving_done, s);
         s->stop_ms = -2;
     }
+    if (s->unlisten)
+        http_server_unlisten(s->server, s->url);
+    s->unlisten = false;
     if (s->release && s->held) {
         http_answer_chunk(s->held, STR(" last"));
         http_answer_end(s->held);
@@ -268,6 +275,7 @@ static void serving_listen(struct serving *s, int domain)
     }
     struct http_listener_spec spec = {.fd = fd, .reserve = domain == AF_UNIX ? s->reserve : 0};
     if (domain == AF_INET) {
+        spec.tag = s->url; /* any address will do */
         spec.tls = s->tls;
         spec.hosts = s->hosts;
     }

@@ -810,6 +810,37 @@ START_TEST(connections_are_capped)
 }
 END_TEST
 
+/* A listener can be the identity of its clients, and goes with it: none of them is left. */
+START_TEST(a_listener_ends_with_its_clients)
+{
+    serving_start(s);
+    struct peer idle = peer_open_tcp(s), open = peer_open_tcp(s), half = peer_open_tcp(s), other = peer_open(s);
+    ck_assert_int_eq(peer_ask(&idle, GET("/none")).status, 404);
+    peer_send(&open, STR(GET("/hold")));
+    peer_send(&half, STR("GET /no"));
+    EVENTUALLY(s->requests == 2);
+    EVENTUALLY(serving_connections(s) == 4);
+    s->unlisten = true;
+    uv_async_send(&s->async);
+    ck_assert_uint_eq(peer_rest(&idle).n, 0);
+    (void)peer_rest(&open);
+    ck_assert_uint_eq(peer_rest(&half).n, 0);
+    EVENTUALLY(s->gone == 1);
+    EVENTUALLY(serving_connections(s) == 1);
+    ck_assert_int_eq(peer_ask(&other, GET("/none")).status, 404);
+    struct peer late = {.fd = socket(AF_INET, SOCK_STREAM, 0)};
+    struct sockaddr_in in = {
+        .sin_family = AF_INET, .sin_port = htons(s->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    ck_assert_int_ne(connect(late.fd, (struct sockaddr *)&in, sizeof in), 0);
+    close(late.fd);
+    peer_close(&idle);
+    peer_close(&open);
+    peer_close(&half);
+    peer_close(&other);
+    serving_stop(s);
+}
+END_TEST
+
 /* Strangers who take every place over TCP do not keep the owner from the Unix socket. */
 START_TEST(the_owner_has_places_in_reserve)
 {
@@ -910,6 +941,7 @@ int main(void)
     tcase_add_test(t, stopping_lets_answers_end);
     tcase_add_test(t, stopping_has_a_deadline);
     tcase_add_test(t, connections_are_capped);
+    tcase_add_test(t, a_listener_ends_with_its_clients);
     tcase_add_test(t, the_owner_has_places_in_reserve);
     tcase_add_test(t, many_connections_at_once);
     tcase_add_test(t, listeners_are_checked);
