@@ -213,13 +213,15 @@ static enum rc price_post(struct route_call *c)
     return RC_OK;
 }
 
-const struct route route_health = {"GET", "/health", "whether the daemon answers", NULL, health_on_loop, .open = true};
-const struct route route_ready = {"GET", "/ready",      "whether the daemon takes requests",
-                                  NULL,  ready_on_loop, .open = true};
-const struct route route_status = {"GET", "/api/v1/status", "the daemon, its runners and counts", NULL, status_on_loop};
+const struct route route_health = {"GET",        "/health",        "whether the daemon answers", NULL, health_on_loop,
+                                   .open = true, .gives = "Health"};
+const struct route route_ready = {
+    "GET", "/ready", "whether the daemon takes requests", NULL, ready_on_loop, .open = true, .gives = "Ready"};
+const struct route route_status = {"GET", "/api/v1/status", "the daemon, its runners and counts",
+                                   NULL,  status_on_loop,   .gives = "Status"};
 const struct route route_daemon_stop = {"POST", "/api/v1/daemon/stop", "stop the daemon; tasks go on at its next start",
-                                        NULL, stop_on_loop};
+                                        NULL,   stop_on_loop,          .gives = "Stopping"};
 const struct route route_credentials_put = {"PUT", "/api/v1/credentials", "hand over provider keys", credentials_put,
-                                            NULL};
+                                            NULL,  .takes = "Credentials"};
 const struct route route_prices_list = {"GET", "/api/v1/prices", "prices of models", prices_list, NULL};
 const struct route route_price_post = {"POST", "/api/v1/prices", "set a price from now on", price_post, NULL};

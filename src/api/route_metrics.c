@@ -43,4 +43,5 @@ static void metrics_on_loop(struct route_call *c)
     loop_offload(&s->loop, metrics_work, metrics_done, c);
 }
 
-const struct route route_metrics = {"GET", "/metrics", "figures for Prometheus", NULL, metrics_on_loop};
+const struct route route_metrics = {"GET", "/metrics",      "figures for Prometheus",
+                                    NULL,  metrics_on_loop, .gives = "text/plain"};

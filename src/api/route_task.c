@@ -288,20 +288,30 @@ static enum rc approval_post(struct route_call *c)
     return RC_OK;
 }
 
-const struct route route_task_create = {"POST", "/api/v1/tasks", "start a task", task_create, NULL};
-const struct route route_tasks_list = {"GET", "/api/v1/tasks", "list tasks, newest first", tasks_list, NULL};
-const struct route route_task_show = {"GET", "/api/v1/tasks/:id", "one task with what it cost and its approvals",
-                                      task_show, NULL};
-const struct route route_task_events = {"GET", "/api/v1/tasks/:id/events", "its events as JSON lines", NULL,
-                                        events_on_loop};
-const struct route route_task_ledger = {"GET", "/api/v1/tasks/:id/ledger", "its model requests, each with its cost",
-                                        task_ledger, NULL};
-const struct route route_task_stop = {"POST", "/api/v1/tasks/:id/stop", "stop it", task_stop, NULL};
-const struct route route_task_pause = {"POST", "/api/v1/tasks/:id/pause", "pause it", task_pause, NULL};
-const struct route route_task_resume = {"POST", "/api/v1/tasks/:id/resume", "go on, with other limits", task_resume,
-                                        NULL};
-const struct route route_task_hint = {"POST", "/api/v1/tasks/:id/hint", "say something to the agent", task_hint, NULL};
-const struct route route_task_undo = {"POST", "/api/v1/tasks/:id/undo", "take its delivery back", task_undo, NULL};
+const struct route route_task_create = {"POST", "/api/v1/tasks",     "start a task", task_create,
+                                        NULL,   .takes = "TaskSpec", .gives = "Task"};
+const struct route route_tasks_list = {
+    "GET",           "/api/v1/tasks", "list tasks, newest first", tasks_list, NULL, .query = "state repo before limit",
+    .gives = "Tasks"};
+const struct route route_task_show = {
+    "GET", "/api/v1/tasks/:id", "one task with what it cost and its approvals", task_show, NULL, .gives = "Task"};
+const struct route route_task_events = {
+    "GET",          "/api/v1/tasks/:id/events",    "its events as JSON lines",  NULL,
+    events_on_loop, .query = "after limit follow", .gives = "application/jsonl"};
+const struct route route_task_ledger = {
+    "GET", "/api/v1/tasks/:id/ledger", "its model requests, each with its cost", task_ledger,
+    NULL,  .gives = "TaskLedger"};
+const struct route route_task_stop = {"POST", "/api/v1/tasks/:id/stop", "stop it", task_stop, NULL, .gives = "Task"};
+const struct route route_task_pause = {"POST",         "/api/v1/tasks/:id/pause", "pause it", task_pause, NULL,
+                                       .gives = "Task"};
+const struct route route_task_resume = {
+    "POST",         "/api/v1/tasks/:id/resume", "go on, with other limits", task_resume, NULL, .takes = "Resume",
+    .gives = "Task"};
+const struct route route_task_hint = {
+    "POST", "/api/v1/tasks/:id/hint", "say something to the agent", task_hint, NULL, .takes = "Hint", .gives = "Task"};
+const struct route route_task_undo = {"POST", "/api/v1/tasks/:id/undo", "take its delivery back", task_undo,
+                                      NULL,   .gives = "Task"};
 const struct route route_approvals_list = {"GET", "/api/v1/approvals", "what waits for an approval", approvals_list,
-                                           NULL};
-const struct route route_approval_post = {"POST", "/api/v1/approvals/:id", "approve or refuse", approval_post, NULL};
+                                           NULL,  .gives = "Approvals"};
+const struct route route_approval_post = {"POST", "/api/v1/approvals/:id", "approve or refuse", approval_post,
+                                          NULL,   .takes = "Answer",       .gives = "Approval"};

@@ -6,4 +6,9 @@ const struct route *const routes[] = {
 #include "api/routes.def"
 #undef ROUTE
 };
+const char *const route_names[] = {
+#define ROUTE(name) #name,
+#include "api/routes.def"
+#undef ROUTE
+};
 const size_t route_count = sizeof routes / sizeof *routes;

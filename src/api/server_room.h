@@ -115,10 +115,14 @@ struct route {
     enum rc (*handle)(struct route_call *c); /* pool thread; the error in c->err */
     void (*on_loop)(struct route_call *c);   /* instead of handle: answers itself, owns c */
     bool open;                               /* needs no authority: answered to anybody who can connect */
+    /* For its description (openapi.h): */
+    const char *query;         /* names of parameters in schemas.def, separated by blanks */
+    const char *takes, *gives; /* schemas of schemas.def, or a media type; NULL: no body, any JSON */
 };
 void routes_handle(void *server, struct http_request *r);
 void route_call_free(struct route_call *c);
 /* Sends c's answer (or its error as a problem) and frees it. */
 void route_answer(struct route_call *c, enum rc rc);
 extern const struct route *const routes[];
+extern const char *const route_names[]; /* as in routes.def */
 extern const size_t route_count;
