@@ -220,12 +220,34 @@ static struct str event_data(struct str event)
     return lines == 1 ? data : STR("");
 }
 
+/* As most servers write it, the member needs no parser: within a string the quotes would have backslashes. */
+static bool null_usage_cut(struct llm_bridge *b, struct str event, struct buf *out)
+{
+    struct str member = STR("\"usage\":null");
+    long found = str_find(event, member);
+    if (found <= 0)
+        return false;
+    size_t from = (size_t)found, to = from + member.n;
+    if (event.p[from - 1] == ',')
+        from--;
+    else if (event.p[from - 1] == '{' && to < event.n && event.p[to] == ',')
+        to++;
+    else
+        return false;
+    write_out(b, str_sub(event, 0, from), out);
+    write_out(b, str_sub(event, to, event.n), out);
+    return true;
+}
+
 /* An event of a chat stream without the usage that the client did not ask for. */
 static void event_filter(struct llm_bridge *b, struct str event, struct buf *out)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    CLEANUP_MEM mem *tmp = NULL;
     struct json root;
+    if (null_usage_cut(b, event, out))
+        return;
     struct str data = str_find(event, STR("\"usage\"")) >= 0 ? event_data(event) : STR("");
+    tmp = data.n ? mem_root() : NULL;
     if (!data.n || json_parse(tmp, data, &root, NULL) || json_type(root) != JSON_OBJECT) {
         write_out(b, event, out);
         return;
@@ -266,13 +288,30 @@ static void pass_events(struct llm_bridge *b, struct buf *out, bool final)
 }
 
 /* Whole lines: what an upstream that breaks off leaves of one would make nonsense of the event that says so. */
+static size_t lines_length(struct str s)
+{
+    size_t n = s.n;
+    while (n && s.p[n - 1] != '\n' && s.p[n - 1] != '\r')
+        n--;
+    return n;
+}
+
 static void pass_lines(struct llm_bridge *b, struct buf *out, bool final)
 {
-    size_t n = b->held.n;
-    while (!final && n && b->held.p[n - 1] != '\n' && b->held.p[n - 1] != '\r')
-        n--;
-    write_out(b, str_sub(buf_view(&b->held), 0, n), out);
+    struct str held = buf_view(&b->held);
+    size_t n = final ? held.n : lines_length(held);
+    write_out(b, str_sub(held, 0, n), out);
     buf_drop(&b->held, n);
+}
+
+/* The usual case without a copy: nothing waits, and only the rest behind the last line end will. */
+static bool pass_straight(struct llm_bridge *b, struct str bytes, struct buf *out)
+{
+    if (!b->good || b->held.n || b->spec.hide_usage || b->spec.client_array)
+        return false;
+    size_t n = lines_length(bytes);
+    write_out(b, str_sub(bytes, 0, n), out);
+    return buf_str(&b->held, str_sub(bytes, n, bytes.n));
 }
 
 struct framing {
@@ -337,7 +376,7 @@ enum rc llm_bridge_feed(struct llm_bridge *b, const void *bytes, size_t n, struc
     if (!b->pass) {
         if (b->good && !b->p->answer.failed)
             pump(b, out, false);
-    } else {
+    } else if (rc || !pass_straight(b, str_n(bytes, n), out)) {
         if (!rc && !buf_add(&b->held, bytes, n))
             rc = err_set(err, RC_UPSTREAM, "the model server sent an event that is too long");
         if (b->good)

@@ -403,7 +403,7 @@ static bool complete_object(struct str text)
  * of them 0, so that only the new id and name tell that another call begins; some invent a new id for every piece. */
 static struct draft *call_draft(struct llm_parser *p, struct json call, int64_t index)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    mem *tmp = p->scratch;
     const char *id = json_z(tmp, json_get(call, "id"), "");
     bool named = json_z(tmp, json_path(call, "function.name"), "")[0];
     struct draft *d = NULL;
@@ -420,7 +420,7 @@ static struct draft *call_draft(struct llm_parser *p, struct json call, int64_t 
 
 static void call_take(struct llm_parser *p, struct json call, int64_t index)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    mem *tmp = p->scratch;
     struct draft *d = call_draft(p, call, json_int(json_get(call, "index"), index));
     if (!d)
         return;
@@ -442,7 +442,7 @@ static void call_take(struct llm_parser *p, struct json call, int64_t index)
 
 static void content_take(struct llm_parser *p, struct json content)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    mem *tmp = p->scratch;
     draft_append(p, LLM_TEXT, json_str(tmp, content));
     if (json_type(content) != JSON_ARRAY)
         return;
@@ -457,7 +457,7 @@ static void content_take(struct llm_parser *p, struct json content)
 /* A delta, or a whole message: then only what the deltas have not told yet counts. */
 static void delta_take(struct llm_parser *p, struct json delta, bool whole)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    mem *tmp = p->scratch;
     bool told = whole && p->answer.message;
     struct str thought = json_str(tmp, json_get(delta, "reasoning_content"));
     if (!thought.n)
@@ -521,7 +521,7 @@ static enum rc chat_event(struct llm_parser *p, struct str name, struct str data
         p->answer.complete = !p->answer.failed;
         return RC_OK;
     }
-    CLEANUP_MEM mem *tmp = mem_root();
+    mem *tmp = p->scratch;
     struct json root;
     enum rc rc = wire_parse(tmp, p, data, &root, err);
     if (rc || !json_is(root))

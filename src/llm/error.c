@@ -59,16 +59,36 @@ static void openai_error(struct json_out *o, const struct words *w, const char *
     jo_end_obj(o);
 }
 
-/* In a stream the Responses API has the members of an error on its event itself. */
-static void responses_event(struct json_out *o, const struct words *w, const char *code, const char *text)
+/* The event of a failing Responses stream. OpenAI's reference has the members on the event itself, its servers send
+ * them in an object, and its SDKs throw by the object: both are here. */
+static void responses_event(struct json_out *o, const struct words *w, const char *code, const char *text,
+                            int64_t sequence)
 {
+    code = code ? code : w->openai_code;
     jo_obj(o);
     jo_kz(o, "type", "error");
-    jo_kz(o, "code", code ? code : w->openai_code);
+    jo_ki(o, "sequence_number", sequence);
+    jo_kz(o, "code", code);
     jo_kz(o, "message", text);
     jo_kz(o, "param", NULL);
-    jo_ki(o, "sequence_number", 0);
+    jo_key(o, "error");
+    jo_obj(o);
+    jo_kz(o, "type", w->openai_type);
+    jo_kz(o, "code", code);
+    jo_kz(o, "message", text);
+    jo_kz(o, "param", NULL);
     jo_end_obj(o);
+    jo_end_obj(o);
+}
+
+void error_responses_event(int status, const struct err *err, int64_t sequence, struct buf *ret)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct json_out o;
+    buf_z(ret, "event: error\ndata: ");
+    json_out_init(&o, ret);
+    responses_event(&o, words_find(status), NULL, message(tmp, err, -1), sequence);
+    buf_z(ret, "\n\n");
 }
 
 static void anthropic_error(struct json_out *o, const struct words *w, const char *code, const char *text)
@@ -135,7 +155,7 @@ void llm_error_write(const struct llm_dialect *client, int status, const struct 
     else if (client == &llm_gemini)
         google_error(&o, status, w, code, text, retry_after_s);
     else if (client == &llm_responses && event)
-        responses_event(&o, w, code, text);
+        responses_event(&o, w, code, text, 0);
     else
         openai_error(&o, w, code, text);
     if (place == LLM_ERROR_ARRAY)

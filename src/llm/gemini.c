@@ -358,7 +358,7 @@ static void seal_take(struct draft *d, struct json seal)
 
 static void part_take(struct llm_parser *p, struct json part)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    mem *tmp = p->scratch;
     struct json text = json_get(part, "text"), call = json_get(part, "functionCall");
     struct json seal = json_get(part, "thoughtSignature");
     if (json_type(call) == JSON_OBJECT) {
@@ -404,7 +404,7 @@ static enum rc object_take(struct llm_parser *p, struct json root)
 
 static enum rc gemini_event(struct llm_parser *p, struct str name, struct str data, struct err *err)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    mem *tmp = p->scratch;
     struct json root;
     data = str_trim(data);
     (void)name;

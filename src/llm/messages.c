@@ -410,7 +410,7 @@ static void usage_take(struct llm_parser *p, struct json usage, bool final)
 /* A block's own fields: all of it in a whole answer, what is there at its start in a stream. */
 static void block_take(struct llm_parser *p, struct json block, int64_t index)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    mem *tmp = p->scratch;
     struct json type = json_get(block, "type");
     p->foreign = -1;
     if (json_eqz(type, "text")) {
@@ -470,7 +470,7 @@ static const struct {
 
 static enum rc on_block_delta(struct llm_parser *p, struct json e)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    mem *tmp = p->scratch;
     struct json delta = json_get(e, "delta");
     int64_t index = json_int(json_get(e, "index"), -1);
     for (size_t i = 0; i < sizeof deltas / sizeof deltas[0]; i++) {
@@ -555,7 +555,7 @@ static enum rc messages_event(struct llm_parser *p, struct str name, struct str 
     /* The API adds kinds of events without notice, and some servers end as the other dialect does. */
     if (!data.n || str_eqz(data, "[DONE]") || (name.n && event_find(name) == EVENTS))
         return RC_OK;
-    CLEANUP_MEM mem *tmp = mem_root();
+    mem *tmp = p->scratch;
     struct json e;
     enum rc rc = wire_parse(tmp, p, data, &e, err);
     if (rc || !json_is(e))

@@ -1,10 +1,12 @@
 /* One answer under construction: caps, shapes (stream or document), parts, counts. What the bytes mean is the
  * dialect's. */
 #include "llm/wire.h"
+#include <stdlib.h>
 
 enum {
     ANSWER_MOST = 64 << 20,
     PARTS_MOST = 2048,
+    SCRATCH = 16 << 10, /* holds a usual event; a larger one takes from the heap */
     NAME_MOST = 256,
     /* Arguments are put into the next request, whose reader allows 64 levels. */
     ARGUMENTS_DEPTH = 32,
@@ -22,6 +24,9 @@ struct llm_parser *llm_parser_new(mem *ctx, const struct llm_dialect *d, void (*
     p->answer.usage.output = -1;
     p->foreign = -1;
     p->call_prefix = "call";
+    p->scratch = talloc_pool(p, SCRATCH);
+    if (!p->scratch)
+        abort();
     sse_init(&p->sse, p);
     buf_init(&p->document, p, ANSWER_MOST);
     return p;
@@ -148,9 +153,10 @@ void draft_append(struct llm_parser *p, enum llm_part_kind kind, struct str piec
 
 void draft_name(struct llm_parser *p, const char **member, struct json v)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
-    const char *z = json_z(tmp, v, NULL);
-    if (!*member && z && z[0] && strlen(z) <= NAME_MOST)
+    if (*member || json_type(v) != JSON_STRING)
+        return;
+    const char *z = json_z(p->scratch, v, NULL);
+    if (z && z[0] && strlen(z) <= NAME_MOST)
         *member = mem_str(p, z);
 }
 
@@ -180,6 +186,8 @@ void count_raise(int64_t *count, struct json v)
 
 void wire_identity(struct llm_parser *p, struct json object)
 {
+    if (p->answer.model && p->answer.request_id)
+        return;
     draft_name(p, &p->answer.model, json_get(object, "model"));
     draft_name(p, &p->answer.request_id, json_get(object, "id"));
 }
@@ -279,7 +287,9 @@ static void parts_finish(struct llm_parser *p)
 static enum rc on_event(void *arg, struct str name, struct str data, struct err *err)
 {
     struct llm_parser *p = arg;
-    return p->answer.complete ? RC_OK : p->dialect->wire->event(p, name, data, err);
+    enum rc rc = p->answer.complete ? RC_OK : p->dialect->wire->event(p, name, data, err);
+    talloc_free_children(p->scratch);
+    return rc;
 }
 
 /* What the first byte that is not white space says. */

@@ -307,7 +307,7 @@ static void usage_take(struct llm_parser *p, struct json usage)
 
 static void text_take(struct llm_parser *p, int64_t index, struct json text, bool refusal)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    mem *tmp = p->scratch;
     struct str s = json_str(tmp, text);
     if (refusal && s.n)
         p->answer.stop = LLM_STOP_REFUSED;
@@ -327,7 +327,7 @@ static void message_take(struct llm_parser *p, struct json item, int64_t index)
 
 static void call_take(struct llm_parser *p, struct json item, int64_t index)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    mem *tmp = p->scratch;
     struct draft *d = draft_get(p, LLM_TOOL_CALL, index);
     if (!d)
         return;
@@ -340,7 +340,7 @@ static void call_take(struct llm_parser *p, struct json item, int64_t index)
 
 static void reasoning_take(struct llm_parser *p, struct json item, int64_t index)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    mem *tmp = p->scratch;
     struct json summary = json_get(item, "summary"), content = json_get(item, "content");
     struct json texts = json_len(summary) ? summary : content;
     struct str seal = json_str(tmp, json_get(item, "encrypted_content"));
@@ -416,7 +416,7 @@ static void on_item_done(struct llm_parser *p, struct json e)
 
 static void delta_take(struct llm_parser *p, enum llm_part_kind kind, int64_t index, struct json delta)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    mem *tmp = p->scratch;
     struct str s = json_str(tmp, delta);
     struct draft *d = s.n ? draft_get(p, kind, index) : NULL;
     if (d)
@@ -451,7 +451,7 @@ static void on_arguments_delta(struct llm_parser *p, struct json e)
 
 static void on_arguments_done(struct llm_parser *p, struct json e)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    mem *tmp = p->scratch;
     struct draft *d = draft_find(p, LLM_TOOL_CALL, place(e, NULL));
     if (d && !d->text.n)
         draft_grow(p, d, json_str(tmp, json_get(e, "arguments")));
@@ -513,7 +513,7 @@ enum { EVENTS = sizeof events / sizeof events[0] };
 
 static enum rc responses_event(struct llm_parser *p, struct str name, struct str data, struct err *err)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    mem *tmp = p->scratch;
     struct json e;
     data = str_trim(data);
     if (!data.n || str_eqz(data, "[DONE]"))

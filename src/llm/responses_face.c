@@ -306,12 +306,12 @@ static void responses_end(struct llm_bridge *b, struct buf *out)
     response_event(b, mem_printf(tmp, "response.%s", status), status, NULL, out);
 }
 
-/* Passed-on streams were numbered by the upstream: there the event without a response tells the failure. */
+/* The error, then the failed response: OpenAI's order. A passed-on stream has its own response, which is not known
+ * here. */
 static void responses_fail(struct llm_bridge *b, int status, const struct err *err, struct buf *out)
 {
-    if (b->pass)
-        llm_error_write(b->spec.client, status, err, NULL, -1, LLM_ERROR_EVENT, out);
-    else
+    error_responses_event(status, err, b->sequence++, out);
+    if (!b->pass)
         response_event(b, "response.failed", "failed", err, out);
 }
 

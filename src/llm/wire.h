@@ -42,6 +42,7 @@ struct llm_parser {
     void *arg;
     struct llm_answer answer;
     struct llm_message message;
+    mem *scratch; /* of the event under way: emptied after it */
     struct sse sse;
     struct buf document; /* bytes of an answer that is no stream */
     enum { SHAPE_UNKNOWN, SHAPE_STREAM, SHAPE_DOCUMENT } shape;
@@ -228,3 +229,5 @@ enum rc messages_decode(struct reading *rd, struct json root, struct err *err);
 enum rc responses_decode(struct reading *rd, struct json root, struct err *err);
 enum rc gemini_decode(struct reading *rd, struct json root, struct err *err);
 extern const struct face chat_face, messages_face, responses_face, gemini_face;
+/* The error event of a Responses stream, with its number. */
+void error_responses_event(int status, const struct err *err, int64_t sequence, struct buf *ret);

@@ -711,8 +711,10 @@ START_TEST(test_errors)
          "data: {\"error\":{\"message\":\"the budget is used up (0.10 of 0.10); raise it. Please try again in 7s\",\"type\":"
          "\"rate_limit_error\",\"param\":null,\"code\":\"budget_exceeded\"}}\n\n"},
         {"responses", 500, LLM_ERROR_EVENT,
-         "event: error\ndata: {\"type\":\"error\",\"code\":\"budget_exceeded\",\"message\":\"the budget is used up (0.10 of "
-         "0.10); raise it. Please try again in 7s\",\"param\":null,\"sequence_number\":0}\n\n"},
+         "event: error\ndata: {\"type\":\"error\",\"sequence_number\":0,\"code\":\"budget_exceeded\",\"message\":\"the budget is "
+         "used up (0.10 of 0.10); raise it. Please try again in 7s\",\"param\":null,\"error\":{\"type\":\"server_error\","
+         "\"code\":\"budget_exceeded\",\"message\":\"the budget is used up (0.10 of 0.10); raise it. Please try again in "
+         "7s\",\"param\":null}}\n\n"},
         {"messages", 402, LLM_ERROR_BODY,
          "{\"type\":\"error\",\"error\":{\"type\":\"billing_error\",\"message\":\"the budget is used up (0.10 of 0.10); raise it. "
          "Please try again in 7s\",\"code\":\"budget_exceeded\"}}"},
