@@ -1,104 +1,156 @@
-/* What a budget costs a request: reserve and settle over five scopes, in memory, by one thread and by two at once.
- *
- *   bench_budget [FOLDER]   works in a new folder below FOLDER (/var/tmp) and removes it
- *
- * Prints one line a figure: name, median of the rounds, unit, and a remark, separated by tabs. Holds and ledger rows,
- * which go to the disk many at a time, are not in it: see bench_store. */
+/* Measures admission and settlement in memory over five scopes, and an SQLite transaction that does the same, in turns.
+ * Prints JSON: nanoseconds a pair, with one thread and with two, and the ratio. */
 #include "base/clock.h"
 #include "gateway/budget.h"
-#include "os/path.h"
 #include <pthread.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#define ROUNDS 9
-#define PAIRS  200000
+enum { PAIRS = 200000, ROWS = 2000, ROUNDS = 5 };
 
-static struct budgets *budgets;
-static const struct spender who = {
-    .organisation = "mill", .project = "mill", .agent = "mill", .key = "mill", .user = "mill"};
+static const struct spender who = {.organisation = "default",
+                                   .project = "/srv/projects/one",
+                                   .task = "aaaaaa1",
+                                   .agent = "nightmill",
+                                   .model = "claude-sonnet-4-5",
+                                   .key = "k7h3f9a2",
+                                   .user = "ann"};
+static struct budgets *b;
 
-static void need(bool ok, const char *what, const struct err *err)
+static void fail(const char *words, const struct err *err)
 {
-    if (ok)
-        return;
-    fprintf(stderr, "bench_budget: %s: %s %s\n", what, err ? err->sentence : "", err ? err->detail : "");
+    fprintf(stderr, "%s: %s\n", words, err->sentence);
     exit(1);
 }
 
-static int compare(const void *a, const void *b)
+static void *pairs(void *arg)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static void *pairs_run(void *arg)
-{
-    const struct bound bound = {.currency = "USD", .amount = 20000000000, .tokens = 2000};
-    int64_t now = clock_wall_ns();
+    static const struct price price = {
+        .model = "m", .currency = "USD", .base = {3000000, 300000, 3750000, 6000000, 15000000}};
+    struct candidate candidate = {.price = &price};
+    struct ask ask = {.spender = who,
+                      .candidates = &candidate,
+                      .candidate_count = 1,
+                      .demand = {.bytes = 18000, .output = 8192},
+                      .least_output = 256};
+    struct reservation r;
+    struct refusal refusal;
+    struct err err;
     (void)arg;
     for (int i = 0; i < PAIRS; i++) {
-        struct reservation r = {0};
-        struct refusal refusal;
-        struct err err = {0};
-        need(budgets_reserve(budgets, &who, &bound, now + i, &r, &refusal, &err) == RC_OK, "reserve", &err);
-        budgets_settle(budgets, &r, 1000000000, "USD", 100);
+        if (budgets_admit(b, &ask, 0, &r, &refusal, &err) != RC_OK)
+            fail("admit", &err);
+        budgets_settle(b, &r, 1, "USD", 10);
     }
     return NULL;
 }
 
-/* Nanoseconds a pair of calls, with that many threads at it. */
-static double round_run(int threads)
+static double measure(int threads)
 {
-    pthread_t other;
+    pthread_t t[2];
     int64_t began = clock_mono_ns();
-    if (threads > 1)
-        need(pthread_create(&other, NULL, pairs_run, NULL) == 0, "thread", NULL);
-    pairs_run(NULL);
-    if (threads > 1)
-        pthread_join(other, NULL);
-    return (double)(clock_mono_ns() - began) / PAIRS / threads;
+    for (int i = 0; i < threads; i++)
+        pthread_create(&t[i], NULL, pairs, NULL);
+    for (int i = 0; i < threads; i++)
+        pthread_join(t[i], NULL);
+    return (double)(clock_mono_ns() - began) / (PAIRS * threads);
 }
 
-static void figure(const char *name, int threads)
+static void sql(sqlite3 *db, const char *text)
 {
-    double ns[ROUNDS];
-    for (int i = 0; i < ROUNDS; i++)
-        ns[i] = round_run(threads);
-    qsort(ns, ROUNDS, sizeof *ns, compare);
-    printf("%s\t%.0f\tns\tfive scopes, %d thread%s, median of %d, %.0f to %.0f\n", name, ns[ROUNDS / 2], threads,
-           threads == 1 ? "" : "s at once", ROUNDS, ns[0], ns[ROUNDS - 1]);
-}
-
-int main(int argc, char **argv)
-{
-    static const enum scope scopes[] = {SCOPE_ORGANISATION, SCOPE_PROJECT, SCOPE_AGENT, SCOPE_KEY, SCOPE_USER};
-    char folder[4096];
-    mem *ctx = mem_root();
-    struct err err = {0};
-    struct store *store;
-    snprintf(folder, sizeof folder, "%s/bench-budget-XXXXXX", argc > 1 ? argv[1] : "/var/tmp");
-    need(mkdtemp(folder) != NULL, "folder", NULL);
-    need(store_open(ctx, folder, &store, &err) == RC_OK, "store", &err);
-    need(budgets_open(ctx, store, NULL, &budgets, &err) == RC_OK, "budgets", &err);
-    for (size_t i = 0; i < sizeof scopes / sizeof *scopes; i++) {
-        struct budget b = {.scope = scopes[i],
-                           .scope_id = "mill",
-                           .window = WINDOW_MONTH,
-                           .zone = "Europe/Berlin",
-                           .currency = "USD",
-                           .money = INT64_MAX / 4,
-                           .tokens = -1,
-                           .hard = true,
-                           .source = "bench"};
-        need(budgets_set(budgets, &b, &err) == RC_OK, "budget", &err);
+    char *words = NULL;
+    if (sqlite3_exec(db, text, NULL, NULL, &words) != SQLITE_OK) {
+        fprintf(stderr, "%s: %s\n", text, words);
+        exit(1);
     }
-    figure("budget_reserve_settle", 1);
-    figure("budget_reserve_settle_contended", 2);
-    mem_free((mem *)budgets);
-    store_close(store);
-    need(path_remove_tree(folder, &err) == RC_OK, "removing the folder", &err);
-    mem_free(ctx);
-    return 0;
+}
+
+static void step(sqlite3_stmt *s, int changes, sqlite3 *db)
+{
+    if (sqlite3_step(s) != SQLITE_DONE || sqlite3_changes(db) != changes)
+        exit(1);
+    sqlite3_reset(s);
+}
+
+/* Two transactions over five rows without a sync: reserve where all fit, settle. */
+static double measure_sqlite(sqlite3 *db)
+{
+    sqlite3_stmt *reserve, *settle, *begin, *commit;
+    sqlite3_prepare_v2(db, "UPDATE account SET held = held + 1000 WHERE id <= 5 AND spent + held + 1000 <= most", -1,
+                       &reserve, NULL);
+    sqlite3_prepare_v2(db, "UPDATE account SET held = held - 1000, spent = spent + 1 WHERE id <= 5", -1, &settle, NULL);
+    sqlite3_prepare_v2(db, "BEGIN IMMEDIATE", -1, &begin, NULL);
+    sqlite3_prepare_v2(db, "COMMIT", -1, &commit, NULL);
+    int64_t began = clock_mono_ns();
+    for (int i = 0; i < ROWS; i++) {
+        sqlite3_stmt *const body[] = {reserve, settle};
+        for (int k = 0; k < 2; k++) {
+            sqlite3_step(begin);
+            sqlite3_reset(begin);
+            step(body[k], 5, db);
+            sqlite3_step(commit);
+            sqlite3_reset(commit);
+        }
+    }
+    double ns = (double)(clock_mono_ns() - began) / ROWS;
+    sqlite3_stmt *const all[] = {reserve, settle, begin, commit};
+    for (int i = 0; i < 4; i++)
+        sqlite3_finalize(all[i]);
+    return ns;
+}
+
+static int number_order(const void *x, const void *y)
+{
+    const double *a = x, *c = y;
+    return (*a > *c) - (*a < *c);
+}
+
+int main(void)
+{
+    char folder[] = "/var/tmp/bench_budget_XXXXXX", path[64], command[80];
+    struct err err = {0};
+    struct store *s;
+    mem *root = mem_root();
+    sqlite3 *db;
+    double one[ROUNDS], two[ROUNDS], rows[ROUNDS];
+    static const enum scope scopes[] = {SCOPE_ORGANISATION, SCOPE_PROJECT, SCOPE_AGENT, SCOPE_KEY, SCOPE_USER};
+    if (!mkdtemp(folder) || store_open(root, folder, &s, &err) != RC_OK ||
+        budgets_open(root, s, NULL, &b, &err) != RC_OK)
+        fail("open", &err);
+    for (int i = 0; i < 5; i++) {
+        struct budget row = {.scope = scopes[i],
+                             .scope_id = spender_id(&who, scopes[i]),
+                             .window = i % 2 ? WINDOW_DAY : WINDOW_MONTH,
+                             .zone = "Europe/Berlin",
+                             .currency = "USD",
+                             .money = 9000000 * PICO_PER_UNIT,
+                             .tokens = -1,
+                             .hard = true};
+        if (budgets_set(b, &row, &err) != RC_OK)
+            fail("set", &err);
+    }
+    snprintf(path, sizeof path, "%s/compare.db", folder);
+    if (sqlite3_open(path, &db) != SQLITE_OK)
+        return 1;
+    sql(db,
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; CREATE TABLE account (id INTEGER PRIMARY KEY, spent INTEGER,"
+        " held INTEGER, most INTEGER); INSERT INTO account VALUES (1,0,0,9000000000000000),(2,0,0,9000000000000000),(3,0,0,9000000000000000),(4,0,0,9000000000000000),"
+        "(5,0,0,9000000000000000)");
+    for (int i = 0; i < ROUNDS; i++) {
+        one[i] = measure(1);
+        two[i] = measure(2);
+        rows[i] = measure_sqlite(db);
+    }
+    qsort(one, ROUNDS, sizeof *one, number_order);
+    qsort(two, ROUNDS, sizeof *two, number_order);
+    qsort(rows, ROUNDS, sizeof *rows, number_order);
+    printf("{\"pair_ns\":%.0f,\"pair_two_threads_ns\":%.0f,\"sqlite_pair_ns\":%.0f,\"ratio\":%.1f}\n", one[ROUNDS / 2],
+           two[ROUNDS / 2], rows[ROUNDS / 2], rows[ROUNDS / 2] / one[ROUNDS / 2]);
+    sqlite3_close(db);
+    mem_free(b);
+    store_close(s);
+    mem_free(root);
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command) != 0;
 }
