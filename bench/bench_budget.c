@@ -1,11 +1,12 @@
 /* Measures admission and settlement in memory over five scopes, and an SQLite transaction that does the same, in turns.
- * Prints JSON: nanoseconds a pair, with one thread and with two, and the ratio. */
-#include "base/clock.h"
+ * Prints JSON: nanoseconds of processor time a pair, with one
+ * thread and with two, and the ratio. */
 #include "gateway/budget.h"
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 enum { PAIRS = 200000, ROWS = 2000, ROUNDS = 5 };
 
@@ -46,15 +47,23 @@ static void *pairs(void *arg)
     return NULL;
 }
 
+/* Processor time: on a busy machine the other one measures the neighbours. */
+static int64_t cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
 static double measure(int threads)
 {
     pthread_t t[2];
-    int64_t began = clock_mono_ns();
+    int64_t began = cpu_ns();
     for (int i = 0; i < threads; i++)
         pthread_create(&t[i], NULL, pairs, NULL);
     for (int i = 0; i < threads; i++)
         pthread_join(t[i], NULL);
-    return (double)(clock_mono_ns() - began) / (PAIRS * threads);
+    return (double)(cpu_ns() - began) / (PAIRS * threads);
 }
 
 static void sql(sqlite3 *db, const char *text)
@@ -82,7 +91,7 @@ static double measure_sqlite(sqlite3 *db)
     sqlite3_prepare_v2(db, "UPDATE account SET held = held - 1000, spent = spent + 1 WHERE id <= 5", -1, &settle, NULL);
     sqlite3_prepare_v2(db, "BEGIN IMMEDIATE", -1, &begin, NULL);
     sqlite3_prepare_v2(db, "COMMIT", -1, &commit, NULL);
-    int64_t began = clock_mono_ns();
+    int64_t began = cpu_ns();
     for (int i = 0; i < ROWS; i++) {
         sqlite3_stmt *const body[] = {reserve, settle};
         for (int k = 0; k < 2; k++) {
@@ -93,7 +102,7 @@ static double measure_sqlite(sqlite3 *db)
             sqlite3_reset(commit);
         }
     }
-    double ns = (double)(clock_mono_ns() - began) / ROWS;
+    double ns = (double)(cpu_ns() - began) / ROWS;
     sqlite3_stmt *const all[] = {reserve, settle, begin, commit};
     for (int i = 0; i < 4; i++)
         sqlite3_finalize(all[i]);

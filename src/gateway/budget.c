@@ -100,9 +100,10 @@ static void charges_collect(struct budgets *b, struct reservation *r, int64_t no
 
 /* ---- rates ---- */
 
+/* Codes have three letters, or none. */
 static bool currency_eq(const char *a, const char *b)
 {
-    return a[0] == b[0] && strcmp(a, b) == 0;
+    return a[0] == b[0] && (!a[0] || (a[1] == b[1] && a[2] == b[2]));
 }
 
 /* The newest row of the pair, in whichever direction it was entered: so the way there and back agree. */
@@ -115,8 +116,8 @@ bool rate_look(const struct budgets *b, const char *from, const char *to, int64_
         return true;
     for (size_t i = b->rate_count; i-- > 0;) {
         const struct rate *r = &b->rates[i];
-        bool there = strcmp(r->from, from) == 0 && strcmp(r->to, to) == 0;
-        bool back = strcmp(r->from, to) == 0 && strcmp(r->to, from) == 0;
+        bool there = currency_eq(r->from, from) && currency_eq(r->to, to);
+        bool back = currency_eq(r->from, to) && currency_eq(r->to, from);
         if (r->from_ns > at_ns || (!there && !back))
             continue;
         ret->ratio = there ? r->ratio : (struct ratio){r->ratio.den, r->ratio.num};
@@ -531,9 +532,9 @@ enum rc budgets_reserve(struct budgets *b, const struct spender *spender, const 
                         struct reservation *ret, struct refusal *ret_refusal, struct err *err)
 {
     struct wish w = {.bound = bound};
-    if (bound->amount < 0 || bound->tokens < 0) {
+    if (bound->amount < 0 || bound->tokens < 0 || (bound->currency && !currency_valid(bound->currency))) {
         *ret_refusal = (struct refusal){.retry_after_s = -1};
-        return err_set(err, RC_INVALID, "a bound is not negative");
+        return err_set(err, RC_INVALID, "a bound is not negative and names a currency");
     }
     return admit(b, spender, &w, now_ns, ret, ret_refusal, err);
 }
