@@ -166,9 +166,10 @@ MUST_USE enum rc llm_request_read(mem *ctx, const struct llm_dialect *d, const c
 /* The same bytes with only what must change. `d` is the dialect of the upstream, of the same family as the body: the
  * output cap gets the name that the upstream knows (max_tokens or max_completion_tokens). In ctx. */
 struct llm_splice {
-    const char *model;  /* NULL: as it is. Of no meaning to gemini, whose model stands in the path */
-    int64_t max_output; /* 0: as it is (embeddings, token counts) */
-    bool ask_usage;     /* usage on a stream, where the dialect must be asked */
+    const char *model;             /* NULL: as it is. Of no meaning to gemini, whose model stands in the path */
+    int64_t max_output;            /* 0: as it is (embeddings, token counts) */
+    bool ask_usage;                /* usage on a stream, where the dialect must be asked */
+    const char *anthropic_version; /* Claude at Google: this member is set and `model` taken out; NULL: neither */
 };
 MUST_USE enum rc llm_request_splice(mem *ctx, const struct llm_dialect *d, struct str body,
                                     const struct llm_splice *change, struct str *ret, struct err *err);

@@ -47,7 +47,9 @@ static void insert(struct changes *c, struct json object, const char *member)
 static int change_order(const void *a, const void *b)
 {
     const struct change *x = a, *y = b;
-    return x->at != y->at ? (x->at > y->at) - (x->at < y->at) : strcmp(x->text, y->text);
+    if (x->at != y->at)
+        return x->at < y->at ? -1 : 1;
+    return x->n != y->n ? (x->n < y->n ? -1 : 1) : strcmp(x->text, y->text); /* what is inserted stands before */
 }
 
 static struct str changes_make(mem *ctx, struct changes *c)
@@ -116,6 +118,42 @@ static void model_change(struct changes *c, const struct wire_members *m, const 
         replace(c, m->model.v, b.p);
     else
         insert(c, m->root, mem_printf(c->ctx, "\"model\":%s", b.p));
+}
+
+/* Takes a member out of an object, with a comma of its neighbours. */
+static void member_cut(struct changes *c, struct json object, const char *name)
+{
+    size_t before = 0, at = 0, end = 0; /* `before`: where the member before it ends */
+    for (struct json_iter it = json_iter(object); json_next(&it);) {
+        size_t key = (size_t)(it.key_raw.p - c->body.p) - 1;
+        if (end) { /* the next member: a first one goes with the comma behind it */
+            if (!before)
+                end = key;
+            break;
+        }
+        if (wire_key(&it, name)) {
+            at = key;
+            end = offset(c, it.value) + json_raw(it.value).n;
+        } else {
+            before = offset(c, it.value) + json_raw(it.value).n;
+        }
+    }
+    if (end)
+        change_add(c, before ? before : at, end - (before ? before : at), "");
+}
+
+/* Google's address names the model; its body must not, but tell the version that others send as a header. */
+static void version_change(struct changes *c, struct json root, const char *version)
+{
+    struct json has = wire_get(root, "anthropic_version");
+    const char *text = mem_printf(c->ctx, "\"%s\"", version);
+    if (json_type(has) != JSON_NONE)
+        replace(c, has, text);
+    else
+        change_add(c, offset(c, root) + 1, 0,
+                   mem_printf(c->ctx, "\"anthropic_version\":%s%s", text,
+                              json_len(root) > (json_type(wire_get(root, "model")) != JSON_NONE) ? "," : ""));
+    member_cut(c, root, "model");
 }
 
 /* --- reasoning that another family sealed --- */
@@ -197,7 +235,9 @@ enum rc llm_request_splice(mem *ctx, const struct llm_dialect *d, struct str bod
     struct changes c = {.ctx = tmp, .body = body};
     if (change->max_output > 0)
         cap_change(&c, w, &m, change->max_output);
-    if (change->model && !w->group)
+    if (change->anthropic_version)
+        version_change(&c, m.root, change->anthropic_version);
+    else if (change->model && !w->group)
         model_change(&c, &m, change->model);
     if (change->ask_usage && w->asks_usage)
         usage_change(&c, &m);

@@ -267,6 +267,28 @@ START_TEST(test_splice)
 }
 END_TEST
 
+/* Claude at Google: the version is in the body and the model is not. */
+START_TEST(test_splice_for_google)
+{
+    static const char *const cases[][2] = {
+        {"{\"model\":\"m\",\"max_tokens\":1}", "{\"anthropic_version\":\"v\",\"max_tokens\":77}"},
+        {"{ \"max_tokens\":1 , \"model\" : \"m\" }", "{\"anthropic_version\":\"v\", \"max_tokens\":77 }"},
+        {"{\"max_tokens\":1,\"model\":\"m\",\"x\":[1]}", "{\"anthropic_version\":\"v\",\"max_tokens\":77,\"x\":[1]}"},
+        {"{\"model\":\"m\",\"anthropic_version\":\"old\",\"max_tokens\":1}",
+         "{\"anthropic_version\":\"v\",\"max_tokens\":77}"},
+        {"{\"max_tokens\":1}", "{\"anthropic_version\":\"v\",\"max_tokens\":77}"},
+    };
+    const struct llm_splice change = {.model = "n", .max_output = 77, .anthropic_version = "v"};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        CLEANUP_MEM mem *ctx = mem_root();
+        struct str out;
+        ck_assert_int_eq(
+            llm_request_splice(ctx, llm_dialect_find("messages"), str_of(cases[i][0]), &change, &out, NULL), RC_OK);
+        ck_assert_str_eq(str_dup(ctx, out), cases[i][1]);
+    }
+}
+END_TEST
+
 START_TEST(test_facts)
 {
     static const struct {
@@ -442,6 +464,7 @@ int main(void)
     tcase_add_test(tc, test_overflow_shows);
     tcase_add_test(tc, test_headers);
     tcase_add_test(tc, test_splice);
+    tcase_add_test(tc, test_splice_for_google);
     tcase_add_test(tc, test_facts);
     tcase_add_test(tc, test_bound_facts);
     Suite *s = suite_create("request");
