@@ -1,68 +1,38 @@
-/* Provider keys in the server's memory: from its environment, from clients that have them in theirs, from the keeper
- * after a restart. Never written anywhere, never shown. */
+/* Key variables of the server: from its environment, from clients that have them in theirs, from the keeper after a
+ * restart. They are kept in memory alone (auth/credential.h), never written anywhere and never shown. */
 #include "api/server_room.h"
 #include "base/log.h"
 #include <stdlib.h>
 
-#define NAME_MAX_LENGTH 100
-#define SECRET_MAX      3000 /* sixteen of them fit into one frame that the keeper holds */
-
-/* Keys that a daemon finds in the environment that it is started in; others are handed over by clients. */
-static const char *const usual[] = {"ANTHROPIC_API_KEY", "OPENAI_API_KEY", "NIGHTMILL_MODEL_KEY"};
-
-static void secret_free(char *secret)
+bool credentials_has(void *server, const char *name)
 {
-    if (secret)
-        explicit_bzero(secret, strlen(secret));
-    mem_free(secret);
+    struct server *s = server;
+    return credential_known(s->credentials, name);
 }
 
-static bool name_valid(const char *name)
+static void variable_take(struct server *s, const char *name, struct str value)
 {
-    size_t n = strlen(name);
-    return n > 0 && n <= NAME_MAX_LENGTH && strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == n;
-}
-
-/* Bytes that would break the header which carries the key are refused. */
-static bool value_valid(const char *value)
-{
-    size_t n = strlen(value);
-    for (size_t i = 0; i < n; i++) {
-        if ((unsigned char)value[i] < 0x21 || (unsigned char)value[i] > 0x7e)
-            return false;
-    }
-    return n > 0 && n <= SECRET_MAX;
-}
-
-static void credential_set(struct server *s, const char *name, const char *value)
-{
-    struct credential *at = NULL;
-    if (!value || !name_valid(name) || !value_valid(value))
-        return;
-    for (size_t i = 0; i < CREDENTIALS_MOST; i++) {
-        struct credential *c = &s->credentials[i];
-        if (c->name && strcmp(c->name, name) == 0) {
-            at = c;
-            break;
-        }
-        if (!c->name && !at)
-            at = c;
-    }
-    if (!at) {
-        log_warn("no room for the key %s: %d are known already", name, CREDENTIALS_MOST);
-        return;
-    }
-    secret_free(at->value);
-    if (!at->name)
-        at->name = mem_str(s->ctx, name);
-    at->value = mem_str(s->ctx, value);
-    log_censor(at->value);
+    struct err err = {0};
+    if (credential_set(s->credentials, name, value, &err) != RC_OK)
+        log_err(&err, "a key is not taken");
 }
 
 void credentials_from_environment(struct server *s)
 {
-    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
-        credential_set(s, usual[i], getenv(usual[i]));
+    const char *names[PROVIDER_VARIABLES_MAX];
+    size_t n = provider_key_variables(names);
+    for (size_t i = 0; i < n; i++) {
+        const char *value = getenv(names[i]);
+        if (value && *value)
+            variable_take(s, names[i], str_of(value));
+    }
+}
+
+void credentials_refer(struct server *s, const char *reference)
+{
+    const char *name = strncmp(reference, "env:", 4) == 0 ? reference + 4 : NULL, *value = name ? getenv(name) : NULL;
+    if (value && *value && !credential_known(s->credentials, name))
+        variable_take(s, name, str_of(value));
 }
 
 void credentials_take(struct server *s, struct json members)
@@ -72,19 +42,22 @@ void credentials_take(struct server *s, struct json members)
         struct str value = json_str(tmp, it.value);
         if (json_type(it.value) != JSON_STRING)
             continue;
-        credential_set(s, str_dup(tmp, json_iter_key(tmp, &it)), json_z(tmp, it.value, NULL));
-        explicit_bzero((char *)value.p, value.n);
+        variable_take(s, str_dup(tmp, json_iter_key(tmp, &it)), value);
+        explicit_bzero((char *)(uintptr_t)value.p, value.n);
     }
+    if (s->catalogs)
+        catalogs_stale(s->catalogs);
 }
 
 const char *credentials_find(void *server, const char *name)
 {
     struct server *s = server;
-    for (size_t i = 0; i < CREDENTIALS_MOST; i++) {
-        if (s->credentials[i].name && strcmp(s->credentials[i].name, name) == 0)
-            return s->credentials[i].value;
-    }
-    return NULL;
+    CLEANUP_MEM mem *tmp = mem_root();
+    credential_wipe(s->lent);
+    s->lent = NULL;
+    if (credential_get(s->ctx, s->credentials, mem_printf(tmp, "env:%s", name), &s->lent, NULL) != RC_OK)
+        s->lent = NULL;
+    return s->lent;
 }
 
 struct str credentials_frame(mem *ctx, const struct server *s)
@@ -96,9 +69,12 @@ struct str credentials_frame(mem *ctx, const struct server *s)
     jo_obj(&o);
     jo_key(&o, "credentials");
     jo_obj(&o);
-    for (size_t i = 0; i < CREDENTIALS_MOST; i++) {
-        if (s->credentials[i].name)
-            jo_kz(&o, s->credentials[i].name, s->credentials[i].value);
+    for (const char *const *name = credential_names(ctx, s->credentials); *name; name++) {
+        char *value;
+        if (credential_get(ctx, s->credentials, mem_printf(ctx, "env:%s", *name), &value, NULL) != RC_OK)
+            continue;
+        jo_kz(&o, *name, value);
+        credential_wipe(value);
     }
     jo_end_obj(&o);
     jo_end_obj(&o);
@@ -107,8 +83,7 @@ struct str credentials_frame(mem *ctx, const struct server *s)
 
 void credentials_wipe(struct server *s)
 {
-    for (size_t i = 0; i < CREDENTIALS_MOST; i++) {
-        secret_free(s->credentials[i].value);
-        s->credentials[i] = (struct credential){0};
-    }
+    credential_wipe(s->lent);
+    s->lent = NULL;
+    s->credentials = mem_free(s->credentials);
 }

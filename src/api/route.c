@@ -75,7 +75,7 @@ static void call_done(void *arg)
             CLEANUP_MEM mem *tmp = mem_root();
             credentials_take(s, c->credentials);
             keeper_line_send(s, credentials_frame(tmp, s));
-            explicit_bzero((char *)c->body.p, c->body.n);
+            c->secret = true;
         }
         if (c->start)
             runners_start(s, c->param);
@@ -84,6 +84,8 @@ static void call_done(void *arg)
     } else if (rc == RC_BUG || rc == RC_IO) {
         log_err(&c->err, c->route->pattern);
     }
+    if (c->secret)
+        explicit_bzero((char *)(uintptr_t)c->body.p, c->body.n);
     route_answer(c, rc);
 }
 
@@ -113,12 +115,6 @@ static bool query_int(struct route_call *c, const char *name, int64_t standard, 
     return !text || str_int(str_of(text), 0, INT64_MAX, ret);
 }
 
-static void call_refuse(struct route_call *c, enum rc rc, const char *sentence)
-{
-    err_set(&c->err, rc, "%s", sentence);
-    route_answer(c, rc);
-}
-
 /* Whoever can connect to the Unix socket is the daemon's own user: its folder and its mode see to that. Over TCP it may
  * be anybody, so without proof of who asks only what is open to all is answered. */
 static bool has_authority(const struct http_request *r)
@@ -126,17 +122,101 @@ static bool has_authority(const struct http_request *r)
     return r->peer.origin == HTTP_BY_UNIX;
 }
 
+/* Also where nothing is: strangers learn nothing about paths. */
 static void call_unauthorized(struct route_call *c)
 {
     static const char *const challenge[] = {"WWW-Authenticate: Bearer", NULL};
-    err_set(&c->err, RC_DENIED, "who asks is not known");
-    err_hint(&c->err, "over TCP a request needs a key; commands on this machine use the Unix socket");
+    if (!c->err.sentence[0]) {
+        err_set(&c->err, RC_DENIED, "who asks is not known");
+        err_hint(&c->err,
+                 "over TCP a request needs a key (nightmill key create NAME); commands on this machine use the "
+                 "Unix socket");
+    }
     problem_json(&c->err, RC_DENIED, 401, &c->out);
     http_answer_whole(c->request, 401, "application/problem+json", buf_view(&c->out_buf), challenge);
     route_call_free(c);
 }
 
 static void model_request(struct server *s, struct http_request *r, const struct llm_dialect *d);
+
+static void route_find(struct route_call *c, const struct http_request *r)
+{
+    for (size_t i = 0; i < route_count && !c->route; i++) {
+        if (!pattern_match(c->ctx, str_of(routes[i]->pattern), r->path, &c->param))
+            continue;
+        c->path_known = true;
+        if (str_eqz(r->method, routes[i]->method))
+            c->route = routes[i];
+    }
+}
+
+/* What the route wants of who asks, and of the query. */
+static enum rc call_check(struct route_call *c)
+{
+    if (!c->route)
+        return err_set(&c->err, c->path_known ? RC_INVALID : RC_NOT_FOUND,
+                       c->path_known ? "this path does not answer to this method" : "there is nothing at this path");
+    if (!c->route->open) {
+        enum rc rc = principal_may(&c->principal, c->route->access ? c->route->access : ACCESS_OWNER, &c->err);
+        if (rc != RC_OK)
+            return rc;
+    }
+    if (!query_int(c, "before", 0, &c->query_before) || !query_int(c, "limit", 0, &c->query_limit) ||
+        !query_int(c, "after", 0, &c->query_after))
+        return err_set(&c->err, RC_INVALID, "before, after and limit are whole numbers");
+    return RC_OK;
+}
+
+/* Loop: it is known who asks. */
+static void call_proceed(struct route_call *c)
+{
+    struct http_request *r = c->request;
+    struct server *s = c->server;
+    enum rc rc = call_check(c);
+    if (rc != RC_OK) {
+        route_answer(c, rc);
+        return;
+    }
+    c->query = str_n(mem_strn(c->ctx, r->query.p, r->query.n), r->query.n);
+    c->query_state = mem_str(c->ctx, http_query(r, "state"));
+    c->query_repo = mem_str(c->ctx, http_query(r, "repo"));
+    c->body = str_n(mem_strn(c->ctx, r->body.p, r->body.n), r->body.n);
+    if (c->param)
+        c->runner_pid = runners_pid(s, c->param);
+    if (c->route->on_loop) {
+        c->route->on_loop(c);
+        return;
+    }
+    r->user = c;
+    http_on_gone(r, call_gone);
+    loop_offload(&s->loop, call_work, call_done, c);
+}
+
+static void call_identify(void *arg)
+{
+    struct route_call *c = arg;
+    c->err.rc = identity_check(c->ctx, c->server, c->token, &c->principal, &c->err);
+    explicit_bzero((char *)(uintptr_t)c->token, strlen(c->token));
+}
+
+static void call_identified(void *arg)
+{
+    struct route_call *c = arg;
+    if (!c->request)
+        route_call_free(c);
+    else if (c->err.rc == RC_DENIED)
+        call_unauthorized(c);
+    else if (c->err.rc != RC_OK)
+        route_answer(c, c->err.rc);
+    else
+        call_proceed(c);
+}
+
+const char *route_query(struct route_call *c, const char *name)
+{
+    struct http_request query = {.ctx = c->ctx, .query = c->query};
+    return http_query(&query, name);
+}
 
 void routes_handle(void *server, struct http_request *r)
 {
@@ -150,40 +230,21 @@ void routes_handle(void *server, struct http_request *r)
         }
     }
     struct route_call *c = call_new(s, r);
-    bool path_known = false;
-    for (size_t i = 0; i < route_count && !c->route; i++) {
-        if (!pattern_match(c->ctx, str_of(routes[i]->pattern), r->path, &c->param))
-            continue;
-        path_known = true;
-        if (str_eqz(r->method, routes[i]->method))
-            c->route = routes[i];
+    struct str token = identity_token(r);
+    route_find(c, r);
+    if (c->route && c->route->open) {
+        call_proceed(c);
+    } else if (token.n) {
+        c->token = str_dup(c->ctx, token);
+        r->user = c;
+        http_on_gone(r, call_gone);
+        loop_offload(&s->loop, call_identify, call_identified, c);
+    } else if (has_authority(r)) {
+        c->principal = principal_owner();
+        call_proceed(c);
+    } else {
+        call_unauthorized(c);
     }
-    if (!has_authority(r) && !(c->route && c->route->open)) {
-        call_unauthorized(c); /* also where nothing is: strangers learn nothing about paths */
-        return;
-    }
-    if (!c->route) {
-        call_refuse(c, path_known ? RC_INVALID : RC_NOT_FOUND,
-                    path_known ? "this path does not answer to this method" : "there is nothing at this path");
-        return;
-    }
-    if (!query_int(c, "before", 0, &c->query_before) || !query_int(c, "limit", 0, &c->query_limit) ||
-        !query_int(c, "after", 0, &c->query_after)) {
-        call_refuse(c, RC_INVALID, "before, after and limit are whole numbers");
-        return;
-    }
-    c->query_state = mem_str(c->ctx, http_query(r, "state"));
-    c->query_repo = mem_str(c->ctx, http_query(r, "repo"));
-    c->body = str_n(mem_strn(c->ctx, r->body.p, r->body.n), r->body.n);
-    if (c->param)
-        c->runner_pid = runners_pid(s, c->param);
-    if (c->route->on_loop) {
-        c->route->on_loop(c);
-        return;
-    }
-    r->user = c;
-    http_on_gone(r, call_gone);
-    loop_offload(&s->loop, call_work, call_done, c);
 }
 
 /* ---- model requests: who asks is the token's business ---- */

@@ -1,4 +1,4 @@
-/* The daemon itself, its credentials and its prices. */
+/* The daemon itself and its credentials. */
 #include "api/route_rows.h"
 #include "base/clock.h"
 #include <stdio.h>
@@ -122,97 +122,6 @@ static enum rc credentials_put(struct route_call *c)
     return RC_OK;
 }
 
-/* ---- prices ---- */
-
-static void price_json(struct route_call *c, const struct price *p)
-{
-    struct json_out *o = &c->out;
-    jo_obj(o);
-    jo_ki(o, "id", p->id);
-    jo_kz(o, "model", p->model);
-    jo_kz(o, "currency", p->currency);
-    jo_kz(o, "source", p->source);
-    jo_kz(o, "from", clock_rfc3339(c->ctx, p->from_ns));
-    const struct {
-        const char *name;
-        pico rate;
-    } rates[] = {{"input", p->base.input},
-                 {"cache_read", p->base.cache_read},
-                 {"cache_write", p->base.cache_write},
-                 {"cache_write_1h", p->base.cache_write_1h},
-                 {"output", p->base.output}};
-    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
-        jo_kz(o, rates[i].name, money_exact(c->ctx, money_mul(rates[i].rate, 1000000), 2));
-    jo_ki(o, "above_tokens", p->above_tokens);
-    jo_end_obj(o);
-}
-
-static enum rc prices_list(struct route_call *c)
-{
-    struct price *rows;
-    size_t n;
-    enum rc rc = price_list(c->ctx, c->server->store, &rows, &n, &c->err);
-    if (rc != RC_OK)
-        return rc;
-    jo_obj(&c->out);
-    jo_key(&c->out, "prices");
-    jo_arr(&c->out);
-    for (size_t i = 0; i < n; i++)
-        price_json(c, &rows[i]);
-    jo_end_arr(&c->out);
-    jo_end_obj(&c->out);
-    return RC_OK;
-}
-
-/* A decimal per million tokens as pico-units a token, rounded up. */
-static enum rc rate_read(struct route_call *c, const char *name, pico otherwise, pico *ret)
-{
-    const char *text = json_z(c->ctx, json_get(c->json, name), NULL);
-    pico per_million;
-    *ret = otherwise;
-    if (!text)
-        return RC_OK;
-    enum rc rc = money_parse(str_of(text), &per_million, &c->err);
-    if (rc != RC_OK)
-        return err_context(&c->err, "%s", name);
-    *ret = per_million / 1000000 + (per_million % 1000000 != 0);
-    return RC_OK;
-}
-
-static enum rc price_tx(struct store_tx *tx, void *arg, struct err *err)
-{
-    return price_insert(tx, arg, err);
-}
-
-static enum rc price_post(struct route_call *c)
-{
-    struct price p = {.model = json_z(c->ctx, json_get(c->json, "model"), NULL),
-                      .currency = json_z(c->ctx, json_get(c->json, "currency"), "USD"),
-                      .source = json_z(c->ctx, json_get(c->json, "source"), "operator"),
-                      .from_ns = clock_wall_ns()};
-    if (!p.model || !*p.model || !json_is(json_get(c->json, "input")) || !json_is(json_get(c->json, "output")))
-        return err_set(&c->err, RC_INVALID, "a price has a model, an input and an output, decimals per million tokens");
-    if (strlen(p.currency) != 3 || strspn(p.currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 3)
-        return err_set(&c->err, RC_INVALID, "a currency is three capital letters, such as USD");
-    enum rc rc = rate_read(c, "input", 0, &p.base.input);
-    if (rc == RC_OK)
-        rc = rate_read(c, "output", 0, &p.base.output);
-    if (rc == RC_OK)
-        rc = rate_read(c, "cache_read", p.base.input, &p.base.cache_read);
-    if (rc == RC_OK)
-        rc = rate_read(c, "cache_write", p.base.input, &p.base.cache_write);
-    if (rc == RC_OK)
-        rc = rate_read(c, "cache_write_1h", p.base.cache_write, &p.base.cache_write_1h);
-    p.above = p.base;
-    if (rc == RC_OK)
-        rc = store_write(c->server->store, price_tx, &p, &c->err);
-    if (rc != RC_OK)
-        return rc;
-    c->status = 201;
-    price_json(c, &p);
-    return RC_OK;
-}
-
 const struct route route_health = {"GET",        "/health",        "whether the daemon answers", NULL, health_on_loop,
                                    .open = true, .gives = "Health"};
 const struct route route_ready = {
@@ -223,5 +132,3 @@ const struct route route_daemon_stop = {"POST", "/api/v1/daemon/stop", "stop the
                                         NULL,   stop_on_loop,          .gives = "Stopping"};
 const struct route route_credentials_put = {"PUT", "/api/v1/credentials", "hand over provider keys", credentials_put,
                                             NULL,  .takes = "Credentials"};
-const struct route route_prices_list = {"GET", "/api/v1/prices", "prices of models", prices_list, NULL};
-const struct route route_price_post = {"POST", "/api/v1/prices", "set a price from now on", price_post, NULL};

@@ -4,3 +4,6 @@
 #define ROUTE(name) extern const struct route route_##name;
 #include "api/routes.def"
 #undef ROUTE
+/* A price as an object, also inside of others. */
+struct price;
+void price_json(struct route_call *c, const struct price *p);

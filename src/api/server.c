@@ -5,6 +5,7 @@
 #include "flow/journal.h"
 #include "flow/retention.h"
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define BODY_MAX        (64u << 20)
@@ -99,10 +100,52 @@ static void hung_up(uv_signal_t *handle, int number)
     listeners_reload(handle->data);
 }
 
+/* The file of the sealing key: outside of the data folder, so that a copy of the database opens nothing. */
+static const char *seal_file(struct server *s)
+{
+    const char *set = setting_text(s->place->settings, "seal.key_file");
+    bool exists;
+    if (*set)
+        return set;
+    const char *file = settings_file(s->place->settings, &exists), *slash = strrchr(file, '/');
+    return mem_printf(s->ctx, "%.*s/seal.key", slash ? (int)(slash - file) : 1, slash ? file : ".");
+}
+
+/* A tier's chain: TIER_A_MODEL as other tools have it, else the setting. */
+static const char *tier_chain(const struct server *s, const char *variable, const char *setting)
+{
+    const char *value = getenv(variable);
+    return value && *value ? value : setting_text(s->place->settings, setting);
+}
+
+static enum rc access_open(struct server *s, struct err *err)
+{
+    struct catalogs_spec spec = {.store = s->store,
+                                 .has_key = credentials_has,
+                                 .arg = s,
+                                 .tier_chain = {tier_chain(s, "TIER_A_MODEL", "tier.a_model"),
+                                                tier_chain(s, "TIER_B_MODEL", "tier.b_model"),
+                                                tier_chain(s, "TIER_C_MODEL", "tier.c_model")}};
+    struct provider *rows;
+    size_t n;
+    enum rc rc = provider_list(s->ctx, s->store, &rows, &n, err);
+    for (size_t i = 0; rc == RC_OK && i < n; i++)
+        credentials_refer(s, rows[i].credential);
+    if (rc != RC_OK)
+        return rc;
+    s->auth = auth_new(s->ctx, s->store);
+    s->tokens = vertex_tokens_new(s->ctx);
+    s->catalogs = catalogs_new(s->ctx, &spec);
+    return credentials_load(s->credentials, s->store, err);
+}
+
 static enum rc server_open(struct server *s, struct err *err)
 {
     int64_t kept;
     enum rc rc = store_open(s->ctx, s->place->data_dir, &s->store, err);
+    if (rc != RC_OK)
+        return rc;
+    rc = access_open(s, err);
     if (rc != RC_OK)
         return rc;
     s->board = (struct board){s->store, s->place->data_dir};
@@ -154,6 +197,7 @@ int server_main(const struct server_place *place)
     signal(SIGPIPE, SIG_IGN);
     BUG_ON(uv_loop_init(&s->uv) != 0);
     loop_open(&s->loop, &s->uv);
+    s->credentials = credentials_new(s->ctx, seal_file(s));
     credentials_from_environment(s);
     enum rc rc = server_open(s, &err);
     if (rc != RC_OK) {

@@ -2,10 +2,15 @@
  * otherwise. */
 #pragma once
 #include "api/server.h"
+#include "auth/auth.h"
+#include "auth/credential.h"
+#include "auth/token.h"
 #include "flow/board.h"
 #include "gateway/budget.h"
+#include "gateway/catalog.h"
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
+#include "gateway/way.h"
 #include "net/http.h"
 #include "os/frame.h"
 #include "os/loop.h"
@@ -14,10 +19,6 @@ struct listeners; /* listeners.c */
 struct runner;    /* runners.c */
 struct tail;      /* tail.c */
 
-#define CREDENTIALS_MOST 16
-struct credential {
-    char *name, *value; /* NULL: free */
-};
 struct server {
     mem *ctx;
     const struct server_place *place;
@@ -30,8 +31,12 @@ struct server {
     struct listeners *listeners;
     struct upstream_pool *pool;
     struct gateway *gateway;
-    struct metrics *metrics; /* any thread */
-    struct credential credentials[CREDENTIALS_MOST];
+    struct metrics *metrics;         /* any thread */
+    struct auth *auth;               /* any thread */
+    struct credentials *credentials; /* any thread */
+    struct catalogs *catalogs;       /* any thread */
+    struct vertex_tokens *tokens;    /* any thread */
+    char *lent;                      /* what credentials_find gave last */
     uv_pipe_t keeper, link;
     struct frame_reader keeper_in;
     uv_timer_t tick;
@@ -83,10 +88,20 @@ void event_json(mem *ctx, const struct event *e, struct json_out *o);
 /* credentials.c */
 /* Takes members {"NAME":"value"}; names are those of environment variables. */
 void credentials_take(struct server *s, struct json members);
-const char *credentials_find(void *server, const char *name);
+const char *credentials_find(void *server, const char *name); /* valid until the next call; the loop's */
+bool credentials_has(void *server, const char *name);         /* any thread */
 void credentials_from_environment(struct server *s);
+/* A provider's row names a variable: it is taken from the environment unless a client gave it. Any thread. */
+void credentials_refer(struct server *s, const char *reference);
 struct str credentials_frame(mem *ctx, const struct server *s);
 void credentials_wipe(struct server *s);
+
+/* identity.c */
+/* The user key in a request's headers (Authorization, x-api-key, x-goog-api-key), or empty. On the Unix socket only
+ * what looks like a user key counts: other tokens there are those of runs. Borrowed from r. */
+struct str identity_token(const struct http_request *r);
+/* Any thread but the loop's. RC_DENIED is a 401: who asks is not known. */
+MUST_USE enum rc identity_check(mem *ctx, struct server *s, const char *token, struct principal *ret, struct err *err);
 
 /* route.c */
 struct route_call {
@@ -94,7 +109,11 @@ struct route_call {
     struct server *server;
     struct http_request *request; /* NULL once the client is gone; only the loop touches it */
     const struct route *route;
-    const char *param; /* the :id of the pattern */
+    const char *param;          /* the :id of the pattern */
+    struct principal principal; /* who asks */
+    const char *token;          /* the user key that came with it, until it is checked; NULL: none */
+    bool path_known;            /* the path has a route, perhaps by another method */
+    struct str query;           /* raw: route_query */
     const char *query_state, *query_repo;
     int64_t query_before, query_limit, query_after;
     struct str body;
@@ -109,17 +128,21 @@ struct route_call {
     const char *tell_task;
     bool schedule, start;    /* start: a runner for param, now */
     struct json credentials; /* to be taken */
+    bool secret;             /* the body holds a secret: wiped afterwards */
 };
 struct route {
     const char *method, *pattern, *summary;
     enum rc (*handle)(struct route_call *c); /* pool thread; the error in c->err */
     void (*on_loop)(struct route_call *c);   /* instead of handle: answers itself, owns c */
     bool open;                               /* needs no authority: answered to anybody who can connect */
+    enum access access; /* that the asker needs; 0: the owner's alone. A handler narrows to the asker's project */
     /* For its description (openapi.h): */
     const char *query;         /* names of parameters in schemas.def, separated by blanks */
     const char *takes, *gives; /* schemas of schemas.def, or a media type; NULL: no body, any JSON */
 };
 void routes_handle(void *server, struct http_request *r);
+/* Decoded value of a query parameter, in c->ctx; NULL when absent or malformed. Any thread. */
+const char *route_query(struct route_call *c, const char *name);
 void route_call_free(struct route_call *c);
 /* Sends c's answer (or its error as a problem) and frees it. */
 void route_answer(struct route_call *c, enum rc rc);

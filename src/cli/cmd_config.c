@@ -1,42 +1,18 @@
-/* nightmill config: settings with their origin, what is wrong with them, and prices of models. */
+/* nightmill config: settings with their origin, and what is wrong with them. */
 #include "base/text.h"
 #include "cli/session.h"
 #include <stdlib.h>
 
 static const struct argument arguments[] = {
     {.name = "VERB",
-     .help = "show settings, check them, print the file's path or a table of all, set a price, list prices",
-     .choices = "show|check|path|docs|price|prices"},
-    {.name = "NAME", .help = "of show: a setting or section; of price: the model", .optional = true},
-    {0},
-};
-static const struct option options[] = {
-    {.name = "input", .kind = OPTION_MONEY, .argument = "AMOUNT", .help = "price: a million tokens in"},
-    {.name = "output", .kind = OPTION_MONEY, .argument = "AMOUNT", .help = "price: a million tokens out"},
-    {.name = "cache-read",
-     .kind = OPTION_MONEY,
-     .argument = "AMOUNT",
-     .help = "price: a million tokens read from the cache; else as input"},
-    {.name = "cache-write",
-     .kind = OPTION_MONEY,
-     .argument = "AMOUNT",
-     .help = "price: a million tokens written to the cache; else as input"},
-    {.name = "cache-write-1h",
-     .kind = OPTION_MONEY,
-     .argument = "AMOUNT",
-     .help = "price: the same, kept for an hour; else as cache-write"},
-    {.name = "currency",
-     .kind = OPTION_TEXT,
-     .argument = "CODE",
-     .help = "price: its currency; else the setting money.currency"},
-    {.name = "source", .kind = OPTION_TEXT, .argument = "TEXT", .help = "price: where it comes from"},
+     .help = "show settings, check them, print the file's path or a table of all",
+     .choices = "show|check|path|docs"},
+    {.name = "NAME", .help = "of show: a setting or section", .optional = true},
     {0},
 };
 static const struct example examples[] = {
     {"nightmill config show limits", "the limits, each with its origin"},
     {"nightmill config check", "everything that is wrong, with line and column"},
-    {"nightmill config price my-model --input 3.00 --output 15.00",
-     "the price of a model, per million tokens, from now on"},
     {0},
 };
 
@@ -193,78 +169,6 @@ static enum rc docs(struct cli *cli)
     return RC_OK;
 }
 
-/* --- prices ------------------------------------------------------------------------------------------------------ */
-
-static void price_line(struct cli *cli, struct json p, struct buf *b)
-{
-    mem *ctx = cli->ctx;
-    buf_printf(b, "%-28s in %-8s out %-8s cached %-8s %s a million tokens  (%s)\n", shown_line(ctx, p, "model", 100),
-               shown_line(ctx, p, "input", 40), shown_line(ctx, p, "output", 40), shown_line(ctx, p, "cache_read", 40),
-               shown_line(ctx, p, "currency", 10), shown_line(ctx, p, "source", 100));
-}
-
-static enum rc price(struct cli *cli, struct err *err)
-{
-    static const struct {
-        const char *option, *member;
-    } rates[] = {{"input", "input"},
-                 {"output", "output"},
-                 {"cache-read", "cache_read"},
-                 {"cache-write", "cache_write"},
-                 {"cache-write-1h", "cache_write_1h"},
-                 {"source", "source"}};
-    const struct call *call = &cli->call;
-    struct buf b;
-    struct json_out o;
-    struct json answer;
-    if (!call_argument(call, 1) || !call_has(call, "input") || !call_has(call, "output")) {
-        err_set(err, RC_INVALID, "A price needs a model, --input and --output");
-        return err_hint(err, "nightmill config price MODEL --input 3.00 --output 15.00 (per million tokens)");
-    }
-    enum rc rc = cli_settings(cli, err);
-    if (rc)
-        return rc;
-    const char *currency = call_value(call, "currency");
-    buf_init(&b, cli->ctx, 65536);
-    json_out_init(&o, &b);
-    jo_obj(&o);
-    jo_kz(&o, "model", call_argument(call, 1));
-    jo_kz(&o, "currency", currency ? currency : setting_text(cli->settings, "money.currency"));
-    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++)
-        if (call_has(call, rates[i].option))
-            jo_kz(&o, rates[i].member, call_value(call, rates[i].option));
-    jo_end_obj(&o);
-    rc = cli_ask(cli, "POST", "/api/v1/prices", buf_view(&b), &answer, err);
-    if (rc)
-        return rc;
-    struct buf line;
-    buf_init(&line, cli->ctx, 65536);
-    price_line(cli, answer, &line);
-    if (cli->json)
-        cli_document(cli, "price", json_raw(answer), -1);
-    else
-        cli_answer(cli, buf_view(&line));
-    return RC_OK;
-}
-
-static enum rc prices(struct cli *cli, struct err *err)
-{
-    struct json answer;
-    struct buf b;
-    enum rc rc = cli_ask(cli, "GET", "/api/v1/prices", STR(""), &answer, err);
-    if (rc)
-        return rc;
-    if (cli->json) {
-        cli_document(cli, "prices", json_raw(answer), -1);
-        return RC_OK;
-    }
-    buf_init(&b, cli->ctx, 8 << 20);
-    for (struct json_iter it = json_iter(json_get(answer, "prices")); json_next(&it);)
-        price_line(cli, it.value, &b);
-    cli_answer(cli, buf_view(&b));
-    return RC_OK;
-}
-
 static int run(struct cli *cli)
 {
     struct err err = {0};
@@ -273,20 +177,15 @@ static int run(struct cli *cli)
     enum rc rc = !strcmp(verb, "show")    ? show(cli, &err)
                  : !strcmp(verb, "check") ? check(cli, &status, &err)
                  : !strcmp(verb, "path")  ? path(cli, &err)
-                 : !strcmp(verb, "docs")  ? docs(cli)
-                 : !strcmp(verb, "price") ? price(cli, &err)
-                                          : prices(cli, &err);
+                                          : docs(cli);
     return rc ? cli_fail(cli, &err) : status;
 }
 
 const struct command command_config = {
     .name = "config",
-    .summary = "show and check settings; set prices of models",
-    .details =
-        "Of rising precedence: default, file, environment (NIGHTMILL_SECTION_NAME), --set. Prices are kept with their "
-        "date and source; costs of past requests do not change.",
+    .summary = "show and check settings",
+    .details = "Of rising precedence: default, file, environment (NIGHTMILL_SECTION_NAME), --set.",
     .arguments = arguments,
-    .options = options,
     .examples = examples,
     .run = run,
 };

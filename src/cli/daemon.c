@@ -1,6 +1,7 @@
 /* Finding and starting the daemon. */
 #include "cli/daemon.h"
 #include "base/clock.h"
+#include "gateway/provider.h"
 #include "net/client.h"
 #include "os/path.h"
 #include "os/proc.h"
@@ -19,8 +20,6 @@ enum {
     LOG_READ = 64 << 10,    /* bytes of the log that are looked through for a reason */
     DISK_LEAST = 256 << 10, /* free bytes without which nothing can start */
 };
-
-const char *const key_variables[] = {"ANTHROPIC_API_KEY", "OPENAI_API_KEY", "NIGHTMILL_MODEL_KEY", NULL};
 
 char *daemon_socket(mem *ctx, const char *data_dir)
 {
@@ -106,8 +105,10 @@ static enum rc log_open_file(struct start *s, int *ret)
 
 static bool env_is_key(const char *entry, const char *key_env)
 {
-    for (size_t i = 0; key_variables[i]; i++)
-        if (str_starts(str_of(entry), str_of(key_variables[i])) && entry[strlen(key_variables[i])] == '=')
+    const char *names[PROVIDER_VARIABLES_MAX];
+    size_t n = provider_key_variables(names);
+    for (size_t i = 0; i < n; i++)
+        if (str_starts(str_of(entry), str_of(names[i])) && entry[strlen(names[i])] == '=')
             return true;
     return key_env && *key_env && str_starts(str_of(entry), str_of(key_env)) && entry[strlen(key_env)] == '=';
 }

@@ -18,5 +18,3 @@ MUST_USE enum rc daemon_wait_end(mem *ctx, const char *data_dir, int timeout_ms,
 enum rc daemon_become(mem *ctx, const char *data_dir, struct err *err);
 char *daemon_socket(mem *ctx, const char *data_dir);
 char *daemon_log_path(mem *ctx, const char *data_dir);
-/* Variables that hold keys and have no place in the environment of anything that is started; NULL-terminated. */
-extern const char *const key_variables[];

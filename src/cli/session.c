@@ -2,6 +2,7 @@
 #include "cli/session.h"
 #include "base/text.h"
 #include "cli/daemon.h"
+#include "gateway/provider.h"
 #include "net/client.h"
 #include "ops/place.h"
 #include <stdlib.h>
@@ -235,8 +236,10 @@ enum rc cli_hand_over_keys(struct cli *cli, const char *name, struct err *err)
     buf_init(&b, cli->ctx, 256 << 10);
     json_out_init(&o, &b);
     jo_obj(&o);
-    for (size_t i = 0; key_variables[i]; i++)
-        key_add(&o, key_variables[i]);
+    const char *usual[PROVIDER_VARIABLES_MAX];
+    size_t n = provider_key_variables(usual);
+    for (size_t i = 0; i < n; i++)
+        key_add(&o, usual[i]);
     const char *set = setting_text(cli->settings, "model.key_env");
     key_add(&o, set);
     if (name && strcmp(name, set))
@@ -256,6 +259,12 @@ enum rc cli_reach(struct cli *cli, struct err *err)
     rc =
         daemon_ensure(place_data(cli->ctx, cli->settings), setting_text(cli->settings, "model.key_env"), &started, err);
     return !rc && started ? cli_hand_over_keys(cli, NULL, err) : rc;
+}
+
+enum rc cli_reach_with_keys(struct cli *cli, struct err *err)
+{
+    enum rc rc = cli_reach(cli, err);
+    return rc ? rc : cli_hand_over_keys(cli, NULL, err);
 }
 
 enum rc cli_ask(struct cli *cli, const char *method, const char *path, struct str body, struct json *ret,

@@ -42,6 +42,8 @@ enum rc problem_read(int status, struct str body, struct err *err);
 /* Keys of model servers in this process's environment, handed to the daemon; `name` (may be NULL) beside the usual
  * ones. They are sent over the private socket and stay in memory. */
 MUST_USE enum rc cli_hand_over_keys(struct cli *cli, const char *name, struct err *err);
+/* Both: for commands that show or use providers, which exist by their keys. */
+MUST_USE enum rc cli_reach_with_keys(struct cli *cli, struct err *err);
 /* The task named by the call's first argument. RC_NOT_FOUND says how to list them. */
 MUST_USE enum rc cli_task(struct cli *cli, struct json *ret, struct err *err);
 /* Percent-encoded "/api/v1/tasks/ID" and what follows. In cli->ctx. */

@@ -397,7 +397,7 @@ static enum rc refuse_price(const struct account *a, const struct wish *w, const
     }
     err_set(err, RC_NOT_FOUND, "there is no price for the model %.100s, and %s limits it", model ? model : "",
             account_words(tmp, a));
-    return err_hint(err, "set one (per million tokens) with: nightmill config price %.100s --input 3.00 --output 15.00",
+    return err_hint(err, "set one (per million tokens) with: nightmill price set %.100s --input 3.00 --output 15.00",
                     model ? model : "MODEL");
 }
 

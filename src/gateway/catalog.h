@@ -23,8 +23,8 @@ struct catalog {
     size_t provider_count;
     const struct model *models; /* by id, provider, upstream */
     size_t model_count;
-    const struct tier *tiers; /* by name, mode, position; with those of the settings in place */
-    size_t tier_count;
+    const struct tier *tiers;             /* by name, mode, position; with those of the settings in place */
+    size_t tier_count, tiers_of_settings; /* the first so many */
 };
 struct catalogs;
 struct catalogs_spec {

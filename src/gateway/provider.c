@@ -1,6 +1,7 @@
 /* The register of kinds, and what follows from a row and its kind: headers, addresses, the list of models, a probe. */
 #include "gateway/provider.h"
 #include "base/text.h"
+#include "gateway/vertex.h"
 
 #define PROVIDER(name) extern const struct provider_kind provider_##name;
 #include "gateway/providers.def"
@@ -46,6 +47,24 @@ enum rc provider_kind_missing(mem *ctx, const char *kind, struct err *err)
     return RC_INVALID;
 }
 
+/* A server that speaks another dialect than its kind takes keys and lists models as the one who made that dialect. */
+static void manners_of_dialect(struct provider_view *v)
+{
+    static const struct {
+        const char *dialect;
+        const struct provider_kind *maker;
+    } makers[] = {{"messages", &provider_anthropic}, {"gemini", &provider_gemini}};
+    const struct provider_kind *maker = &provider_openai;
+    if (v->kind->auth == PROVIDER_ACCOUNT)
+        return;
+    for (size_t i = 0; i < sizeof makers / sizeof *makers; i++)
+        if (strcmp(v->dialect, makers[i].dialect) == 0)
+            maker = makers[i].maker;
+    v->auth = maker->auth;
+    v->lists = maker->lists;
+    v->api_version = maker->api_version;
+}
+
 enum rc provider_view_make(const struct provider *row, struct provider_view *ret, struct err *err)
 {
     CLEANUP_MEM mem *tmp = mem_root();
@@ -57,7 +76,17 @@ enum rc provider_view_make(const struct provider *row, struct provider_view *ret
                                   .base_url = *row->base_url ? row->base_url : kind->base_url,
                                   .credential = row->credential,
                                   .dialect = *row->dialect ? row->dialect : kind->dialect,
+                                  .auth = kind->auth,
+                                  .lists = kind->lists,
+                                  .api_version = kind->api_version,
                                   .cancel_stops_bill = row->cancel < 0 ? kind->cancel_stops_bill : row->cancel > 0};
+    if (strcmp(ret->dialect, kind->dialect) != 0)
+        manners_of_dialect(ret);
+    if (!llm_dialect_find(ret->dialect)) {
+        err_set(err, RC_INVALID, "there is no dialect \"%s\"", text_terminal_line(tmp, str_of(ret->dialect), 40));
+        err_hint(err, "one of chat, openai, responses, messages, gemini");
+        return RC_INVALID;
+    }
     if (ret->base_url)
         return RC_OK;
     err_set(err, RC_INVALID, "a provider of the kind %s needs an address", kind->name);
@@ -117,7 +146,7 @@ enum rc provider_headers_check(struct str json, struct err *err)
 
 static const char *key_header(mem *ctx, const struct provider_view *p, const char *key)
 {
-    switch (p->kind->auth) {
+    switch (p->auth) {
     case PROVIDER_X_API_KEY:
         return mem_printf(ctx, "x-api-key: %s", key);
     case PROVIDER_X_GOOG_API_KEY:
@@ -145,8 +174,8 @@ enum rc provider_headers(mem *ctx, const struct provider_view *p, const char *ke
     lines[n++] = "Content-Type: application/json";
     if (key)
         lines[n++] = key_header(ctx, p, key);
-    if (p->kind->api_version)
-        lines[n++] = p->kind->api_version;
+    if (p->api_version)
+        lines[n++] = p->api_version;
     for (struct json_iter it = json_iter(root); json_next(&it);)
         lines[n++] = mem_printf(ctx, "%.*s: %s", STR_FMT(json_iter_key(ctx, &it)), json_z(ctx, it.value, ""));
     *ret = lines;
@@ -167,29 +196,22 @@ static struct str base_of(const struct provider_view *p)
     return base;
 }
 
-char *provider_url(mem *ctx, const struct provider_view *p, const char *upstream, bool stream)
+char *provider_url(mem *ctx, const struct provider_view *p, enum llm_endpoint_kind kind, const char *upstream,
+                   bool stream)
 {
-    static const struct {
-        const char *dialect, *path;
-    } paths[] = {{"messages", "/v1/messages"},
-                 {"responses", "/v1/responses"},
-                 {"chat", "/v1/chat/completions"},
-                 {"openai", "/v1/chat/completions"}};
-    struct str base = base_of(p);
-    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
-        if (strcmp(paths[i].dialect, p->dialect) == 0)
-            return mem_printf(ctx, "%.*s%s", STR_FMT(base), paths[i].path);
-    return mem_printf(ctx, "%.*s/v1beta/models/%s:%s", STR_FMT(base), text_url(ctx, str_of(upstream)),
-                      stream ? "streamGenerateContent?alt=sse" : "generateContent");
+    /* A name that came from a client must not climb out of where its dialect puts it. */
+    bool climbs = upstream && (strstr(upstream, "../") || strstr(upstream, "/.."));
+    const struct llm_dialect *d = climbs ? NULL : llm_dialect_find(p->dialect);
+    const char *path = d ? llm_path(ctx, d, kind, upstream, stream) : NULL;
+    return path ? mem_printf(ctx, "%.*s%s", STR_FMT(base_of(p)), path) : NULL;
 }
 
 char *provider_list_url(mem *ctx, const struct provider_view *p)
 {
     struct str base = base_of(p);
-    switch (p->kind->lists) {
+    switch (p->lists) {
     case PROVIDER_LISTS_DATA:
-        return mem_printf(ctx, "%.*s/v1/models%s", STR_FMT(base),
-                          p->kind->auth == PROVIDER_X_API_KEY ? "?limit=1000" : "");
+        return mem_printf(ctx, "%.*s/v1/models%s", STR_FMT(base), p->auth == PROVIDER_X_API_KEY ? "?limit=1000" : "");
     case PROVIDER_LISTS_MODELS:
         return mem_printf(ctx, "%.*s/v1beta/models?pageSize=1000", STR_FMT(base));
     case PROVIDER_LISTS_NONE:
@@ -202,7 +224,7 @@ enum rc provider_list_read(mem *ctx, const struct provider_view *p, struct str b
                            struct err *err)
 {
     struct json root, list;
-    bool gemini = p->kind->lists == PROVIDER_LISTS_MODELS;
+    bool gemini = p->lists == PROVIDER_LISTS_MODELS;
     if (json_parse(ctx, body, &root, NULL) != RC_OK)
         root = (struct json){0};
     list = json_type(root) == JSON_ARRAY ? root : json_get(root, gemini ? "models" : "data");
@@ -221,21 +243,23 @@ enum rc provider_list_read(mem *ctx, const struct provider_view *p, struct str b
 
 /* ---- the smallest question ---- */
 
-struct str provider_probe(mem *ctx, const struct provider_view *p, const char *upstream)
+struct str provider_probe(mem *ctx, const char *dialect, const char *upstream, bool vertex_claude)
 {
     struct buf b;
     struct json_out o;
-    bool gemini = strcmp(p->dialect, "gemini") == 0, responses = strcmp(p->dialect, "responses") == 0;
-    bool openai = strcmp(p->dialect, "openai") == 0;
+    bool responses = strcmp(dialect, "responses") == 0, openai = strcmp(dialect, "openai") == 0;
     buf_init(&b, ctx, 65536);
     json_out_init(&o, &b);
-    if (gemini) {
+    if (strcmp(dialect, "gemini") == 0) {
         buf_z(&b, "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"Hi\"}]}],"
                   "\"generationConfig\":{\"maxOutputTokens\":1}}");
         return buf_view(&b);
     }
     jo_obj(&o);
-    jo_kz(&o, "model", upstream);
+    if (vertex_claude)
+        jo_kz(&o, "anthropic_version", VERTEX_ANTHROPIC_VERSION);
+    else
+        jo_kz(&o, "model", upstream);
     if (responses) {
         jo_kz(&o, "input", "Hi");
         jo_ki(&o, "max_output_tokens", 16); /* the least that it takes */

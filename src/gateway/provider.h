@@ -4,6 +4,7 @@
  * OpenRouter's published list. No I/O here. Threads: no state. */
 #pragma once
 #include "base/json.h"
+#include "llm/endpoint.h"
 #include "store/provider.h"
 
 enum provider_auth {
@@ -46,6 +47,10 @@ struct provider_view {
     const struct provider_kind *kind;
     const char *base_url, *dialect;
     const char *credential; /* "" where the kind's variable counts and is not known (catalog.h fills it in) */
+    /* The kind's; where the row speaks another dialect than its kind, those of that dialect's own provider. */
+    enum provider_auth auth;
+    enum provider_lists lists;
+    const char *api_version;
     bool cancel_stops_bill;
     bool implicit; /* no row: it exists because its key is known */
 };
@@ -59,12 +64,15 @@ MUST_USE enum rc provider_headers_check(struct str json, struct err *err);
  * the exchanged token. */
 MUST_USE enum rc provider_headers(mem *ctx, const struct provider_view *p, const char *key, const char *const **ret,
                                   struct err *err);
-/* Address of a generation request of the provider's dialect, and of the list of its models (NULL where it has none).
- * The base address may end in "/", "/v1" or "/v1beta". Not for PROVIDER_ACCOUNT: vertex_url. In ctx. */
-char *provider_url(mem *ctx, const struct provider_view *p, const char *upstream, bool stream);
+/* Address of a request of the provider's dialect (NULL where it has no such thing), and of the list of its models (NULL
+ * where it has none). The base address may end in "/", "/v1" or "/v1beta". Not for PROVIDER_ACCOUNT: vertex_url. In
+ * ctx.
+ */
+char *provider_url(mem *ctx, const struct provider_view *p, enum llm_endpoint_kind kind, const char *upstream,
+                   bool stream);
 char *provider_list_url(mem *ctx, const struct provider_view *p);
 /* Ids in the answer of that list, NULL-terminated. RC_UPSTREAM when it is none. */
 MUST_USE enum rc provider_list_read(mem *ctx, const struct provider_view *p, struct str body, const char *const **ret,
                                     struct err *err);
-/* The smallest generation request of the provider's dialect: one token. In ctx. */
-struct str provider_probe(mem *ctx, const struct provider_view *p, const char *upstream);
+/* The smallest generation request of a dialect: one token. vertex_claude: as way.h says. In ctx. */
+struct str provider_probe(mem *ctx, const char *dialect, const char *upstream, bool vertex_claude);

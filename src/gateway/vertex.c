@@ -174,6 +174,10 @@ static int kept_destroy(struct kept *k)
 
 static int tokens_destroy(struct vertex_tokens *t)
 {
+    for (struct kept *k = t->first, *next; k; k = next) {
+        next = k->next;
+        mem_free(k);
+    }
     pthread_mutex_destroy(&t->lock);
     return 0;
 }
@@ -209,7 +213,7 @@ void vertex_tokens_put(struct vertex_tokens *t, const char *provider, const char
 {
     pthread_mutex_lock(&t->lock);
     struct kept **at = kept_at(t, provider), *old = *at;
-    struct kept *k = mem_new(t, struct kept);
+    struct kept *k = mem_new(NULL, struct kept); /* a tree of its own: several threads come here */
     talloc_set_destructor(k, kept_destroy);
     k->provider = mem_str(k, provider);
     k->key_id = mem_str(k, key_id);

@@ -206,7 +206,7 @@ static void look_price(mem *ctx, const struct settings *set, struct json spec, s
         }
     }
     const char *mend = mem_printf(
-        ctx, "nightmill config price %s --input 3.00 --output 15.00 (per million tokens; 0 for a server of your own)",
+        ctx, "nightmill price set %s --input 3.00 --output 15.00 (per million tokens; 0 for a server of your own)",
         text_shell(ctx, str_of(model)));
     if (budget)
         row(p, "price", PREFLIGHT_FAIL,

@@ -55,7 +55,7 @@ def main(program):
 
         say(f"\nThe model of this run is a script (tests/data/sample/script.json): its words are fixed, its first attempt is wrong on purpose. Everything else is real:\n"
             f"the daemon, HTTP on loopback with streamed answers, the sandbox, the checks, the commit and the bill, in {repo}.")
-        nightmill("config", "price", "scripted", "--input", "3.00", "--output", "15.00", "--cache-read", "0.30")
+        nightmill("price", "set", "scripted", "--input", "3.00", "--output", "15.00", "--cache-read", "0.30")
         code = nightmill("run", TASK, "--check", CHECK, "--budget", "2.00")
         if code:
             say(f"\nThe run ended with exit status {code}; 'build/nightmill doctor' says what this machine lacks.")

@@ -129,7 +129,7 @@ static const struct {
      7, "nightmill approve new "},
     {"{\"state\":\"needs_you\",\"reason\":\"stuck_same_failure\",\"id\":\"abc\"}", 7, "nightmill hint abc \"...\""},
     {"{\"state\":\"needs_you\",\"reason\":\"price\",\"id\":\"abc\",\"model\":{\"name\":\"it's\"}}", 7,
-     "nightmill config price 'it'\\''s' --input"},
+     "nightmill price set 'it'\\''s' --input"},
     {"{\"state\":\"paused\",\"reason\":\"limit_iterations\",\"iteration_limit\":12,\"id\":\"abc\"}", 8,
      "nightmill resume abc --iterations 24 "},
     {"{\"state\":\"paused\",\"reason\":\"limit_money\",\"id\":\"abc\"}", 8, "nightmill resume abc --budget AMOUNT"},

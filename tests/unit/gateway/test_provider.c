@@ -49,6 +49,10 @@ START_TEST(every_kind_is_whole)
     struct err err = {0};
     struct provider row = PROVIDER_STANDARD;
     struct provider_view v;
+    row.kind = "openai";
+    row.dialect = "esperanto";
+    ck_assert_int_eq(provider_view_make(&row, &v, &err), RC_INVALID);
+    ck_assert_ptr_nonnull(strstr(err.sentence, "esperanto"));
     row.kind = "antropic";
     ck_assert_int_eq(provider_view_make(&row, &v, &err), RC_INVALID);
     ck_assert_ptr_nonnull(strstr(err.hint, "anthropic"));
@@ -75,13 +79,14 @@ START_TEST(addresses_come_out_right)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct provider_view v = view(rows[i].kind, rows[i].base);
-        ck_assert_str_eq(provider_url(ctx, &v, rows[i].model, false), rows[i].whole);
-        ck_assert_str_eq(provider_url(ctx, &v, rows[i].model, true), rows[i].stream);
+        ck_assert_str_eq(provider_url(ctx, &v, LLM_GENERATE, rows[i].model, false), rows[i].whole);
+        ck_assert_str_eq(provider_url(ctx, &v, LLM_GENERATE, rows[i].model, true), rows[i].stream);
         ck_assert_str_eq(provider_list_url(ctx, &v), rows[i].list);
     }
     struct provider_view gemini = view("gemini", "http://h:1");
-    ck_assert_str_eq(provider_url(ctx, &gemini, "a/../b?x", false),
-                     "http://h:1/v1beta/models/a%2F..%2Fb%3Fx:generateContent");
+    ck_assert_ptr_null(provider_url(ctx, &gemini, LLM_GENERATE, "a/../b", false));
+    ck_assert_ptr_null(provider_url(ctx, &gemini, LLM_GENERATE, "../b", false));
+    ck_assert_ptr_null(strchr(provider_url(ctx, &gemini, LLM_GENERATE, "b?x#y", false), '?'));
 }
 END_TEST
 
@@ -108,6 +113,19 @@ START_TEST(headers_carry_the_key_and_the_rows_own)
     v = view("gemini", "");
     ck_assert_int_eq(provider_headers(ctx, &v, "secret", &lines, NULL), RC_OK);
     ck_assert(has_line(lines, "x-goog-api-key: secret"));
+    struct provider row = PROVIDER_STANDARD; /* a server of one's own that speaks Anthropic's dialect */
+    row.id = row.kind = "compatible";
+    row.base_url = "http://h:1";
+    row.dialect = "messages";
+    ck_assert_int_eq(provider_view_make(&row, &v, NULL), RC_OK);
+    ck_assert_int_eq(provider_headers(ctx, &v, "secret", &lines, NULL), RC_OK);
+    ck_assert(has_line(lines, "x-api-key: secret") && has_line(lines, "anthropic-version: 2023-06-01"));
+    ck_assert_str_eq(provider_url(ctx, &v, LLM_GENERATE, "m", false), "http://h:1/v1/messages");
+    row.dialect = "gemini";
+    ck_assert_int_eq(provider_view_make(&row, &v, NULL), RC_OK);
+    ck_assert_int_eq(provider_headers(ctx, &v, "secret", &lines, NULL), RC_OK);
+    ck_assert(has_line(lines, "x-goog-api-key: secret"));
+    ck_assert_str_eq(provider_list_url(ctx, &v), "http://h:1/v1beta/models?pageSize=1000");
     v = view("ollama", "");
     ck_assert_int_eq(provider_headers(ctx, &v, NULL, &lines, NULL), RC_OK);
     ck_assert_ptr_null(lines[1]);
@@ -171,7 +189,7 @@ START_TEST(a_probe_asks_for_one_token)
     for (size_t i = 0; i < sizeof caps / sizeof *caps; i++) {
         struct provider_view v = view(caps[i].kind, "");
         struct json root;
-        ck_assert_int_eq(json_parse(ctx, provider_probe(ctx, &v, "m\"x"), &root, NULL), RC_OK);
+        ck_assert_int_eq(json_parse(ctx, provider_probe(ctx, v.dialect, "m\"x", false), &root, NULL), RC_OK);
         ck_assert_int_eq(json_int(json_path(root, caps[i].path), -1), 1);
         ck_assert(i == 3 || json_eqz(json_get(root, "model"), "m\"x"));
     }
