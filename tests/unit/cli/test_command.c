@@ -34,7 +34,7 @@ START_TEST(table_is_whole)
 {
     size_t n;
     const struct command *const *all = commands_all(&n);
-    ck_assert_uint_eq(n, 20);
+    ck_assert_uint_eq(n, 25);
     for (size_t i = 0; i < n; i++) {
         const struct command *c = all[i];
         ck_assert_ptr_eq(command_find(c->name), c);
@@ -114,9 +114,9 @@ static const struct {
      "--state must be one of active, queued, working, checking, needs_you, paused, done, unproven, stopped, failed, not \"sleeping\"",
      NULL},
     {"config",
-     "config needs VERB: show settings, check them, print the file's path or a table of all, set a price, list prices",
+     "config needs VERB: show settings, check them, print the file's path or a table of all",
      NULL},
-    {"config|shwo", "VERB of config must be one of show, check, path, docs, price, prices, not \"shwo\"", NULL},
+    {"config|shwo", "VERB of config must be one of show, check, path, docs, not \"shwo\"", NULL},
     {"replay|x|--speed|0", "--speed must be a number above 0, such as 10 or 0.5, not \"0\"", NULL},
     {"replay|x|--speed|inf", "--speed must be a number above 0, such as 10 or 0.5, not \"inf\"", NULL},
     {"replay|x|--speed|1.2.3", "--speed must be a number above 0, such as 10 or 0.5, not \"1.2.3\"", NULL},
@@ -182,7 +182,7 @@ START_TEST(json_is_json)
     buf_init(&text, ctx, 1 << 22);
     help_json(&text);
     ck_assert_msg(json_parse(ctx, buf_view(&text), &root, &err) == RC_OK, "%s", err.sentence);
-    ck_assert_uint_eq(json_len(json_get(root, "commands")), 20);
+    ck_assert_uint_eq(json_len(json_get(root, "commands")), 25);
     ck_assert(json_eqz(json_path(root, "commands.0.name"), "run"));
     ck_assert(json_eqz(json_path(root, "commands.0.options.0.name"), "check"));
 }
