@@ -303,13 +303,23 @@ static enum rc tier_put(struct route_call *c)
     return tiers_list(c);
 }
 
-const struct route route_models_list = {"GET", "/api/v1/models",     "models and who serves them", models_list,
-                                        NULL,  .access = ACCESS_READ};
-const struct route route_model_post = {"POST", "/api/v1/models", "add a model or another upstream of it", model_post,
-                                       NULL};
-const struct route route_model_delete = {"DELETE", "/api/v1/models", "remove the rows of a model", model_delete, NULL};
-const struct route route_model_test = {"POST", "/api/v1/models/test", "ask all that serve a name for one token",
-                                       model_test, NULL};
-const struct route route_tiers_list = {"GET", "/api/v1/tiers",      "tiers and aliases with their chains", tiers_list,
-                                       NULL,  .access = ACCESS_READ};
-const struct route route_tier_put = {"PUT", "/api/v1/tiers", "set the chain of a tier or alias", tier_put, NULL};
+const struct route route_models_list = {
+    "GET", "/api/v1/models", "models and who serves them", models_list, NULL, .access = ACCESS_READ, .gives = "Models"};
+const struct route route_model_post = {
+    "POST",          "/api/v1/models", "add a model or another upstream of it", model_post, NULL, .takes = "ModelInput",
+    .gives = "Model"};
+const struct route route_model_delete = {
+    "DELETE",          "/api/v1/models", "remove the rows of a model", model_delete, NULL, .query = "id provider",
+    .gives = "Removed"};
+const struct route route_model_test = {"POST",
+                                       "/api/v1/models/test",
+                                       "ask all that serve a name for one token",
+                                       model_test,
+                                       NULL,
+                                       .takes = "ModelTestInput",
+                                       .gives = "ModelTest"};
+const struct route route_tiers_list = {
+    "GET",           "/api/v1/tiers", "tiers and aliases with their chains", tiers_list, NULL, .access = ACCESS_READ,
+    .gives = "Tiers"};
+const struct route route_tier_put = {
+    "PUT", "/api/v1/tiers", "set the chain of a tier or alias", tier_put, NULL, .takes = "TierInput", .gives = "Tiers"};

@@ -224,8 +224,15 @@ static enum rc prices_import(struct route_call *c)
     return rc;
 }
 
-const struct route route_prices_list = {"GET", "/api/v1/prices",     "prices of models", prices_list,
-                                        NULL,  .access = ACCESS_READ};
-const struct route route_price_post = {"POST", "/api/v1/prices", "set a price from now on", price_post, NULL};
-const struct route route_prices_import = {"POST", "/api/v1/prices/import",
-                                          "import a price file of genai-prices or LiteLLM", prices_import, NULL};
+const struct route route_prices_list = {"GET", "/api/v1/prices",      "prices of models",        prices_list,
+                                        NULL,  .access = ACCESS_READ, .query = "model in_force", .gives = "Prices"};
+const struct route route_price_post = {"POST", "/api/v1/prices",      "set a price from now on", price_post,
+                                       NULL,   .takes = "PriceInput", .gives = "Price"};
+const struct route route_prices_import = {"POST",
+                                          "/api/v1/prices/import",
+                                          "import a price file of genai-prices or LiteLLM",
+                                          prices_import,
+                                          NULL,
+                                          .query = "source force dry_run",
+                                          .takes = "PriceFile",
+                                          .gives = "PriceImport"};

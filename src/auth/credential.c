@@ -93,7 +93,7 @@ static enum rc censor(const char *value, struct err *err)
     if (strchr(value, '\n') || log_censor(value))
         return RC_OK;
     err_set(err, RC_LIMIT, "too many keys were changed since the daemon began");
-    err_hint(err, "nightmill daemon restart");
+    err_hint(err, "stop and start the daemon: nightmill daemon stop, nightmill daemon start");
     return RC_LIMIT;
 }
 

@@ -14,10 +14,9 @@ enum { LOG_LINE = 4096, SECRETS = 1024, SECRET_LEAST = 8 };
 
 static const char *log_role = "nightmill";
 static atomic_int log_least = LOG_INFO;
-/* Append-only, so that readers need no lock: an entry is complete before the count says that it is there. */
 static char *secrets[SECRETS];
-static atomic_uint secret_count;
-static pthread_mutex_t secret_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned secret_count;
+static pthread_mutex_t secret_lock = PTHREAD_MUTEX_INITIALIZER; /* also while a line is censored */
 
 void log_open(const char *role, enum log_level min)
 {
@@ -25,31 +24,50 @@ void log_open(const char *role, enum log_level min)
     atomic_store(&log_least, (int)min);
 }
 
+/* Where the secret is, or the count. */
+static unsigned secret_find(const char *secret)
+{
+    unsigned i = 0;
+    while (i < secret_count && strcmp(secrets[i], secret))
+        i++;
+    return i;
+}
+
 bool log_censor(const char *secret)
 {
     if (!secret || strlen(secret) < SECRET_LEAST)
         return true;
     pthread_mutex_lock(&secret_lock);
-    unsigned n = atomic_load(&secret_count), i = 0;
-    while (i < n && strcmp(secrets[i], secret))
-        i++;
-    bool full = i == SECRETS;
-    if (i == n && !full) {
-        secrets[n] = strdup(secret);
-        if (!secrets[n])
+    unsigned i = secret_find(secret);
+    if (i == secret_count && i < SECRETS) {
+        secrets[i] = strdup(secret);
+        if (!secrets[i])
             abort();
-        atomic_store(&secret_count, n + 1);
+        secret_count++;
     }
     pthread_mutex_unlock(&secret_lock);
-    return !full;
+    return i < SECRETS;
+}
+
+void log_censor_drop(const char *secret)
+{
+    pthread_mutex_lock(&secret_lock);
+    unsigned i = secret_find(secret);
+    if (i < secret_count) {
+        explicit_bzero(secrets[i], strlen(secrets[i]));
+        free(secrets[i]);
+        secrets[i] = secrets[--secret_count];
+        secrets[secret_count] = NULL;
+    }
+    pthread_mutex_unlock(&secret_lock);
 }
 
 static void log_censored(struct buf *out, struct str s)
 {
-    unsigned n = atomic_load(&secret_count);
+    pthread_mutex_lock(&secret_lock);
     while (s.n) {
         size_t first = s.n, len = 0;
-        for (unsigned i = 0; i < n; i++) {
+        for (unsigned i = 0; i < secret_count; i++) {
             long at = str_find(s, str_of(secrets[i]));
             if (at >= 0 && ((size_t)at < first || ((size_t)at == first && strlen(secrets[i]) > len))) {
                 first = (size_t)at;
@@ -61,6 +79,7 @@ static void log_censored(struct buf *out, struct str s)
             buf_str(out, STR("[censored]"));
         s = str_sub(s, first + len, s.n);
     }
+    pthread_mutex_unlock(&secret_lock);
 }
 
 static void log_write(const char *p, size_t n)

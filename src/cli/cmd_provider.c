@@ -1,7 +1,9 @@
 /* nightmill provider: which model servers there are, how they are reached, and whether they answer. */
 #include "base/text.h"
 #include "cli/session.h"
+#include "store/provider.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum { KEY_MOST = 16384 };
@@ -74,8 +76,13 @@ static const char *provider_path(struct cli *cli, const char *rest)
 
 static enum rc name_needed(struct cli *cli, struct err *err)
 {
-    if (call_argument(&cli->call, 1))
+    const char *name = call_argument(&cli->call, 1);
+    if (name && provider_id_valid(name))
         return RC_OK;
+    if (name) {
+        err_set(err, RC_INVALID, "\"%s\" is no name of a provider", text_terminal_line(cli->ctx, str_of(name), 60));
+        return err_hint(err, "it has up to %d of a-z, 0-9, '.', '_' and '-'", PROVIDER_ID_MAX);
+    }
     err_set(err, RC_INVALID, "Name the provider");
     return err_hint(err, "nightmill provider %s NAME", call_argument(&cli->call, 0));
 }

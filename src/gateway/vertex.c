@@ -1,5 +1,6 @@
 /* Service accounts and addresses of Vertex AI. Nothing here does I/O. */
 #include "gateway/vertex.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "crypt/jwt.h"
 #include <pthread.h>
@@ -167,8 +168,10 @@ struct vertex_tokens {
 
 static int kept_destroy(struct kept *k)
 {
-    if (k->token)
+    if (k->token) {
+        log_censor_drop(k->token); /* it has ended, or is about to */
         explicit_bzero(k->token, strlen(k->token));
+    }
     return 0;
 }
 

@@ -30,7 +30,7 @@ static enum rc token_exchange(mem *ctx, const struct ways *w, const struct provi
     if (rc)
         return rc;
     if (!log_censor(*ret))
-        return err_set(err, RC_LIMIT, "too many tokens were exchanged since the daemon began");
+        return err_set(err, RC_LIMIT, "there is no room for another secret");
     vertex_tokens_put(w->tokens, p->row.id, a->key_id, *ret, now_s + seconds);
     return RC_OK;
 }

@@ -207,7 +207,7 @@ class Providers(AccessCase):
         self.assertIn("--url", self.nm.run("provider", "add", "mine", "--kind", "compatible", code=2).err)
         self.assertEqual(self.nm.run("provider", "add", "mine", "--kind", "vllm", "--header", "Host: evil").code, 2)
         self.assertEqual(self.nm.run("provider", "add", "mine", "--kind", "vllm", "--url", "http://a:b@c").code, 2)
-        self.assertEqual(self.nm.run("provider", "add", "../x", "--kind", "vllm").code, 1)
+        self.assertEqual(self.nm.run("provider", "add", "../x", "--kind", "vllm").code, 2)
         self.assertEqual(self.nm.api("PUT", "/api/v1/providers/mine", {"kind": "vllm", "headers": {"X": "a\r\nY: b"}})[0], 400)
 
     def test_add_changes_only_what_is_given(self):

@@ -63,6 +63,24 @@ START_TEST(secrets_are_censored)
 }
 END_TEST
 
+START_TEST(censored_secrets_have_a_bound_and_can_be_dropped)
+{
+    char secret[32];
+    int n = 0;
+    do
+        snprintf(secret, sizeof secret, "secret-number-%d.", n);
+    while (log_censor(secret) && ++n < 5000);
+    ck_assert_int_eq(n, 1024);
+    ck_assert(log_censor("secret-number-7.")); /* known already */
+    log_censor_drop("secret-number-7.");
+    log_censor_drop("secret-number-7.");
+    ck_assert(log_censor("another-secret"));
+    ck_assert(!log_censor("one-too-many"));
+    log_info("secret-number-7. secret-number-8. secret-number-1023. another-secret");
+    ck_assert(str_ends(str_of(logged()), STR(" secret-number-7. [censored] [censored] [censored]\n")));
+}
+END_TEST
+
 START_TEST(line_is_bounded)
 {
     char *longest = mem_zalloc(ctx, 9001);
@@ -114,6 +132,7 @@ int main(void)
     suite_add_tcase(s, t);
     tcase_add_test(t, line_has_parts);
     tcase_add_test(t, secrets_are_censored);
+    tcase_add_test(t, censored_secrets_have_a_bound_and_can_be_dropped);
     tcase_add_test(t, line_is_bounded);
     tcase_add_test(t, err_is_logged_with_its_level);
     tcase_add_test(t, ids_are_random_and_valid);
