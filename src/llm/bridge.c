@@ -405,13 +405,16 @@ void llm_bridge_fail(struct llm_bridge *b, const struct llm_failure *f, struct b
     b->failure = *f;
 }
 
-static void end_whole(struct llm_bridge *b, struct buf *out)
+static enum rc end_whole(struct llm_bridge *b, struct buf *out, struct err *err)
 {
     b->begun = true;
     if (b->pass && b->p->shape == SHAPE_DOCUMENT)
         buf_str(out, buf_view(&b->p->document));
     else
         face_of(b)->whole(b, out);
+    return b->items.overflow
+               ? err_set(err, RC_LIMIT, "the answer for the client is larger than %d MiB", HELD_MOST >> 20)
+               : RC_OK;
 }
 
 static enum rc end_stream(struct llm_bridge *b, struct buf *out, struct err *err)
@@ -424,6 +427,8 @@ static enum rc end_stream(struct llm_bridge *b, struct buf *out, struct err *err
     }
     begin(b, out);
     pump(b, out, true);
+    if (b->items.overflow) /* they are told once more at the end */
+        return err_set(err, RC_LIMIT, "the answer for the client is larger than %d MiB", HELD_MOST >> 20);
     face_of(b)->end(b, out);
     return RC_OK;
 }
@@ -441,7 +446,7 @@ enum rc llm_bridge_end(struct llm_bridge *b, struct buf *out, const struct llm_a
     } else if (!rc && !a->complete) {
         f.rc = err_set(&f.err, RC_UPSTREAM, "the model server broke off in the middle of its answer");
     } else if (!rc) {
-        rc = b->over ? RC_OK : b->spec.client_stream ? end_stream(b, out, err) : (end_whole(b, out), RC_OK);
+        rc = b->over ? RC_OK : b->spec.client_stream ? end_stream(b, out, err) : end_whole(b, out, err);
         b->over = true;
         return rc ? rc : check_room(out, err);
     }

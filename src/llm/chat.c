@@ -295,11 +295,9 @@ static void sampling_write(struct writing *w)
             jo_z(&w->o, *s);
         jo_end_arr(&w->o);
     }
-    const char *effort = write_effort(r);
-    if (effort)
+    const char *effort;
+    if (write_openai_effort(w, &effort) && effort)
         jo_kz(&w->o, "reasoning_effort", effort);
-    else if (r->thinking == 0)
-        write_drop(w, "thinking");
     if (r->user)
         jo_kz(&w->o, "user", r->user);
 }

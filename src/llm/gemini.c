@@ -6,6 +6,8 @@
  * document. Results name their function, not the call; calls of one name are answered in order. */
 #include "llm/wire.h"
 
+enum { THINKING_MOST = 24576 };
+
 /* --- requests --- */
 
 static enum rc media_write(struct writing *w, const struct llm_part *media, struct err *err)
@@ -191,6 +193,8 @@ static void tools_write(struct writing *w)
         jo_kz(o, "name", t->name);
         jo_kz(o, "description", t->description ? t->description : "");
         jo_kraw(o, "parametersJsonSchema", str_of(t->schema));
+        if (t->strict)
+            write_drop(w, "tools.strict");
         jo_end_obj(o);
     }
     jo_end_arr(o);
@@ -215,29 +219,36 @@ static void tools_write(struct writing *w)
     jo_end_obj(o);
 }
 
-/* Models before 3 take a budget, later ones a level (Google, "Thinking"). */
+/* Google's words for an effort. The first model of 3 knows two only. */
+static const char *level(const char *effort, const char *model)
+{
+    bool two = strstr(model, "gemini-3-pro") != NULL;
+    if (!effort || strcmp(effort, "none") == 0 || strcmp(effort, "minimal") == 0 || strcmp(effort, "low") == 0)
+        return "low";
+    return strcmp(effort, "medium") == 0 && !two ? "medium" : "high";
+}
+
+/* Models before 3 take a budget (of at most 24,576 in all of them; the larger ones always think), later ones a level
+ * (Google, "Thinking"). */
 static void thinking_write(struct writing *w)
 {
     struct json_out *o = &w->o;
     const struct llm_request *r = w->r;
     int64_t budget = write_budget(r);
-    const char *effort = write_effort(r);
-    bool by_level = needs_seal(w->model);
+    if (budget == 0 && strstr(w->model, "pro")) {
+        write_drop(w, "thinking");
+        budget = LLM_BUDGET_UNSET;
+    }
     if (budget == LLM_BUDGET_UNSET && !r->show_thoughts)
         return;
     jo_key(o, "thinkingConfig");
     jo_obj(o);
     if (r->show_thoughts)
         jo_kb(o, "includeThoughts", true);
-    if (budget == LLM_BUDGET_UNSET)
-        ;
-    else if (!by_level)
-        jo_ki(o, "thinkingBudget", budget);
+    if (budget != LLM_BUDGET_UNSET && !needs_seal(w->model))
+        jo_ki(o, "thinkingBudget", budget < THINKING_MOST ? budget : THINKING_MOST);
     else if (budget >= 0)
-        jo_kz(o, "thinkingLevel",
-              !effort || strcmp(effort, "none") == 0 || strcmp(effort, "minimal") == 0 ? "low"
-              : strcmp(effort, "xhigh") == 0 || strcmp(effort, "max") == 0             ? "high"
-                                                                                       : effort);
+        jo_kz(o, "thinkingLevel", level(write_effort(r), w->model));
     jo_end_obj(o);
 }
 

@@ -152,8 +152,8 @@ static void tools_write(struct writing *w)
         if (c->tools[i].description)
             jo_kz(o, "description", c->tools[i].description);
         jo_kraw(o, "input_schema", str_of(c->tools[i].schema));
-        if (c->tools[i].strict)
-            jo_kb(o, "strict", true);
+        if (c->tools[i].strict) /* older models refuse the member */
+            write_drop(w, "tools.strict");
         mark_write(o, !c->own_marks && i + 1 == c->tool_count ? LLM_CACHE_5M : c->tools[i].cache);
         jo_end_obj(o);
     }

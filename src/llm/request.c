@@ -384,6 +384,25 @@ const char *write_effort(const struct llm_request *r)
     return r->thinking <= 2048 ? "low" : r->thinking <= 12288 ? "medium" : "high";
 }
 
+/* OpenAI's models that reason: o1, o3, o4-mini, gpt-5, gpt-oss and their kin. */
+static bool reasons(const char *model)
+{
+    const char *slash = strrchr(model, '/'), *name = slash ? slash + 1 : model;
+    return (name[0] == 'o' && name[1] >= '1' && name[1] <= '9') || strstr(name, "gpt-5") || strstr(name, "gpt-oss");
+}
+
+bool write_openai_effort(struct writing *w, const char **ret_effort)
+{
+    const struct llm_request *r = w->r;
+    *ret_effort = write_effort(r);
+    if (r->effort || r->thinking == LLM_BUDGET_UNSET)
+        return r->effort != NULL;
+    if (r->thinking != 0 && reasons(w->model))
+        return true;
+    write_drop(w, "thinking");
+    return false;
+}
+
 int64_t write_budget(const struct llm_request *r)
 {
     if (r->thinking != LLM_BUDGET_UNSET || !r->effort)

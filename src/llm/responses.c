@@ -197,11 +197,8 @@ static void format_write(struct writing *w)
 static void effort_write(struct writing *w)
 {
     struct json_out *o = &w->o;
-    const char *effort = write_effort(w->r);
-    bool wanted = effort || w->r->thinking == -1;
-    if (!wanted && w->r->thinking == 0)
-        write_drop(w, "thinking");
-    if (!wanted)
+    const char *effort;
+    if (!write_openai_effort(w, &effort))
         return;
     jo_key(o, "reasoning");
     jo_obj(o);

@@ -213,6 +213,9 @@ void write_number(struct writing *w, const char *name, struct str number); /* no
 void write_drop_numbers(struct writing *w, bool top_k, bool seed, bool penalties);
 /* An effort in words, from the effort or the budget; NULL: not set. */
 const char *write_effort(const struct llm_request *r);
+/* Whether OpenAI's dialects ask for reasoning, and the effort (NULL: the model's own). Models that do not reason refuse
+ * it: what the client did not name as an effort is asked only of models that are known to. What is not is listed. */
+bool write_openai_effort(struct writing *w, const char **ret_effort);
 /* A budget from the budget or the effort; LLM_BUDGET_UNSET: not set. */
 int64_t write_budget(const struct llm_request *r);
 /* The conversation alone, as the agent asks: streamed, nothing else set. */

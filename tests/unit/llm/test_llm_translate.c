@@ -125,6 +125,11 @@ START_TEST(test_round_trips)
 }
 END_TEST
 
+#define CHAT(more) "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]," more "}"
+#define MESSAGES(more)                                                                                                 \
+    "{\"model\":\"m\",\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]," more "}"
+#define INPUT(more)    "{\"model\":\"m\",\"input\":\"a\"," more "}"
+#define CONTENTS(more) "{\"contents\":[{\"parts\":[{\"text\":\"a\"}]}]," more "}"
 static const struct {
     const char *in, *body, *out, *model, *expected, *dropped;
 } golden[] = {
@@ -242,6 +247,23 @@ static const struct {
      "{\"type\":\"output_text\",\"text\":\"b\"}]},{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_text\","
      "\"text\":\"c\"}]}]}",
      ""},
+    /* A wish to reason that came as a budget goes to no model that may refuse it. */
+    {"messages", MESSAGES("\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":30000}"), "openai", "gpt-4.1",
+     "{\"model\":\"gpt-4.1\",\"max_completion_tokens\":4096,\"stream\":true,\"stream_options\":{\"include_usage\":true},"
+     "\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}",
+     "thinking"},
+    {"messages", MESSAGES("\"thinking\":{\"type\":\"adaptive\"}"), "responses", "o4-mini",
+     "{\"model\":\"o4-mini\",\"max_output_tokens\":4096,\"stream\":true,\"store\":false,\"reasoning\":{\"summary\":\"auto\"},"
+     "\"include\":[\"reasoning.encrypted_content\"],\"input\":[{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":"
+     "\"input_text\",\"text\":\"a\"}]}]}",
+     ""},
+    {"messages", MESSAGES("\"thinking\":{\"type\":\"enabled\",\"budget_tokens\":30000}"), "gemini", "gemini-2.5-flash",
+     "{\"generationConfig\":{\"maxOutputTokens\":4096,\"thinkingConfig\":{\"includeThoughts\":true,\"thinkingBudget\":24576}},"
+     "\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"a\"}]}]}",
+     ""},
+    {"messages", MESSAGES("\"thinking\":{\"type\":\"disabled\"}"), "gemini", "gemini-2.5-pro",
+     "{\"generationConfig\":{\"maxOutputTokens\":4096},\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"a\"}]}]}",
+     "thinking"},
     /* An instruction amid the conversation stays there. */
     {"chat",
      "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"system\",\"content\":\"now French\"}]}",
@@ -275,11 +297,6 @@ START_TEST(test_golden)
 }
 END_TEST
 
-#define CHAT(more) "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]," more "}"
-#define MESSAGES(more)                                                                                                 \
-    "{\"model\":\"m\",\"max_tokens\":1,\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]," more "}"
-#define INPUT(more)    "{\"model\":\"m\",\"input\":\"a\"," more "}"
-#define CONTENTS(more) "{\"contents\":[{\"parts\":[{\"text\":\"a\"}]}]," more "}"
 static const struct {
     const char *in, *body, *names; /* what the sentence names */
 } refused[] = {
