@@ -77,6 +77,8 @@ static void call_done(void *arg)
             keeper_line_send(s, credentials_frame(tmp, s));
             c->secret = true;
         }
+        if (c->record_policies)
+            recorder_policies_changed(s->recorder);
         if (c->start)
             runners_start(s, c->param);
         if (c->schedule)

@@ -54,6 +54,10 @@ static void retention_work(void *arg)
         log_err(&err, "could not remove what is past its time");
     else if (n)
         log_info("removed %lld folders of delivered tasks past their time", (long long)n);
+    if (record_expire(s->store, &s->record_policy, clock_wall_ns(), &n, &err) != RC_OK)
+        log_err(&err, "could not remove records of requests that are past their time");
+    else if (n)
+        log_info("removed %lld records and bodies of model requests past their time", (long long)n);
 }
 
 static void retention_done(void *arg)
@@ -66,6 +70,7 @@ static void tick(uv_timer_t *timer)
     struct server *s = timer->data;
     if (s->ticks++ % RETENTION_TICKS == RETENTION_FIRST && !s->stopping)
         loop_offload(&s->loop, retention_work, retention_done, s);
+    recorder_tick(s->recorder);
     tails_wake(s, NULL);
     runners_schedule(s);
 }
@@ -139,6 +144,18 @@ static enum rc access_open(struct server *s, struct err *err)
     return credentials_load(s->credentials, s->store, err);
 }
 
+static void recorder_open(struct server *s)
+{
+    const struct settings *set = s->place->settings;
+    s->record_policy = (struct record_policy){.project = "",
+                                              .days_metadata = setting_int(set, "record.days_metadata"),
+                                              .days_bodies = setting_int(set, "record.days_bodies"),
+                                              .body_max = setting_int(set, "record.body_max")};
+    BUG_ON(!record_keep_find(setting_text(set, "record.keep"), &s->record_policy.keep));
+    struct recorder_spec spec = {.loop = &s->loop, .store = s->store, .policy = s->record_policy};
+    s->recorder = recorder_new(s->ctx, &spec);
+}
+
 static enum rc server_open(struct server *s, struct err *err)
 {
     int64_t kept;
@@ -150,6 +167,7 @@ static enum rc server_open(struct server *s, struct err *err)
         return rc;
     s->board = (struct board){s->store, s->place->data_dir};
     s->metrics = metrics_new(s->ctx);
+    recorder_open(s);
     rc = budgets_open(s->ctx, s->store, &kept, &s->budgets, err);
     if (rc == RC_OK && kept)
         log_warn(
@@ -221,6 +239,7 @@ int server_main(const struct server_place *place)
     uv_run(&s->uv, UV_RUN_DEFAULT);
     /* The loop has stopped: no callback runs any more. Jobs on pool threads end by themselves; the store waits for its
      * writes. */
+    recorder_free(s->recorder);
     store_close(s->store);
     credentials_wipe(s);
     log_info("ended");

@@ -10,6 +10,7 @@
 #include "gateway/catalog.h"
 #include "gateway/gateway.h"
 #include "gateway/metrics.h"
+#include "gateway/record.h"
 #include "gateway/way.h"
 #include "net/http.h"
 #include "os/frame.h"
@@ -37,6 +38,8 @@ struct server {
     struct catalogs *catalogs;       /* any thread */
     struct vertex_tokens *tokens;    /* any thread */
     char *lent;                      /* what credentials_find gave last */
+    struct recorder *recorder;
+    struct record_policy record_policy; /* of the settings */
     uv_pipe_t keeper, link;
     struct frame_reader keeper_in;
     uv_timer_t tick;
@@ -129,6 +132,7 @@ struct route_call {
     bool schedule, start;    /* start: a runner for param, now */
     struct json credentials; /* to be taken */
     bool secret;             /* the body holds a secret: wiped afterwards */
+    bool record_policies;    /* what is to be recorded of projects has changed */
 };
 struct route {
     const char *method, *pattern, *summary;

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "cli/bill.h"
 #include "cli/follow.h"
+#include "cli/recording.h"
 #include "ops/preflight.h"
 #include "ops/prepare.h"
 #include <errno.h>
@@ -44,6 +45,14 @@ static const struct option options[] = {
     {.name = "apply", .help = "fast-forward the current branch when it is proven"},
     {.name = "require-proof", .help = "new tests must be red at the base and green now"},
     {.name = "no-sandbox", .help = "run without any protection"},
+    {.name = "record",
+     .kind = OPTION_TEXT,
+     .argument = "FILE",
+     .help = "write all model requests and answers to a file at the end"},
+    {.name = "replay",
+     .kind = OPTION_TEXT,
+     .argument = "FILE",
+     .help = "answer all model requests from such a file; nothing is sent"},
     {.name = "detach", .letter = 'd', .help = "start it and return at once"},
     {0},
 };
@@ -96,8 +105,15 @@ static enum rc spec_make(struct cli *cli, struct json *ret, struct err *err)
                                 .allow_check_changes = call_values(cli->ctx, call, "allow-check-changes"),
                                 .apply = call_has(call, "apply"),
                                 .require_proof = call_has(call, "require-proof"),
-                                .no_sandbox = call_has(call, "no-sandbox")};
+                                .no_sandbox = call_has(call, "no-sandbox"),
+                                .record = call_has(call, "record")};
+    struct model_choice recorded;
+    const char *file = call_value(call, "replay");
     enum rc rc = text_read(cli, &wish.text, err);
+    if (!rc && file) {
+        wish.recorded = &recorded;
+        rc = recording_open(cli, file, &wish.replay, &recorded, err);
+    }
     if (!rc)
         rc = prepare_task(cli->ctx, cli->settings, &wish, &spec, err);
     return rc ? rc : json_parse(cli->ctx, spec, ret, err);
@@ -199,6 +215,25 @@ static enum rc task_begin(struct cli *cli, struct json *ret_task, struct err *er
     return RC_OK;
 }
 
+/* Also of a task that failed: its requests may be what is looked for. One that was left goes on. */
+static int record_write(struct cli *cli, const char *id, int status)
+{
+    struct err err = {0};
+    struct json task;
+    size_t n;
+    const char *file = call_value(&cli->call, "record");
+    if (!file)
+        return status;
+    enum rc rc = cli_ask(cli, "GET", task_path(cli, id, ""), STR(""), &task, &err);
+    if (rc == RC_OK && !json_is(json_get(task, "ended_at")))
+        cli_say(cli, "The task has not ended; write the recording later: nightmill request export %s %s", id, file);
+    else if (rc == RC_OK)
+        rc = recording_export(cli, id, file, &n, &err);
+    if (rc != RC_OK)
+        return cli_fail(cli, &err);
+    return status;
+}
+
 static int run(struct cli *cli)
 {
     struct err err = {0};
@@ -207,7 +242,7 @@ static int run(struct cli *cli)
         return cli_fail(cli, &err);
     const char *id = json_z(cli->ctx, json_get(task, "id"), "");
     if (!call_has(&cli->call, "detach"))
-        return follow_task(cli, id, 0);
+        return record_write(cli, id, follow_task(cli, id, 0));
     if (cli->json)
         cli_document(cli, "task", json_raw(task), EXIT_DONE);
     else

@@ -29,6 +29,10 @@ struct recorder *recorder_new(mem *ctx, const struct recorder_spec *spec);
 struct recorder *recorder_free(struct recorder *r);
 void recorder_tick(struct recorder *r);             /* about once a second: writes what waits, reads changed policies */
 void recorder_policies_changed(struct recorder *r); /* a row of record_policy was written */
+/* Removes what is past its days, of the standard policy and of those of projects, in small transactions. Any thread
+ * that may wait. *ret_n counts bodies and rows. */
+MUST_USE enum rc record_expire(struct store *s, const struct record_policy *standard, int64_t now_ns, int64_t *ret_n,
+                               struct err *err);
 /* A known secret: provider keys, run tokens, user keys as they are seen. Cheap when it is known already. Texts of fewer
  * than REDACT_SECRET_MIN bytes are no secrets. Of more than REDACT_SECRETS_MAX the oldest is forgotten. */
 void recorder_secret(struct recorder *r, struct str secret);

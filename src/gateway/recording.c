@@ -37,7 +37,7 @@ void recording_hash(struct str body, const char *task_id, char ret[RECORDING_HAS
 
 /* ---- writing ---- */
 
-bool recording_write_head(struct buf *out, const char *task_id, const char *recorded_at)
+bool recording_write_head(struct buf *out, const char *task_id, const char *recorded_at, struct str model)
 {
     struct json_out o;
     json_out_init(&o, out);
@@ -46,6 +46,7 @@ bool recording_write_head(struct buf *out, const char *task_id, const char *reco
     jo_ki(&o, "version", 1);
     jo_kz(&o, "task", task_id);
     jo_kz(&o, "recorded_at", recorded_at);
+    jo_kraw(&o, "model", model.n ? model : STR("{}"));
     jo_end_obj(&o);
     return buf_char(out, '\n') && !out->overflow;
 }
@@ -82,6 +83,7 @@ struct answers { /* of one hash */
 struct player {
     struct answers *answers;
     size_t n;
+    const char *model;
 };
 
 static int player_done(struct player *p)
@@ -97,12 +99,15 @@ static enum rc line_wrong(struct err *err, size_t number, const char *words)
                     "a recording is written by: nightmill run --record FILE, or nightmill request export TASK FILE");
 }
 
-static enum rc head_read(struct json v, struct err *err)
+static enum rc head_read(struct player *p, struct json v, struct err *err)
 {
+    struct json model = json_get(v, "model");
     if (!json_eqz(json_get(v, "nightmill"), "recording"))
         return line_wrong(err, 1, "does not say that this is one");
     if (json_int(json_get(v, "version"), 0) != 1)
         return line_wrong(err, 1, "names a version that this program does not read");
+    if (json_type(model) == JSON_OBJECT)
+        p->model = str_dup(p, json_raw(model));
     return RC_OK;
 }
 
@@ -149,6 +154,7 @@ enum rc player_read(mem *ctx, struct str file, struct player **ret, struct err *
     if (file.n > RECORDING_MAX)
         return err_set(err, RC_LIMIT, "the recording is larger than %u MiB", RECORDING_MAX >> 20);
     struct player *p = mem_new(ctx, struct player);
+    p->model = "{}";
     talloc_set_destructor(p, player_done);
     enum rc rc = RC_OK;
     size_t number = 0;
@@ -164,7 +170,7 @@ enum rc player_read(mem *ctx, struct str file, struct player **ret, struct err *
         else if (json_parse(tmp, line, &v, &why) != RC_OK || json_type(v) != JSON_OBJECT)
             rc = line_wrong(err, number, "is no JSON object");
         else
-            rc = number == 1 ? head_read(v, err) : line_read(p, v, number, err);
+            rc = number == 1 ? head_read(p, v, err) : line_read(p, v, number, err);
     }
     if (rc == RC_OK && !number)
         rc = line_wrong(err, 1, "is missing");
@@ -179,6 +185,11 @@ enum rc player_read(mem *ctx, struct str file, struct player **ret, struct err *
 size_t player_count(const struct player *p)
 {
     return p->n;
+}
+
+const char *player_model(const struct player *p)
+{
+    return p->model;
 }
 
 enum rc player_next(struct player *p, const char *hash, struct recorded *ret, struct err *err)

@@ -1,8 +1,9 @@
 /* Recordings: the model exchanges of a task as a file, and such a file answered from instead of a provider.
  *
- * The file is JSON lines. The first line says what it is: {"nightmill":"recording","version":1,"task","recorded_at"}.
- * Each further line is one exchange: {"request":HASH,"dialect","status","content_type","body"} or, where the body is
- * not UTF-8, "body_base64" instead. Replay answers the n-th request of a hash with the n-th line of that hash, byte for
+ * The file is JSON lines. The first line says what it is:
+ * {"nightmill":"recording","version":1,"task","recorded_at","model"}, with the model that the task was to ask. Each
+ * further line is one exchange: {"request":HASH,"dialect","status","content_type","body"} or, where the body is not
+ * UTF-8, "body_base64" instead. Replay answers the n-th request of a hash with the n-th line of that hash, byte for
  * byte, and further ones with the last; a request that the recording does not have is an error, never a request to a
  * provider.
  *
@@ -28,7 +29,7 @@ struct recorded { /* one exchange */
     struct str body;
 };
 /* Appends lines; in the order of the exchanges. false: the cap of the buffer. */
-bool recording_write_head(struct buf *out, const char *task_id, const char *recorded_at);
+bool recording_write_head(struct buf *out, const char *task_id, const char *recorded_at, struct str model); /* JSON */
 bool recording_write(struct buf *out, const struct recorded *r);
 
 struct player;
@@ -37,4 +38,5 @@ struct player;
 MUST_USE enum rc player_read(mem *ctx, struct str file, struct player **ret, struct err *err);
 /* The answer of the next request with this hash; borrowed from the player. RC_NOT_FOUND with words. */
 MUST_USE enum rc player_next(struct player *p, const char *hash, struct recorded *ret, struct err *err);
-size_t player_count(const struct player *p); /* exchanges in it */
+size_t player_count(const struct player *p);      /* exchanges in it */
+const char *player_model(const struct player *p); /* JSON object, "{}" where the file has none */

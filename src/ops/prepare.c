@@ -258,6 +258,10 @@ static enum rc write_spec(struct preparation *p, struct err *err)
     jo_kb(o, "apply", w->apply);
     jo_kb(o, "require_proof", w->require_proof);
     jo_kb(o, "no_sandbox", w->no_sandbox);
+    if (w->record)
+        jo_kb(o, "record", true);
+    if (w->replay)
+        jo_kz(o, "replay", w->replay);
     jo_kz(o, "instructions", p->project.instructions);
     write_limits(p);
     write_model(p);
@@ -300,7 +304,10 @@ enum rc prepare_task(mem *ctx, const struct settings *set, const struct prepare_
         rc = choose_limits(p, err);
     if (rc == RC_OK) {
         const char *name = wish->model ? wish->model : *setting_text(set, "model.name") ? NULL : p->project.model;
-        rc = model_choose(ctx, set, name, model_key_in_environment, &p->model, err);
+        if (wish->replay)
+            p->model = *wish->recorded;
+        else
+            rc = model_choose(ctx, set, name, model_key_in_environment, &p->model, err);
     }
     if (rc == RC_OK)
         rc = write_spec(p, err);

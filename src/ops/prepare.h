@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "conf/project.h"
 #include "conf/setting.h"
+#include "ops/model.h"
 #include "verify/verify.h"
 
 struct prepare_wish { /* flags; NULL, 0 or false: not given */
@@ -17,6 +18,9 @@ struct prepare_wish { /* flags; NULL, 0 or false: not given */
     const char *approve; /* "plan,commit" */
     const char *const *allow_check_changes;
     bool apply, require_proof, no_sandbox;
+    bool record;        /* all its model requests are kept whole */
+    const char *replay; /* a recording that answers them: absolute path; then `recorded` says the model */
+    const struct model_choice *recorded;
 };
 struct settings;
 /* RC_INVALID and friends with one sentence and what to do. *ret_spec is JSON text in ctx. */

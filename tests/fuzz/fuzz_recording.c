@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             continue;
         struct buf b;
         buf_init(&b, tmp, 1u << 24);
-        BUG_ON(!recording_write_head(&b, "", "") || !recording_write(&b, &r));
+        BUG_ON(!recording_write_head(&b, "", "", STR("")) || !recording_write(&b, &r));
         BUG_ON(player_read(tmp, buf_view(&b), &again, &err) != RC_OK);
         BUG_ON(player_next(again, hash, &same, &err) != RC_OK || !str_eq(same.body, r.body));
     }

@@ -54,11 +54,12 @@ START_TEST(answers_come_back_byte_for_byte_and_in_order)
         {hash_of("y", ""), "chat", "application/json", 200, STR("")},
     };
     buf_init(&b, root, RECORDING_MAX);
-    ck_assert(recording_write_head(&b, "abcdef1", "2026-01-01T00:00:00Z"));
+    ck_assert(recording_write_head(&b, "abcdef1", "2026-01-01T00:00:00Z", STR("{\"name\":\"m\"}")));
     for (size_t i = 0; i < 4; i++)
         ck_assert(recording_write(&b, &r[i]));
     struct player *p = play(buf_view(&b));
     ck_assert_uint_eq(player_count(p), 4);
+    ck_assert_str_eq(player_model(p), "{\"name\":\"m\"}");
     struct recorded out;
     static const size_t order[] = {1, 0, 2, 2, 3}; /* "q1" and "q2" have one hash; its last is given again and again */
     for (size_t i = 0; i < 5; i++) {
@@ -82,7 +83,7 @@ START_TEST(every_length_survives_base64)
         struct recorded out;
         memset(bytes, 0xf0 + (int)(n % 7), n);
         buf_init(&b, root, RECORDING_MAX);
-        recording_write_head(&b, "", "");
+        recording_write_head(&b, "", "", STR(""));
         recording_write(&b, &(struct recorded){hash_of("q", ""), "chat", "x/y", 200, str_n(bytes, n)});
         FINE(player_next(play(buf_view(&b)), hash_of("q", ""), &out, &err));
         ck_assert(str_eq(out.body, str_n(bytes, n)));
@@ -120,6 +121,7 @@ START_TEST(what_is_no_recording_is_refused_with_its_line)
     }
     struct player *p = play(STR(HEAD));
     ck_assert_uint_eq(player_count(p), 0);
+    ck_assert_str_eq(player_model(p), "{}");
 }
 END_TEST
 

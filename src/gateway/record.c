@@ -1,0 +1,710 @@
+/* The recorder: copies on the loop, redacts and compresses on the pool, writes in batches.
+ *
+ * One batch is under way at a time; what comes meanwhile waits and goes with the next, so that a busy gateway pays for
+ * few transactions and an idle one writes at once. A record is in one of three places: only in memory (it is young), in
+ * the queue, in the batch. Its streams (redact.h) and piece numbers belong to the batch while it is in one; the bytes
+ * that arrive then are collected apart. */
+#include "gateway/record.h"
+#include "base/log.h"
+#include "gateway/recording.h"
+#include "gateway/redact.h"
+
+#define ATTEMPTS_MOST 32
+#define BATCH_RECORDS 256
+#define READY_BYTES   (64u << 10) /* of a body that waits: time to write */
+#define WAITING_MOST  (64u << 20) /* bytes of all bodies that wait; beyond it bodies are cut */
+#define WHOLE_MOST    (64u << 20) /* of a body that is kept for a recording */
+#define WORDS_MOST    1024
+#define NAME_MOST     200
+
+struct side { /* one body */
+    mem *waiting_ctx;
+    struct buf waiting; /* bytes that no batch has yet; waiting_ctx NULL: none */
+    int64_t seen;       /* bytes in all */
+    int64_t kept;       /* bytes that were or are waiting */
+    bool cut;           /* some are not kept */
+    /* Of the batch: */
+    mem *ctx; /* a tree of its own: it changes threads */
+    struct redact *redact;
+    int64_t pieces;
+};
+
+struct record {
+    mem *ctx;
+    struct recorder *r;
+    struct record *prev, *next; /* all that are under way */
+    struct record *queue_next;
+    bool queued, batched, dirty, ended, lost;
+    bool full;
+    int64_t body_max;
+    struct exchange row;
+    struct buf attempts; /* JSON array without its end */
+    struct json_out attempts_out;
+    size_t attempt_count;
+    struct side sides[EXCHANGE_SIDES];
+};
+
+struct policies { /* of projects */
+    mem *ctx;
+    struct record_policy *rows;
+    size_t n;
+};
+
+struct secret {
+    char *text;
+    size_t n;
+    uint64_t used; /* when it was last given, by count */
+};
+
+struct recorder {
+    struct recorder_spec spec;
+    struct policies policies;
+    bool policies_stale;
+    struct policy_job *asking;
+    struct record *active;
+    struct record *queue, **queue_end;
+    size_t waiting_bytes;
+    struct batch *batch;
+    struct secret secrets[REDACT_SECRETS_MAX];
+    size_t secret_count;
+    uint64_t secret_uses;
+    bool secrets_changed;
+    struct redactor *redactor; /* the batch's; NULL before the first */
+    bool failing;              /* the last batch could not be written */
+    uv_mutex_t lock;           /* for `written` of the batch alone */
+    uv_cond_t written;
+};
+
+/* ---- secrets ---- */
+
+static void secret_wipe(struct secret *s)
+{
+    if (s->text)
+        explicit_bzero(s->text, s->n);
+    s->text = mem_free(s->text);
+}
+
+void recorder_secret(struct recorder *r, struct str secret)
+{
+    if (secret.n < REDACT_SECRET_MIN || secret.n > REDACT_SECRET_MAX)
+        return;
+    struct secret *oldest = &r->secrets[0];
+    for (size_t i = 0; i < r->secret_count; i++) {
+        struct secret *s = &r->secrets[i];
+        if (s->n == secret.n && memcmp(s->text, secret.p, secret.n) == 0) {
+            s->used = ++r->secret_uses;
+            return;
+        }
+        if (s->used < oldest->used)
+            oldest = s;
+    }
+    struct secret *s = r->secret_count < REDACT_SECRETS_MAX ? &r->secrets[r->secret_count++] : oldest;
+    secret_wipe(s);
+    *s = (struct secret){mem_strn(r, secret.p, secret.n), secret.n, ++r->secret_uses};
+    r->secrets_changed = true;
+}
+
+/* ---- policies of projects ---- */
+
+struct policy_job {
+    mem *ctx;
+    struct recorder *r; /* NULL: it is gone */
+    struct store *store;
+    struct policies policies;
+    struct err err;
+};
+
+static void policies_read(void *arg)
+{
+    struct policy_job *job = arg;
+    job->policies.ctx = mem_root();
+    job->err.rc = record_policy_list(job->policies.ctx, job->store, &job->policies.rows, &job->policies.n, &job->err);
+}
+
+static void policies_take(struct policy_job *job)
+{
+    struct recorder *r = job->r;
+    if (job->err.rc != RC_OK) { /* the ones before stay in force */
+        log_err(&job->err, "could not read what is to be recorded of projects");
+        mem_free(job->policies.ctx);
+    } else {
+        mem_free(r->policies.ctx);
+        r->policies = job->policies;
+    }
+    r->asking = NULL;
+}
+
+static void policies_arrived(void *arg)
+{
+    struct policy_job *job = arg;
+    if (job->r)
+        policies_take(job);
+    else
+        mem_free(job->policies.ctx);
+    mem_free(job->ctx);
+}
+
+void recorder_policies_changed(struct recorder *r)
+{
+    r->policies_stale = true;
+}
+
+static const struct record_policy *policy_of(const struct recorder *r, const char *project)
+{
+    for (size_t i = 0; project && *project && i < r->policies.n; i++)
+        if (strcmp(r->policies.rows[i].project, project) == 0)
+            return &r->policies.rows[i];
+    return &r->spec.policy;
+}
+
+/* ---- batches ---- */
+
+/* What a batch does for one record. */
+struct task_piece {
+    enum exchange_side side;
+    int64_t piece, bytes;
+    struct str packed;
+    struct task_piece *next;
+};
+struct work {
+    struct record *rec;
+    struct exchange row; /* texts are the record's until they are redacted into the batch */
+    bool end;
+    struct {
+        struct str bytes;
+        bool cut;
+    } waiting[EXCHANGE_SIDES];
+    struct task_piece *first, **last;
+    bool lost; /* this row alone could not be written */
+};
+struct batch {
+    mem *ctx;
+    struct recorder *r; /* NULL: the recorder has gone on without the letter */
+    struct work works[BATCH_RECORDS];
+    size_t n;
+    struct redact_secret *secrets; /* when they changed */
+    size_t secret_count;
+    bool secrets_changed;
+    enum rc rc;
+    struct err err, lost_err;
+    bool written; /* under the recorder's lock */
+};
+
+static void side_redact_new(struct batch *b, struct side *side)
+{
+    side->ctx = mem_root();
+    side->redact = redact_new(side->ctx, b->r->redactor);
+}
+
+static void pieces_add(struct batch *b, struct work *w, enum exchange_side at, struct str bytes)
+{
+    while (bytes.n) {
+        struct str part = str_sub(bytes, 0, EXCHANGE_PIECE_MAX);
+        struct task_piece *p = mem_new(b->ctx, struct task_piece);
+        *p = (struct task_piece){.side = at,
+                                 .piece = ++w->rec->sides[at].pieces,
+                                 .bytes = (int64_t)part.n,
+                                 .packed = exchange_pack(b->ctx, part)};
+        *w->last = p;
+        w->last = &p->next;
+        bytes = str_sub(bytes, part.n, bytes.n);
+    }
+}
+
+/* Pool: what waits of a body, through the sink, into pieces. A request is there at once, so it ends with its first. */
+static void side_work(struct batch *b, struct work *w, enum exchange_side at)
+{
+    struct side *side = &w->rec->sides[at];
+    struct str bytes = w->waiting[at].bytes;
+    struct buf out;
+    bool end = at == EXCHANGE_REQUEST || w->end;
+    if (!bytes.n && !(end && side->redact))
+        return;
+    if (!side->redact)
+        side_redact_new(b, side);
+    buf_init(&out, b->ctx, (bytes.n + REDACT_HOLD_MAX) * REDACT_GROWTH);
+    redact_feed(side->redact, bytes, &out);
+    if (end && w->waiting[at].cut)
+        redact_cut(side->redact, &out);
+    else if (end)
+        redact_end(side->redact, &out);
+    if (at == EXCHANGE_REQUEST && bytes.n && !w->waiting[at].cut) {
+        char hash[RECORDING_HASH]; /* of the body as it was sent */
+        recording_hash(bytes, w->row.spender.task, hash);
+        w->row.request_hash = mem_str(b->ctx, hash);
+    }
+    pieces_add(b, w, at, buf_view(&out));
+}
+
+static const char *clean(struct batch *b, const char *text, size_t most)
+{
+    return text && *text ? redact_text(b->ctx, b->r->redactor, str_of(text), most) : "";
+}
+
+static void batch_work(struct batch *b)
+{
+    struct recorder *r = b->r;
+    if (b->secrets_changed || !r->redactor) {
+        redactor_unref(r->redactor);
+        r->redactor = redactor_new(b->secrets, b->secret_count);
+        for (size_t i = 0; i < b->secret_count; i++)
+            explicit_bzero((char *)b->secrets[i].secret.p, b->secrets[i].secret.n);
+    }
+    for (size_t i = 0; i < b->n; i++) {
+        struct work *w = &b->works[i];
+        for (int side = 0; side < EXCHANGE_SIDES; side++)
+            side_work(b, w, side);
+        w->row.model = clean(b, w->row.model, NAME_MOST);
+        w->row.model_served = clean(b, w->row.model_served, NAME_MOST);
+        w->row.words = clean(b, w->row.words, WORDS_MOST);
+        w->row.attempts = clean(b, w->row.attempts, INT32_MAX / REDACT_GROWTH / 2);
+    }
+}
+
+/* Writer thread, one transaction. A row that cannot be (its id is taken) is lost alone. */
+static enum rc batch_store(struct store_tx *tx, void *arg, struct err *err)
+{
+    struct batch *b = arg;
+    for (size_t i = 0; i < b->n; i++) {
+        struct work *w = &b->works[i];
+        enum rc rc = exchange_put(tx, &w->row, err);
+        for (struct task_piece *p = w->first; p && rc == RC_OK; p = p->next)
+            rc = exchange_piece_put(tx, w->row.number, p->side, p->piece, p->bytes, p->packed, err);
+        if (rc == RC_CONFLICT || rc == RC_INVALID || rc == RC_NOT_FOUND) {
+            w->lost = true;
+            b->lost_err = *err;
+        } else if (rc != RC_OK) {
+            return rc;
+        }
+    }
+    return RC_OK;
+}
+
+static void record_free(struct record *rec)
+{
+    if (rec->prev)
+        rec->prev->next = rec->next;
+    else
+        rec->r->active = rec->next;
+    if (rec->next)
+        rec->next->prev = rec->prev;
+    for (int i = 0; i < EXCHANGE_SIDES; i++) {
+        rec->r->waiting_bytes -= rec->sides[i].waiting_ctx ? rec->sides[i].waiting.n : 0;
+        mem_free(rec->sides[i].waiting_ctx);
+        mem_free(rec->sides[i].ctx);
+    }
+    mem_free(rec->ctx);
+}
+
+static void record_queue(struct record *rec);
+
+/* Loop: the batch is durable, or failed. */
+static void batch_finish(struct batch *b)
+{
+    struct recorder *r = b->r;
+    if (b->rc != RC_OK && !r->failing)
+        log_err(&b->err, "could not write the record of model requests");
+    else if (b->lost_err.rc)
+        log_err(&b->lost_err, "could not write the record of a model request");
+    r->failing = b->rc != RC_OK;
+    for (size_t i = 0; i < b->n; i++) {
+        struct work *w = &b->works[i];
+        struct record *rec = w->rec;
+        rec->batched = false;
+        rec->lost |= w->lost || b->rc != RC_OK;
+        if (!rec->lost) {
+            rec->row.number = w->row.number;
+            if (w->row.request_hash != rec->row.request_hash)
+                rec->row.request_hash = mem_str(rec->ctx, w->row.request_hash);
+        }
+        if (w->end || (rec->lost && rec->ended))
+            record_free(rec);
+        else if (rec->ended || rec->sides[EXCHANGE_ANSWER].waiting.n >= READY_BYTES)
+            record_queue(rec);
+    }
+    r->batch = NULL;
+}
+
+static void batch_begin(struct recorder *r);
+
+static void batch_letter(void *arg)
+{
+    struct batch *b = arg;
+    struct recorder *r = b->r;
+    if (r) {
+        batch_finish(b);
+        batch_begin(r);
+    }
+    mem_free(b->ctx);
+}
+
+/* Writer thread. */
+static void batch_written(void *arg, enum rc rc, const struct err *err)
+{
+    struct batch *b = arg;
+    struct recorder *r = b->r;
+    struct loop *loop = r->spec.loop;
+    b->rc = rc;
+    if (rc != RC_OK)
+        b->err = *err;
+    uv_mutex_lock(&r->lock);
+    b->written = true;
+    loop_post(loop, batch_letter, b); /* from here on the batch is the loop's */
+    uv_cond_signal(&r->written);
+    uv_mutex_unlock(&r->lock);
+}
+
+static void batch_pool(void *arg)
+{
+    struct batch *b = arg;
+    batch_work(b);
+    store_write_async(b->r->spec.store, batch_store, b, batch_written);
+}
+
+static void batch_left(void *arg)
+{
+    (void)arg; /* the letter says when it is written */
+}
+
+/* Moves what is to be written of a record into the batch. */
+static void work_take(struct batch *b, struct record *rec)
+{
+    struct work *w = &b->works[b->n++];
+    rec->queued = false;
+    rec->batched = true;
+    rec->dirty = false;
+    w->rec = rec;
+    w->end = rec->ended;
+    w->last = &w->first;
+    for (int i = 0; i < EXCHANGE_SIDES; i++) {
+        struct side *side = &rec->sides[i];
+        w->waiting[i].cut = side->cut;
+        if (!side->waiting_ctx)
+            continue;
+        mem_move(b->ctx, side->waiting_ctx);
+        w->waiting[i].bytes = buf_view(&side->waiting);
+        rec->r->waiting_bytes -= side->waiting.n;
+        side->waiting_ctx = NULL;
+        side->waiting = (struct buf){0};
+    }
+    w->row = rec->row;
+    w->row.request_bytes = rec->sides[EXCHANGE_REQUEST].seen;
+    w->row.answer_bytes = rec->sides[EXCHANGE_ANSWER].seen;
+    const char **kept[EXCHANGE_SIDES] = {&w->row.request_body, &w->row.answer_body};
+    for (int i = 0; i < EXCHANGE_SIDES; i++)
+        *kept[i] = !rec->full || !rec->sides[i].seen ? "" : rec->sides[i].cut ? "cut" : "whole";
+    w->row.attempts = mem_printf(b->ctx, "[%.*s]", STR_FMT(buf_view(&rec->attempts)));
+}
+
+static void secrets_take(struct batch *b, struct recorder *r)
+{
+    b->secrets_changed = r->secrets_changed;
+    if (!r->secrets_changed)
+        return;
+    r->secrets_changed = false;
+    b->secrets = mem_array(b->ctx, struct redact_secret, r->secret_count + 1);
+    b->secret_count = r->secret_count;
+    for (size_t i = 0; i < r->secret_count; i++) {
+        const struct secret *s = &r->secrets[i];
+        b->secrets[i] = (struct redact_secret){"secret", str_n(mem_strn(b->ctx, s->text, s->n), s->n)};
+    }
+}
+
+static struct batch *batch_take(struct recorder *r)
+{
+    mem *ctx = mem_root();
+    struct batch *b = mem_new(ctx, struct batch);
+    b->ctx = ctx;
+    b->r = r;
+    r->batch = b;
+    while (r->queue && b->n < BATCH_RECORDS) {
+        struct record *rec = r->queue;
+        r->queue = rec->queue_next;
+        if (!r->queue)
+            r->queue_end = &r->queue;
+        work_take(b, rec);
+    }
+    secrets_take(b, r);
+    return b;
+}
+
+static void batch_begin(struct recorder *r)
+{
+    if (r->batch || !r->queue)
+        return;
+    loop_offload(r->spec.loop, batch_pool, batch_left, batch_take(r));
+}
+
+static void record_queue(struct record *rec)
+{
+    struct recorder *r = rec->r;
+    if (rec->queued || rec->batched)
+        return;
+    rec->queued = true;
+    rec->queue_next = NULL;
+    *r->queue_end = rec;
+    r->queue_end = &rec->queue_next;
+    batch_begin(r);
+}
+
+/* ---- one record ---- */
+
+struct record *record_begin(struct recorder *r, const struct record_start *start)
+{
+    const struct record_policy *policy = policy_of(r, start->spender->project);
+    if (policy->keep == RECORD_NONE && !start->whole)
+        return NULL;
+    mem *ctx = mem_root();
+    struct record *rec = mem_new(ctx, struct record);
+    const struct spender *s = start->spender;
+    rec->ctx = ctx;
+    rec->r = r;
+    rec->full = start->whole || policy->keep == RECORD_FULL;
+    rec->body_max = start->whole ? WHOLE_MOST : policy->body_max;
+    rec->next = r->active;
+    if (rec->next)
+        rec->next->prev = rec;
+    r->active = rec;
+    rec->dirty = true;
+    rec->row = (struct exchange){.id = mem_str(ctx, start->id),
+                                 .time_ns = start->time_ns,
+                                 .spender = {.organisation = mem_str(ctx, s->organisation),
+                                             .project = mem_str(ctx, s->project),
+                                             .task = mem_str(ctx, s->task),
+                                             .agent = mem_str(ctx, s->agent),
+                                             .key = mem_str(ctx, s->key),
+                                             .user = mem_str(ctx, s->user)},
+                                 .dialect = mem_str(ctx, start->dialect),
+                                 .endpoint = mem_str(ctx, start->endpoint),
+                                 .model = mem_str(ctx, start->model),
+                                 .client = mem_str(ctx, start->client),
+                                 .stream = start->stream,
+                                 .state = "open",
+                                 .first_byte_ms = -1,
+                                 .ms = -1,
+                                 .outcome = ""};
+    buf_init(&rec->attempts, ctx, 1u << 20);
+    json_out_init(&rec->attempts_out, &rec->attempts);
+    return rec;
+}
+
+/* Bytes of a body wait for the next batch. */
+static void side_add(struct record *rec, enum exchange_side at, struct str bytes)
+{
+    struct side *side = &rec->sides[at];
+    side->seen += (int64_t)bytes.n;
+    if (!rec->full || rec->lost || side->cut || !bytes.n)
+        return;
+    struct str fits = str_sub(bytes, 0, (size_t)(rec->body_max - side->kept));
+    if (fits.n > WAITING_MOST - rec->r->waiting_bytes)
+        fits.n = WAITING_MOST - rec->r->waiting_bytes;
+    side->cut = fits.n < bytes.n;
+    if (!fits.n)
+        return;
+    if (!side->waiting_ctx) {
+        side->waiting_ctx = mem_root();
+        buf_init(&side->waiting, side->waiting_ctx, WAITING_MOST);
+    }
+    BUG_ON(!buf_str(&side->waiting, fits));
+    side->kept += (int64_t)fits.n;
+    rec->r->waiting_bytes += fits.n;
+    rec->dirty = true;
+    if (side->waiting.n >= READY_BYTES)
+        record_queue(rec);
+}
+
+void record_request(struct record *rec, struct str body)
+{
+    if (rec)
+        side_add(rec, EXCHANGE_REQUEST, body);
+}
+
+void record_answer(struct record *rec, struct str bytes)
+{
+    if (rec)
+        side_add(rec, EXCHANGE_ANSWER, bytes);
+}
+
+void record_attempt(struct record *rec, const struct record_attempt *a)
+{
+    if (!rec || rec->attempt_count == ATTEMPTS_MOST)
+        return;
+    struct json_out *o = &rec->attempts_out;
+    if (rec->attempt_count++)
+        buf_char(&rec->attempts, ',');
+    json_out_init(o, &rec->attempts);
+    jo_obj(o);
+    jo_kz(o, "provider", a->provider);
+    jo_kz(o, "model", a->upstream);
+    jo_ki(o, "status", a->status);
+    jo_kz(o, "code", rc_name(a->rc));
+    jo_ki(o, "first_byte_ms", a->first_byte_ms);
+    jo_ki(o, "ms", a->ms);
+    struct str words = str_of(a->words);
+    jo_ks(o, "words", str_sub(words, 0, str_utf8_cut(words, WORDS_MOST)));
+    jo_end_obj(o);
+    rec->dirty = true;
+}
+
+void record_end(struct record *rec, const struct record_end *end)
+{
+    if (!rec)
+        return;
+    struct exchange *row = &rec->row;
+    row->state = "done";
+    row->status = end->status;
+    row->outcome = mem_str(rec->ctx, end->outcome);
+    row->provider = mem_str(rec->ctx, end->provider);
+    row->model_served = mem_str(rec->ctx, end->model);
+    row->content_type = mem_str(rec->ctx, end->content_type);
+    row->usage_known = end->usage_known;
+    row->usage = end->usage;
+    row->cost = end->cost;
+    row->currency = mem_str(rec->ctx, end->currency);
+    row->cache_hit = end->cache_hit;
+    row->first_byte_ms = end->first_byte_ms;
+    row->ms = end->ms;
+    row->words = mem_str(rec->ctx, end->words);
+    rec->ended = true;
+    if (rec->lost && !rec->batched && !rec->queued)
+        record_free(rec);
+    else
+        record_queue(rec);
+}
+
+/* ---- the recorder ---- */
+
+static enum rc mark_incomplete(struct store_tx *tx, void *arg, struct err *err)
+{
+    return exchange_mark_incomplete(tx, arg, err);
+}
+
+struct recorder *recorder_new(mem *ctx, const struct recorder_spec *spec)
+{
+    struct recorder *r = mem_new(ctx, struct recorder);
+    struct err err = {0};
+    int64_t n = 0;
+    r->spec = *spec;
+    r->queue_end = &r->queue;
+    r->secrets_changed = true;
+    BUG_ON(uv_mutex_init(&r->lock) != 0 || uv_cond_init(&r->written) != 0);
+    if (store_write(spec->store, mark_incomplete, &n, &err) != RC_OK)
+        log_err(&err, "could not mark the records that the last server left open");
+    struct policy_job job = {.r = r, .store = spec->store};
+    policies_read(&job);
+    policies_take(&job);
+    return r;
+}
+
+void recorder_tick(struct recorder *r)
+{
+    for (struct record *rec = r->active; rec; rec = rec->next)
+        if (rec->dirty && !rec->lost)
+            record_queue(rec);
+    if (!r->policies_stale || r->asking)
+        return;
+    mem *ctx = mem_root();
+    struct policy_job *job = mem_new(ctx, struct policy_job);
+    job->ctx = ctx;
+    job->r = r;
+    job->store = r->spec.store;
+    r->policies_stale = false;
+    r->asking = job;
+    loop_offload(r->spec.loop, policies_read, policies_arrived, job);
+}
+
+/* The batch under way needs the pool and the writer, but not the loop. Its letter finds that nobody waits for it. */
+static void batch_wait(struct recorder *r)
+{
+    struct batch *b = r->batch;
+    if (!b)
+        return;
+    uv_mutex_lock(&r->lock);
+    while (!b->written)
+        uv_cond_wait(&r->written, &r->lock);
+    uv_mutex_unlock(&r->lock);
+    batch_finish(b);
+    b->r = NULL;
+}
+
+struct recorder *recorder_free(struct recorder *r)
+{
+    if (!r)
+        return NULL;
+    batch_wait(r);
+    struct record *next;
+    for (struct record *rec = r->active; rec; rec = next) {
+        next = rec->next;
+        if (!rec->ended) {
+            rec->ended = true;
+            rec->row.state = "incomplete";
+            rec->sides[EXCHANGE_ANSWER].cut |= rec->sides[EXCHANGE_ANSWER].seen > 0;
+        }
+        if (!rec->queued) {
+            rec->queued = true;
+            rec->queue_next = NULL;
+            *r->queue_end = rec;
+            r->queue_end = &rec->queue_next;
+        }
+    }
+    while (r->queue) {
+        struct batch *b = batch_take(r);
+        batch_work(b);
+        b->rc = store_write(r->spec.store, batch_store, b, &b->err);
+        batch_finish(b);
+        mem_free(b->ctx);
+    }
+    for (size_t i = 0; i < r->secret_count; i++)
+        secret_wipe(&r->secrets[i]);
+    redactor_unref(r->redactor);
+    mem_free(r->policies.ctx);
+    if (r->asking)
+        r->asking->r = NULL;
+    uv_mutex_lock(&r->lock); /* the writer may just be leaving */
+    uv_mutex_unlock(&r->lock);
+    uv_cond_destroy(&r->written);
+    uv_mutex_destroy(&r->lock);
+    return mem_free(r);
+}
+
+/* ---- retention ---- */
+
+#define EXPIRE_AT_ONCE 200
+
+struct expiry {
+    const struct record_policy *policy;
+    int64_t now_ns, n;
+};
+
+static enum rc expire_tx(struct store_tx *tx, void *arg, struct err *err)
+{
+    struct expiry *x = arg;
+    return exchange_expire(tx, x->policy, x->now_ns, EXPIRE_AT_ONCE, &x->n, err);
+}
+
+static enum rc expire_policy(struct store *s, const struct record_policy *p, int64_t now_ns, int64_t *n,
+                             struct err *err)
+{
+    struct expiry x = {.policy = p, .now_ns = now_ns};
+    enum rc rc;
+    do {
+        rc = store_write(s, expire_tx, &x, err);
+        *n += rc == RC_OK ? x.n : 0;
+    } while (rc == RC_OK && x.n);
+    return rc;
+}
+
+enum rc record_expire(struct store *s, const struct record_policy *standard, int64_t now_ns, int64_t *ret_n,
+                      struct err *err)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct record_policy *rows;
+    size_t n = 0;
+    *ret_n = 0;
+    enum rc rc = record_policy_list(tmp, s, &rows, &n, err);
+    if (rc == RC_OK)
+        rc = expire_policy(s, standard, now_ns, ret_n, err);
+    for (size_t i = 0; i < n && rc == RC_OK; i++)
+        rc = expire_policy(s, &rows[i], now_ns, ret_n, err);
+    return rc;
+}
