@@ -2,7 +2,8 @@
 #include "api/server_room.h"
 #include "base/log.h"
 
-#define OUT_MAX (256u << 20)
+#define OUT_MAX       (256u << 20)
+#define BODY_STRANGER (16u << 10)
 
 static bool pattern_match(mem *ctx, struct str pattern, struct str path, const char **ret_param)
 {
@@ -122,6 +123,22 @@ static bool query_int(struct route_call *c, const char *name, int64_t standard, 
 static bool has_authority(const struct http_request *r)
 {
     return r->peer.origin == HTTP_BY_UNIX;
+}
+
+/* Whether a request could be somebody's: then its body is worth reading. Who it is shows later. */
+static bool shows_key(const struct http_request *r)
+{
+    static const char *const fields[] = {"authorization", "x-api-key", "x-goog-api-key", "api-key"};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (http_header(r, fields[i]).n)
+            return true;
+    return str_find(r->query, STR("key=")) >= 0;
+}
+
+size_t routes_body_limit(void *server, const struct http_request *r)
+{
+    (void)server;
+    return has_authority(r) || r->peer.subject || shows_key(r) ? BODY_MOST : BODY_STRANGER;
 }
 
 /* Also where nothing is: strangers learn nothing about paths. */

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define BODY_MAX        (64u << 20)
 #define STOP_MS         3000
 #define TICK_MS         1000
 #define RETENTION_TICKS 3600 /* hourly */
@@ -188,7 +187,8 @@ static enum rc server_open(struct server *s, struct err *err)
                              .idle_ms = (int)setting_int(s->place->settings, "model.idle") * 1000};
     s->gateway = gateway_new(s->ctx, &g);
     struct http_server_spec h = {.loop = &s->uv,
-                                 .max_body = BODY_MAX,
+                                 .max_body = BODY_MOST,
+                                 .body_limit = routes_body_limit,
                                  .on_request = routes_handle,
                                  .arg = s,
                                  .max_connections = listeners_room()};

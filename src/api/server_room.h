@@ -144,9 +144,11 @@ struct route {
     const char *query;         /* names of parameters in schemas.def, separated by blanks */
     const char *takes, *gives; /* schemas of schemas.def, or a media type; NULL: no body, any JSON */
 };
+#define BODY_MOST (64u << 20)
 void routes_handle(void *server, struct http_request *r);
 /* Decoded value of a query parameter, in c->ctx; NULL when absent or malformed. Any thread. */
 const char *route_query(struct route_call *c, const char *name);
+size_t routes_body_limit(void *server, const struct http_request *r);
 void route_call_free(struct route_call *c);
 /* Sends c's answer (or its error as a problem) and frees it. */
 void route_answer(struct route_call *c, enum rc rc);

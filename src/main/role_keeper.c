@@ -214,6 +214,17 @@ static void stop_begin(int64_t now)
         kill(keeper.server.pid, SIGTERM);
 }
 
+/* A hang-up means the end to a daemon in the foreground of a terminal; to one without a terminal it is the way in which
+ * service managers ask it to read its files again, which here are certificates. */
+static void signal_heard(int number, int64_t now)
+{
+    CLEANUP_FD int terminal = number == SIGHUP ? open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC) : -1;
+    if (number != SIGHUP || terminal >= 0)
+        stop_begin(now);
+    else if (keeper.server.pid)
+        kill(keeper.server.pid, SIGHUP);
+}
+
 static void runner_reap(struct child *c)
 {
     CLEANUP_MEM mem *tmp = mem_root();
@@ -323,7 +334,7 @@ static void loop_turn(void)
     now = clock_mono_ms();
     struct signalfd_siginfo info;
     if ((fds[0].revents & POLLIN) && read(keeper.signal_fd, &info, sizeof info) == sizeof info)
-        stop_begin(now);
+        signal_heard((int)info.ssi_signo, now);
     if (fds[1].revents & POLLIN)
         line_read(now);
     for (nfds_t i = 3; i < n; i++) {

@@ -65,6 +65,12 @@ struct http_server_spec {
     /* A complete request. Answer now or later, exactly once. */
     void (*on_request)(void *arg, struct http_request *r);
     void *arg;
+    /* Bytes of bodies that all clients together may have the server keep, but for those of listeners with a reserve:
+     * further ones get 503. 0: four times max_body. */
+    size_t max_bodies;
+    /* The head is there and its Host is right, the body is not read: most bytes that it may have, so that who cannot
+     * have business here cannot fill the memory either. NULL: max_body for all. */
+    size_t (*body_limit)(void *arg, const struct http_request *r);
     size_t max_connections;                  /* further ones wait in the listener's queue; 0: 10000 */
     int head_ms, body_ms, idle_ms, stall_ms; /* deadlines; 0: those above */
 };

@@ -152,6 +152,7 @@ void session_refuse(struct http_session *s, int status, const char *why)
     CLEANUP_MEM mem *tmp = mem_root();
     s->keep_alive = false;
     s->phase = HTTP_CLOSING;
+    session_body_release(s);
     if (s->request)
         s->request = mem_free(s->request->ctx);
     char *text = mem_printf(tmp, "%s\n", why && *why ? why : http_reason(status));

@@ -64,9 +64,16 @@ static void request_handle(struct http_session *s)
     s->handling = false;
 }
 
+void session_body_release(struct http_session *s)
+{
+    s->server->bodies -= s->body_counted;
+    s->body_counted = 0;
+}
+
 void session_answered(struct http_session *s)
 {
     s->request = NULL;
+    session_body_release(s);
     if (!s->keep_alive || s->server->stopping || s->unlistened) {
         s->phase = HTTP_CLOSING;
         conn_finish(&s->conn);
@@ -87,7 +94,10 @@ static void refuse_err(struct http_session *s, int status, const struct err *err
 
 static void body_begin(struct http_session *s, const struct http_head *head, bool more_is_here)
 {
-    size_t max = s->server->spec.max_body;
+    const struct http_server_spec *spec = &s->server->spec;
+    size_t max = spec->max_body;
+    if (spec->body_limit && spec->body_limit(spec->arg, s->request) < max)
+        max = spec->body_limit(spec->arg, s->request);
     buf_init(&s->body, s->request->ctx, max);
     s->body_left = head->content_length;
     s->body_paid_ms = 0;
@@ -150,10 +160,30 @@ static size_t head_take(struct http_session *s, struct str in)
     return length;
 }
 
+/* False: the request was refused. */
+static bool body_keep(struct http_session *s, struct str piece)
+{
+    struct http_server *server = s->server;
+    if (!s->privileged && server->bodies + piece.n > server->spec.max_bodies) {
+        session_refuse(s, 503, "Too many large requests at once: try again later.");
+        return false;
+    }
+    if (!buf_str(&s->body, piece)) {
+        session_refuse(s, 413, "The request's body is too large.");
+        return false;
+    }
+    if (!s->privileged) {
+        server->bodies += piece.n;
+        s->body_counted += piece.n;
+    }
+    return true;
+}
+
 static size_t body_take_sized(struct http_session *s, struct str in)
 {
     size_t n = (uint64_t)s->body_left < in.n ? (size_t)s->body_left : in.n;
-    buf_add(&s->body, in.p, n);
+    if (!body_keep(s, str_n(in.p, n)))
+        return in.n;
     s->body_left -= (int64_t)n;
     if (s->body_left == 0)
         request_handle(s);
@@ -166,10 +196,8 @@ static size_t body_take_chunked(struct http_session *s, struct str in)
     struct err err = {0};
     enum rc rc;
     while ((rc = http_chunked_take(&s->decoder, &rest, &piece, &err)) == RC_OK && piece.n > 0) {
-        if (!buf_str(&s->body, piece)) {
-            session_refuse(s, 413, "The request's body is too large.");
+        if (!body_keep(s, piece))
             return in.n;
-        }
     }
     if (rc == RC_OK)
         request_handle(s);
@@ -323,12 +351,20 @@ static void peer_fill(struct http_peer *peer, const struct http_listener *l, int
     address_host(from, peer->address);
 }
 
+static int session_free(struct http_session *s)
+{
+    session_body_release(s);
+    return 0;
+}
+
 static void session_open(struct http_listener *l, int fd, const struct sockaddr *from)
 {
     int one = 1;
     struct http_session *s = mem_new(l->server, struct http_session);
     s->server = l->server;
     s->hosts = l->spec.hosts;
+    s->privileged = l->spec.reserve > 0;
+    talloc_set_destructor(s, session_free);
     peer_fill(&s->peer, l, fd, from);
     if (!l->is_unix)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -564,6 +600,8 @@ enum rc http_server_new(mem *ctx, const struct http_server_spec *spec, struct ht
     s->spec.stall_ms = or_default(spec->stall_ms, STALL_MS);
     if (!spec->max_connections)
         s->spec.max_connections = MAX_CONNECTIONS;
+    if (!spec->max_bodies)
+        s->spec.max_bodies = spec->max_body * 4;
     enum rc rc = conn_hub_open(&s->hub, spec->loop, s->spec.stall_ms, err);
     if (rc != RC_OK) {
         mem_free(s);

@@ -10,6 +10,7 @@ struct http_server {
     struct http_listener *listeners;
     int open_listeners;
     const void *unlisten; /* the tag, while http_server_unlisten goes through the connections */
+    size_t bodies;        /* bytes of bodies of clients without a reserve */
     size_t crowd;         /* most connections at once since memory was given back */
     uv_timer_t timer;     /* accepts again after the system was out of descriptors; then the deadline of stopping */
     bool timer_open, stopping, stopped;
@@ -46,6 +47,8 @@ struct http_session {
     void *tunnel_arg;
     struct http_chunked decoder;
     struct buf body;
+    bool privileged;                 /* its listener has a reserve */
+    size_t body_counted;             /* of it in server->bodies */
     int64_t body_left, body_paid_ms; /* paid: the time that arrived bytes have bought already */
 };
 
@@ -60,6 +63,8 @@ struct http_answer {
     void (*drained)(struct http_request *r);
 };
 
+/* The body is not kept any more, or soon. */
+void session_body_release(struct http_session *s);
 /* The answer to s->request has been written; reads the next request or closes. */
 void session_answered(struct http_session *s);
 /* Answers a request that never reached the handler, and closes. */

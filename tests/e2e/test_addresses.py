@@ -22,12 +22,12 @@ class Addresses(Case):
                 return parts.hostname, parts.port
         self.fail(f"no {scheme} address: {self.nm.status()['addresses']}")
 
-    def ask(self, path, headers=None, method="GET", tls=None):
+    def ask(self, path, headers=None, method="GET", tls=None, body=None):
         """(status, body, headers) over TCP; tls: a context."""
         host, port = self.address("https" if tls else "http")
         connection = http.client.HTTPSConnection(host, port, context=tls, timeout=20) if tls else http.client.HTTPConnection(host, port, timeout=20)
         try:
-            connection.request(method, path, headers=headers or {})
+            connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
             return answer.status, answer.read().decode(), answer.headers
         finally:
@@ -52,6 +52,8 @@ class Addresses(Case):
             self.assertEqual((status, headers["WWW-Authenticate"]), (401, "Bearer"), f"{method} {path}: {body}")
         self.assertTrue(self.nm.status(), "it was stopped by a stranger")
         _, port = self.address()
+        for length, headers, expected in ((1 << 20, {}, 413), (1 << 20, {"Authorization": "Bearer x"}, 401), (1000, {}, 401)):
+            self.assertEqual(self.ask("/v1/chat/completions", headers, "POST", body=b"x" * length)[0], expected)
         for headers in ({"Host": "evil.example"}, {"Host": f"evil.example:{port}"}, {"Host": "localhost"}, {"Origin": "http://evil.example"}, {"Origin": "null"}):
             self.assertEqual(self.ask("/health", headers)[0], 403, headers)
         self.assertEqual(self.ask("/health", {"Host": f"localhost:{port}", "Origin": f"http://localhost:{port}"})[0], 200)
@@ -106,7 +108,7 @@ class Addresses(Case):
         self.assertEqual(self.ask("/api/v1/status", tls=old)[0], 401)
         self.assertIn("https://127.0.0.1:", self.nm.run("daemon", "status", code=0).out)
         self.certificate("server")  # the same files anew
-        os.kill(self.nm.status()["pid"], signal.SIGHUP)
+        os.kill(self.nm.status()["keeper_pid"], signal.SIGHUP)
         new = ssl.create_default_context(cafile=pem)
         wait_for("the new certificate", 20, lambda: self.trusts(new))
         with self.assertRaises(ssl.SSLError):

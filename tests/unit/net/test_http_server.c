@@ -322,6 +322,68 @@ START_TEST(body_at_the_cap)
 }
 END_TEST
 
+static size_t limit_by_path(void *arg, const struct http_request *r)
+{
+    (void)arg;
+    ck_assert(r->peer.origin == HTTP_BY_UNIX && r->body.n == 0);
+    return str_eqz(r->path, "/echo") ? 1000 : 10;
+}
+
+/* Who asks for what decides how much is read, before anything is. */
+START_TEST(limits_by_request)
+{
+    s->spec.body_limit = limit_by_path;
+    serving_start(s);
+    struct peer p = peer_open(s);
+    ck_assert(str_eqz(peer_ask(&p, POST("/echo", "12") "abcdefghijkl").body, "abcdefghijkl"));
+    struct answer a = peer_ask(&p, POST("/other", "12") "abcdefghijkl");
+    ck_assert(a.status == 413 && a.closes);
+    peer_close(&p);
+    p = peer_open(s);
+    a = peer_ask(&p, CHUNKED("/other") "c\r\nabcdefghijkl\r\n0\r\n\r\n");
+    ck_assert(a.status == 413 && a.closes);
+    ck_assert_int_eq(s->requests, 1);
+    peer_close(&p);
+    serving_stop(s);
+}
+END_TEST
+
+/* Many large bodies at once do not fill the memory, and the owner's are taken all the same. */
+START_TEST(bodies_together_are_capped)
+{
+    s->spec.max_bodies = 1000;
+    s->reserve = 1;
+    serving_start(s);
+    struct peer first = peer_open_tcp(s), second = peer_open_tcp(s), owner = peer_open(s);
+    char body[901];
+    memset(body, 'x', 900);
+    body[900] = '\0';
+    peer_send(&first, STR(POST("/echo", "900")));
+    peer_send(&first, str_n(body, 899));
+    peer_settle(&first);
+    EVENTUALLY(serving_connections(s) == 3);
+    struct answer a = peer_ask(&second, mem_printf(second.ctx, CHUNKED("/echo") "384\r\n%s\r\n0\r\n\r\n", body));
+    ck_assert(a.status == 503 && a.closes);
+    ck_assert_int_eq(peer_ask(&owner, mem_printf(owner.ctx, POST("/echo", "900") "%s", body)).status, 200);
+    peer_send(&first, STR("x"));
+    ck_assert_int_eq(peer_answer(&first, false).status, 200);
+    for (int i = 0; i < 5; i++) { /* what was kept is free again, however it ended */
+        peer_close(&second);
+        EVENTUALLY(serving_connections(s) == 2);
+        second = peer_open_tcp(s);
+        ck_assert_int_eq(peer_ask(&second, mem_printf(second.ctx, POST("/echo", "900") "%s", body)).status, 200);
+        peer_send(&second, STR(POST("/echo", "900")));
+        peer_send(&second, str_n(body, 500));
+        peer_settle(&second);
+    }
+    peer_close(&first);
+    peer_close(&second);
+    peer_close(&owner);
+    EVENTUALLY(serving_connections(s) == 0);
+    serving_stop(s);
+}
+END_TEST
+
 START_TEST(continue_is_said)
 {
     static const char head[] = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
@@ -925,6 +987,8 @@ int main(void)
     tcase_add_loop_test(t, attacks_are_refused, 0, (int)(sizeof attacks / sizeof *attacks));
     tcase_add_test(t, bodies_that_end_early);
     tcase_add_test(t, body_at_the_cap);
+    tcase_add_test(t, limits_by_request);
+    tcase_add_test(t, bodies_together_are_capped);
     tcase_add_test(t, continue_is_said);
     tcase_add_loop_test(t, leaving_clients_are_noticed, 0, (int)(sizeof leaving / sizeof *leaving));
     tcase_add_test(t, leaving_behind_a_full_pipeline);
