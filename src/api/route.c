@@ -125,20 +125,11 @@ static bool has_authority(const struct http_request *r)
     return r->peer.origin == HTTP_BY_UNIX;
 }
 
-/* Whether a request could be somebody's: then its body is worth reading. Who it is shows later. */
-static bool shows_key(const struct http_request *r)
-{
-    static const char *const fields[] = {"authorization", "x-api-key", "x-goog-api-key", "api-key"};
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if (http_header(r, fields[i]).n)
-            return true;
-    return str_find(r->query, STR("key=")) >= 0;
-}
-
+/* A request that could be somebody's has a body that is worth reading. Who it is shows later. */
 size_t routes_body_limit(void *server, const struct http_request *r)
 {
     (void)server;
-    return has_authority(r) || r->peer.subject || shows_key(r) ? BODY_MOST : BODY_STRANGER;
+    return has_authority(r) || identity_token(r).n > 0 ? REQUEST_BODY_MOST : BODY_STRANGER;
 }
 
 /* Also where nothing is: strangers learn nothing about paths. */

@@ -187,7 +187,7 @@ static enum rc server_open(struct server *s, struct err *err)
                              .idle_ms = (int)setting_int(s->place->settings, "model.idle") * 1000};
     s->gateway = gateway_new(s->ctx, &g);
     struct http_server_spec h = {.loop = &s->uv,
-                                 .max_body = BODY_MOST,
+                                 .max_body = REQUEST_BODY_MOST,
                                  .body_limit = routes_body_limit,
                                  .on_request = routes_handle,
                                  .arg = s,

@@ -144,7 +144,7 @@ struct route {
     const char *query;         /* names of parameters in schemas.def, separated by blanks */
     const char *takes, *gives; /* schemas of schemas.def, or a media type; NULL: no body, any JSON */
 };
-#define BODY_MOST (64u << 20)
+#define REQUEST_BODY_MOST (64u << 20)
 void routes_handle(void *server, struct http_request *r);
 /* Decoded value of a query parameter, in c->ctx; NULL when absent or malformed. Any thread. */
 const char *route_query(struct route_call *c, const char *name);
