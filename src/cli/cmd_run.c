@@ -90,6 +90,14 @@ static enum rc text_read(struct cli *cli, const char **ret, struct err *err)
     return RC_OK;
 }
 
+static bool gateway_serves(void *arg, const char *model)
+{
+    struct cli *cli = arg;
+    struct json ignored;
+    const char *path = mem_printf(cli->ctx, "/v1/models/%s", text_url(cli->ctx, str_of(model)));
+    return cli_ask(cli, "GET", path, STR(""), &ignored, NULL) == RC_OK;
+}
+
 static enum rc spec_make(struct cli *cli, struct json *ret, struct err *err)
 {
     const struct call *call = &cli->call;
@@ -106,7 +114,9 @@ static enum rc spec_make(struct cli *cli, struct json *ret, struct err *err)
                                 .apply = call_has(call, "apply"),
                                 .require_proof = call_has(call, "require-proof"),
                                 .no_sandbox = call_has(call, "no-sandbox"),
-                                .record = call_has(call, "record")};
+                                .record = call_has(call, "record"),
+                                .gateway = gateway_serves,
+                                .arg = cli};
     struct model_choice recorded;
     const char *file = call_value(call, "replay");
     enum rc rc = text_read(cli, &wish.text, err);
@@ -174,7 +184,9 @@ static void spec_say(struct cli *cli, struct json spec, const char *id)
                         tokens ? "; tokens " : "", tokens ? count_shown(ctx, tokens) : ""));
     line_say(cli, "model",
              mem_printf(ctx, "%s at %s (%s)", shown_line(ctx, json_get(spec, "model"), "name", 100),
-                        shown_line(ctx, json_get(spec, "model"), "url", 100),
+                        json_eqz(json_path(spec, "model.url"), "")
+                            ? "whoever serves it"
+                            : shown_line(ctx, json_get(spec, "model"), "url", 100),
                         shown_line(ctx, json_get(spec, "model"), "why", 100)));
     for (struct json_iter it = json_iter(json_get(spec, "allow_check_changes")); json_next(&it);)
         line_say(cli, "allowed", mem_printf(ctx, "changes of protected files: %s", json_z(ctx, it.value, "")));
@@ -190,14 +202,14 @@ static enum rc task_begin(struct cli *cli, struct json *ret_task, struct err *er
     struct json spec;
     struct preflight machine = {0}, run = {0};
     enum rc rc = cli_settings(cli, err);
-    if (!rc)
-        rc = spec_make(cli, &spec, err);
     if (rc)
         return rc;
     preflight_machine(cli->ctx, cli->settings, &machine);
     rc = preflight_judge(cli, &machine, err);
     if (!rc)
         rc = cli_reach(cli, err);
+    if (!rc)
+        rc = spec_make(cli, &spec, err); /* the daemon is there: its gateway may know the model */
     if (!rc)
         rc = cli_hand_over_keys(cli, json_z(cli->ctx, json_path(spec, "model.key"), NULL), err);
     if (rc)

@@ -82,6 +82,7 @@ static const struct step {
     {"needs_you", "*", "nightmill log %I", "read what happened"},
     {"paused", "limit_iterations", "nightmill resume %I --iterations %N", "go on with a higher limit"},
     {"paused", "limit_money", "nightmill resume %I --budget AMOUNT", "go on with a higher limit"},
+    {"paused", "limit_budget", "nightmill budget ls", "raise the one that is used up: the task goes on by itself"},
     {"paused", "limit_tokens", "nightmill resume %I --tokens N", "go on with a higher limit"},
     {"paused", "limit_time", "nightmill resume %I --time 2h", "go on with a higher limit"},
     {"paused", "user", "nightmill resume %I", "go on"},

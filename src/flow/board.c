@@ -329,6 +329,29 @@ enum rc board_resume(mem *ctx, const struct board *b, const char *id, struct jso
     return store_write(b->store, resume_tx, &d, err);
 }
 
+enum rc board_budgets_changed(const struct board *b, int64_t *ret_n, struct err *err)
+{
+    struct task_filter f = {.state = "paused", .limit = 1000, .brief = true};
+    enum rc rc = RC_OK;
+    size_t n;
+    *ret_n = 0;
+    do {
+        CLEANUP_MEM mem *tmp = mem_root();
+        struct task *tasks, now;
+        rc = task_list(tmp, b->store, &f, &tasks, &n, err);
+        for (size_t i = 0; rc == RC_OK && i < n; i++) {
+            f.before = tasks[i].number;
+            if (strcmp(tasks[i].reason, "limit_budget") != 0)
+                continue;
+            rc = board_resume(tmp, b, tasks[i].id, (struct json){0}, &now, err);
+            *ret_n += rc == RC_OK;
+            if (rc == RC_CONFLICT)
+                rc = RC_OK; /* a person was quicker */
+        }
+    } while (rc == RC_OK && n == (size_t)f.limit);
+    return rc;
+}
+
 /* A hint answers a question; a limit is not a question, it waits for a resume. */
 static bool hint_resumes(const struct task *t)
 {

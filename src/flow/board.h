@@ -26,6 +26,9 @@ MUST_USE enum rc board_pause(mem *ctx, const struct board *b, const char *id, st
 /* wish: iterations, money, time_s, tokens, model, allow_check_changes (src/api/api.md). */
 MUST_USE enum rc board_resume(mem *ctx, const struct board *b, const char *id, struct json wish, struct task *ret,
                               struct err *err);
+/* A budget that tasks share was raised or replaced: those that paused at one go on (and pause again where it was
+ * another). *ret_n how many. */
+MUST_USE enum rc board_budgets_changed(const struct board *b, int64_t *ret_n, struct err *err);
 MUST_USE enum rc board_hint(mem *ctx, const struct board *b, const char *id, struct str text, struct task *ret,
                             char **ret_tell, struct err *err);
 MUST_USE enum rc board_undo(mem *ctx, const struct board *b, const char *id, struct task *ret, struct err *err);

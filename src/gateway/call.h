@@ -1,50 +1,168 @@
-/* One model request on its way. Private to this room. */
+/* One request of a client on its way through the gateway, and the places that look after it. Private to this room.
+ *
+ * A call goes back and forth between the loop and pool threads, never on two at once; only `client` belongs to the loop
+ * alone, since the client may leave at any time. The way of a call:
+ *   gateway.c   takes it in; finds the same request of a run under way
+ *   prepare.c   pool: who asks, what the request is, which targets may serve it, what it may cost at most
+ *   attempt.c   loop: one target after the other: place, admission, hold, sending, judging
+ *   write.c     pool: the bytes for a target: key, address, translated or spliced body
+ *   settle.c    the holds and ledger rows of attempts, with the events and the stored answer
+ *   answer.c    loop: what the client gets
+ */
 #pragma once
 #include "gateway/budget.h"
+#include "gateway/cache.h"
 #include "gateway/gateway.h"
+#include "gateway/ratelimit.h"
+#include "gateway/upstreams.h"
+#include "llm/bridge.h"
+#include "llm/embed.h"
+#include "llm/request.h"
 
-enum call_verdict { CALL_FORWARD, CALL_STORED, CALL_REFUSED };
-struct call {
-    mem *ctx; /* owner of everything here; its own tree, it visits pool threads */
-    struct gateway *g;
-    struct http_request *client; /* NULL once gone */
+#define WHOLE_MAX   (64u << 20) /* an answer that is kept or written at once */
+#define FAILURE_MAX (1u << 20)  /* of a failure's body */
+#define REQUEST_PREFIX 4 /* length of "req_" */
+
+struct target { /* one upstream that may serve the request */
+    const struct provider_view *provider;
+    const char *model;    /* as configured; budgets and ledger know it by this */
+    const char *upstream; /* its name there */
     const struct llm_dialect *dialect;
-    const char *task_id, *key;
-    int64_t iteration;
-    struct str body; /* as the client sent it */
-    /* Admission: */
-    enum call_verdict verdict;
-    struct err err;
-    const char *limit; /* why refused: "money", "tokens", "price"; NULL: err alone */
-    struct reply stored;
-    const char *model, *url, *key_name;
-    struct str forward;             /* the bytes to send */
-    struct reservation reservation; /* open from a verdict of CALL_FORWARD to call_settle */
-    struct hold hold;
+    size_t step;
+    int64_t weight, max_output; /* max_output 0: unknown */
     struct price price;
-    bool priced;
-    pico limit_money;
-    const char *currency;
-    /* The answer: */
+    bool priced, tried;
+};
+
+enum call_verdict {
+    CALL_REFUSED,  /* err, status, code */
+    CALL_ANSWERED, /* `whole` is the answer: a list of models, an estimate */
+    CALL_STORED,   /* the run has asked this before */
+    CALL_CACHED,
+    CALL_FORWARD,
+};
+enum outcome { OUTCOME_RELEASE, OUTCOME_KEEP, OUTCOME_SETTLE };
+
+struct attempt {
+    mem *ctx;
+    struct call *call;
+    struct target *target;
+    struct upstream_place *place; /* taken at the provider; NULL: none */
+    int64_t number;
+    struct reservation reservation;
+    bool reserved;
+    /* Written for the target: */
+    struct way way; /* with the provider's key */
+    struct str body;
     struct upstream_call *up;
+    /* The answer: */
     int status;
-    struct str headers;
-    const char *content_type;
-    struct llm_parser *parser;
-    struct buf whole; /* what was received: the stored answer, or the body of a failure */
-    bool paused, begun;
-    /* Settlement: */
-    bool usage_known, answer_whole;
+    struct str head; /* header block */
+    struct llm_bridge *bridge;
+    struct buf failure; /* body of an answer that is none, or of an embedding */
+    bool sent, paused, too_large;
+    int64_t began_ms, first_byte_ms;
+    /* Its end: */
     enum rc end;
+    struct err err;
+    struct llm_failure why;
+    enum outcome outcome;
+    bool usage_known;
     struct usage usage;
     const char *model_served;
+    pico cost;
+    bool good;      /* the client has (or will have) the whole answer */
+    bool elsewhere; /* another target may do better */
     enum rc settle_rc;
-    struct call *next; /* of the gateway's active calls */
-    struct call_waiter *waiters;
+    bool above_hold; /* it cost more than its upper bound: the bound is wrong, an operator must know */
+    void (*after_settle)(struct attempt *a);
 };
-struct store *gateway_store(struct gateway *g);
-struct budgets *gateway_budgets(struct gateway *g);
-/* Pool thread: looks for a stored answer, reads the request, finds the price, opens the hold. Sets verdict. */
-void call_admit(struct call *c);
-/* Pool thread: settles, keeps or releases the hold; stores the answer; appends the event. Sets settle_rc. */
-void call_settle(struct call *c);
+
+struct call {
+    mem *ctx; /* owner of everything here */
+    struct gateway *g;
+    struct http_request *client; /* NULL once gone */
+    const char *request;         /* its id: "req_" and letters and digits */
+    struct llm_endpoint endpoint;
+    const char *token;   /* secret */
+    const char *address; /* of the client */
+    bool trusted;        /* came over the Unix socket of the daemon's user */
+    struct str body;     /* as the client sent it */
+    const char *key;     /* a run's name for it, or "" */
+    int64_t iteration;
+    int64_t began_ns;
+    /* prepare.c: */
+    enum call_verdict verdict;
+    struct caller caller;
+    struct err err;
+    int status;       /* of the refusal; 0: by err */
+    const char *code; /* machine-readable reason */
+    const char *limit;
+    int64_t retry_after_s;
+    struct reply stored;
+    const struct catalog *catalog;
+    struct llm_request_facts facts;
+    struct llm_request *neutral; /* NULL until a target of another family needs it */
+    struct llm_embed embed;
+    struct target *targets;
+    size_t target_count;
+    const char *project, *agent, *currency; /* currency: of the task */
+    pico limit_money;
+    struct demand demand;
+    int64_t least_output;
+    const char *cache_key;
+    struct ratelimit_ticket ticket;
+    struct ratelimit_rule rule;
+    /* Under way: */
+    struct attempt *attempt;
+    int64_t attempts, used_tokens; /* -1: not known */
+    bool begun;                    /* the client has bytes */
+    bool stream;                   /* the client's answer is a stream */
+    struct buf out;                /* from the bridge, on its way to the client */
+    struct buf tail;               /* the end of the answer, sent when the cost stands in the ledger */
+    struct buf whole;              /* everything that the client got: stored for a run, cached, or written at once */
+    const char *content_type;
+    int64_t drain_until_ms; /* a departed client's answer is read on until then; 0: somebody waits */
+    struct call *next;      /* of the gateway's active calls */
+    struct call_waiter *waiters;
+    struct call_queued queued; /* waits for a place at a provider */
+    /* For the record and the figures: */
+    struct record *record;
+    struct record_end end;
+    int64_t began_ms;
+};
+
+struct gateway {
+    struct gateway_spec spec;
+    struct upstreams *upstreams;
+    struct ratelimit *ratelimit;
+    struct cache *cache;
+    struct call *active;
+    size_t count;
+};
+
+/* prepare.c; pool thread */
+void call_prepare(struct call *c);
+/* write.c; pool thread. Fails with a->err; a->elsewhere when another target need not fail for the same reason. */
+MUST_USE enum rc attempt_write(struct attempt *a);
+/* settle.c */
+void attempt_hold(struct attempt *a, void (*done)(struct attempt *a));   /* writes the hold; settle_rc */
+void attempt_settle(struct attempt *a, void (*done)(struct attempt *a)); /* by its outcome; settle_rc */
+/* attempt.c; loop */
+void call_next(struct call *c); /* takes the next target, or ends the call */
+void attempt_resume(struct call *c);
+void attempt_cancel(struct attempt *a); /* nobody waits for it any more */
+void attempt_free(struct attempt *a);
+/* answer.c; loop */
+void answer_begin(struct call *c);                /* a stream's head */
+void answer_bytes(struct call *c, struct buf *b); /* sends what is in b and empties it */
+void answer_end(struct call *c);                  /* a good answer: its tail or the whole of it */
+void answer_refuse(struct call *c);               /* by err, status, code */
+void answer_failure(struct call *c, struct attempt *a);
+void answer_stored(struct call *c);
+/* An answer in one piece. outcome: as in struct record_end. */
+void answer_whole(struct call *c, int status, const char *content_type, struct str body, const char *const *lines,
+                  const char *outcome);
+/* gateway.c */
+void call_free(struct call *c);
+const char *head_find(mem *ctx, struct str head, const char *name); /* a header's value, or NULL */

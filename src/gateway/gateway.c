@@ -1,37 +1,31 @@
-/* Calls from the client's request to the settled answer. The loop moves bytes; admission.c visits the database. */
+/* Calls: taken in, put on their way, ended. The steps of the way are in call.h. */
 #include "gateway/gateway.h"
+#include "base/clock.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "gateway/call.h"
+#include <unistd.h>
 
-#define WHOLE_MAX   (64u << 20)
-#define FAILURE_MAX (1u << 20)
+#define RATE_KEYS_MOST 10000
 
 struct call_waiter {
     struct call *call;
     struct call_waiter *next;
 };
 
-struct gateway {
-    struct gateway_spec spec;
-    struct call *active;
-    size_t count;
-};
-
-struct store *gateway_store(struct gateway *g)
-{
-    return g->spec.store;
-}
-
-struct budgets *gateway_budgets(struct gateway *g)
-{
-    return g->spec.budgets;
-}
-
 struct gateway *gateway_new(mem *ctx, const struct gateway_spec *spec)
 {
     struct gateway *g = mem_new(ctx, struct gateway);
     g->spec = *spec;
+    g->upstreams = upstreams_new(g);
+    g->ratelimit = ratelimit_new(g, RATE_KEYS_MOST);
+    g->cache = cache_new(g, spec->cache_bytes, spec->cache_ms);
     return g;
+}
+
+void gateway_health(mem *ctx, const struct gateway *g, struct upstream_health **ret, size_t *ret_n)
+{
+    upstreams_list(ctx, g->upstreams, clock_mono_ms(), ret, ret_n);
 }
 
 size_t gateway_active(const struct gateway *g)
@@ -41,9 +35,28 @@ size_t gateway_active(const struct gateway *g)
 
 static void call_begin(struct call *c);
 
-static void call_free(struct call *c)
+static void rate_end(struct call *c, int64_t tokens)
+{
+    if (c->ticket.taken)
+        ratelimit_end(c->g->ratelimit, &c->ticket, tokens, clock_mono_ns());
+}
+
+static void call_tell(struct call *c)
+{
+    c->end.ms = clock_mono_ms() - c->began_ms;
+    if (!c->end.outcome)
+        c->end.outcome = "cancelled";
+    metrics_request(c->g->spec.metrics, c->endpoint.dialect->name, c->end.provider, c->end.model, c->end.status);
+    record_end(c->record, &c->end);
+    c->record = NULL;
+}
+
+void call_free(struct call *c)
 {
     struct call_waiter *waiters = c->waiters;
+    upstream_leave(&c->queued);
+    call_tell(c);
+    rate_end(c, c->used_tokens);
     for (struct call **at = &c->g->active; *at; at = &(*at)->next) {
         if (*at == c) {
             *at = c->next;
@@ -59,274 +72,229 @@ static void call_free(struct call *c)
         else
             mem_free(w->ctx);
     }
+    catalog_unref(c->catalog);
     mem_free(c->ctx);
 }
 
-/* ---- answers ---- */
+/* ---- the client ---- */
 
-static void call_problem(struct call *c, int status)
+static bool of_run(const struct call *c)
 {
-    struct buf b;
-    struct json_out o;
-    buf_init(&b, c->ctx, 65536);
-    json_out_init(&o, &b);
-    jo_obj(&o);
-    jo_kz(&o, "type", "about:blank");
-    jo_kz(&o, "title", c->err.sentence);
-    jo_ki(&o, "status", status);
-    jo_kz(&o, "detail", c->err.detail);
-    jo_kz(&o, "hint", c->err.hint);
-    jo_kz(&o, "code", rc_name(c->err.rc));
-    if (c->limit)
-        jo_kz(&o, "limit", c->limit);
-    jo_end_obj(&o);
-    if (c->client)
-        http_answer_whole(c->client, status, "application/problem+json", buf_view(&b), NULL);
-    c->client = NULL;
+    return c->caller.task_id != NULL;
 }
 
+/* A run comes back for its answer. Anybody else's request is ended at the provider where that ends the bill; else it is
+ * read to its usage, without anybody to give it to. */
 static void client_gone(struct http_request *r)
 {
     struct call *c = r->user;
+    struct attempt *a = c->attempt;
     c->client = NULL;
-    if (c->paused) {
-        c->paused = false;
-        upstream_resume(c->up);
+    if (c->queued.at) {
+        call_free(c);
+    } else if (a && a->sent && a->up && !of_run(c) && a->target->provider->cancel_stops_bill) {
+        attempt_cancel(a);
+    } else if (a && a->sent && a->up) {
+        if (!of_run(c))
+            c->drain_until_ms = clock_mono_ms() + c->g->spec.drain_ms;
+        attempt_resume(c);
     }
 }
 
 static void client_drained(struct http_request *r)
 {
-    struct call *c = r->user;
-    if (c->paused) {
-        c->paused = false;
-        upstream_resume(c->up);
-    }
+    attempt_resume(r->user);
 }
 
-/* ---- the upstream's side ---- */
+/* ---- the way of a call ---- */
 
-static const char *header_copy(struct call *c, const char *name)
+static void prepare_work(void *arg)
 {
-    struct str rest = c->headers, line, key;
-    while (str_line(&rest, &line)) {
-        struct str value = line;
-        if (str_next(&value, ':', &key) && str_ieq(key, str_of(name)))
-            return str_dup(c->ctx, str_trim(value));
-    }
-    return NULL;
+    call_prepare(arg);
 }
 
-static void up_head(void *arg, int status, struct str headers)
+static bool rate_admit(struct call *c)
 {
-    struct call *c = arg;
-    c->status = status;
-    c->headers = str_of(str_dup(c->ctx, headers));
-    const char *type = header_copy(c, "content-type");
-    c->content_type = type ? type : "application/octet-stream";
-    if (status != 200)
-        return;
-    c->parser = llm_parser_new(c->ctx, c->dialect, NULL, NULL);
-    if (c->client) {
-        http_answer_begin(c->client, 200, c->content_type, NULL);
-        c->begun = true;
-    }
-}
-
-static bool up_body(void *arg, struct str bytes)
-{
-    struct call *c = arg;
-    if (c->status != 200) {
-        if (c->whole.n + bytes.n <= FAILURE_MAX)
-            buf_str(&c->whole, bytes);
+    struct ratelimit_verdict verdict = {0};
+    int64_t tokens = demand_tokens(&c->demand);
+    if (of_run(c) || !c->caller.who.key_id)
         return true;
-    }
-    if (c->client && http_answer_backlog(c->client) > HTTP_HIGH_WATER) {
-        c->paused = true;
+    if (ratelimit_take(c->g->ratelimit, c->caller.who.key_id, &c->rule, tokens, c->stream, clock_mono_ns(), &c->ticket,
+                       &verdict, &c->err) == RC_OK)
+        return true;
+    c->status = 429;
+    c->code = "rate_limit_exceeded";
+    metrics_refusal(c->g->spec.metrics, "rate");
+    c->retry_after_s = verdict.retry_after_ns > 0   ? (verdict.retry_after_ns + 999999999) / 1000000000
+                       : verdict.retry_after_ns < 0 ? -1
+                                                    : 1;
+    return false;
+}
+
+static bool cache_answer(struct call *c)
+{
+    static const char *const lines[] = {"X-Nightmill-Cache: hit", "X-Nightmill-Cost: 0.00", "Cache-Control: no-store",
+                                        NULL};
+    struct str type, body;
+    if (!c->cache_key)
         return false;
-    }
-    if (!buf_str(&c->whole, bytes) && c->end == RC_OK)
-        c->end = err_set(&c->err, RC_LIMIT, "the model's answer is larger than %u MiB", WHOLE_MAX >> 20);
-    if (llm_parser_feed(c->parser, bytes.p, bytes.n, &c->err) != RC_OK && c->end == RC_OK)
-        c->end = c->err.rc;
-    if (c->client)
-        http_answer_chunk(c->client, bytes);
+    bool hit = cache_find(c->ctx, c->g->cache, c->cache_key, uv_now(c->g->spec.loop->uv), &type, &body);
+    metrics_cache(c->g->spec.metrics, hit);
+    if (!hit)
+        return false;
+    c->end.cache_hit = true;
+    answer_whole(c, 200, type.p, body, lines, "cached");
     return true;
 }
 
-/* Loop: the hold is settled; now the client may know that the answer is whole. */
-static void call_settled(void *arg)
+static void record_open(struct call *c)
+{
+    static const char *const kinds[] = {[LLM_GENERATE] = "generate",
+                                        [LLM_COUNT_TOKENS] = "count",
+                                        [LLM_EMBEDDINGS] = "embed",
+                                        [LLM_MODELS] = "models",
+                                        [LLM_MODEL] = "models"};
+    const struct principal *who = &c->caller.who;
+    struct spender spender = {.organisation = who->organisation && *who->organisation ? who->organisation : NULL,
+                              .project = c->project,
+                              .task = c->caller.task_id,
+                              .agent = c->agent,
+                              .model = c->facts.model,
+                              .key = who->key_id,
+                              .user = who->user && *who->user ? who->user : NULL};
+    struct record_start start = {.id = c->request,
+                                 .time_ns = c->began_ns,
+                                 .spender = &spender,
+                                 .dialect = c->endpoint.dialect->name,
+                                 .endpoint = kinds[c->endpoint.kind],
+                                 .model = c->facts.model,
+                                 .client = c->caller.task_id ? "run" : c->address,
+                                 .stream = c->stream};
+    if (!c->g->spec.recorder)
+        return;
+    if (*c->token)
+        recorder_secret(c->g->spec.recorder, str_of(c->token));
+    c->record = record_begin(c->g->spec.recorder, &start);
+    record_request(c->record, c->body);
+}
+
+static void prepared(void *arg)
 {
     struct call *c = arg;
-    if (c->settle_rc != RC_OK) {
-        log_err(&c->err, "could not settle a model request; its hold stays");
-        if (c->client && c->begun)
-            http_answer_abort(c->client);
-        else if (c->client)
-            call_problem(c, rc_http_status(c->settle_rc));
-    } else if (c->client && c->begun) {
-        if (c->end == RC_OK)
-            http_answer_end(c->client);
-        else
-            http_answer_abort(c->client);
-    } else if (c->client && c->status) { /* the provider's own words, with what says when to come again */
-        const char *names[] = {"retry-after",
-                               "retry-after-ms",
-                               "x-ratelimit-reset-requests",
-                               "x-ratelimit-reset-tokens",
-                               "anthropic-ratelimit-requests-reset",
-                               "anthropic-ratelimit-tokens-reset"};
-        const char *extra[sizeof names / sizeof *names + 1] = {0};
-        size_t n = 0;
-        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-            const char *value = header_copy(c, names[i]);
-            if (value)
-                extra[n++] = mem_printf(c->ctx, "%s: %s", names[i], value);
-        }
-        http_answer_whole(c->client, c->status, c->content_type, buf_view(&c->whole), extra);
-    } else if (c->client) {
-        call_problem(c, rc_http_status(c->err.rc));
+    bool forward = c->verdict == CALL_FORWARD;
+    record_open(c);
+    if (c->verdict == CALL_STORED) {
+        answer_stored(c);
+    } else if (c->verdict == CALL_ANSWERED) {
+        answer_whole(c, 200, c->content_type, buf_view(&c->whole), NULL, "served");
+    } else if (forward && cache_answer(c)) {
+        forward = false;
+    } else if (!forward || !rate_admit(c)) {
+        answer_refuse(c);
+        forward = false;
     }
-    call_free(c);
+    if (forward)
+        call_next(c);
+    else
+        call_free(c);
 }
 
-static void call_settle_job(void *arg)
+static void queue_ready(void *arg)
 {
-    call_settle(arg);
+    call_next(arg);
 }
 
-static void up_end(void *arg, enum rc rc, const struct err *err)
+/* The same request of the same run is under way: its answer serves both. */
+static bool joins_another(struct call *c)
 {
-    struct call *c = arg;
-    const struct llm_answer *answer = NULL;
-    c->up = NULL;
-    if (rc != RC_OK) {
-        c->end = rc;
-        c->err = *err;
+    if (!c->key[0])
+        return false;
+    for (struct call *other = c->g->active; other; other = other->next) {
+        if (strcmp(other->key, c->key) != 0 || strcmp(other->token, c->token) != 0)
+            continue;
+        struct call_waiter *w = mem_new(other->ctx, struct call_waiter);
+        w->call = c;
+        w->next = other->waiters;
+        other->waiters = w;
+        return true;
     }
-    if (c->parser) {
-        struct err why = {0};
-        bool stream = !str_starts(str_of(c->content_type), STR("application/json"));
-        enum rc parsed = llm_parser_end(c->parser, stream, &answer, &why);
-        answer = llm_parser_answer(c->parser);
-        if (parsed != RC_OK && c->end == RC_OK) {
-            c->end = parsed;
-            c->err = why;
-        }
-        c->usage = answer->usage;
-        c->usage_known = answer->usage_known;
-        c->model_served = answer->model;
-        c->answer_whole = c->end == RC_OK && answer->complete && !answer->failed;
-        if (!c->answer_whole && !answer->complete)
-            c->usage_known = false; /* a placeholder at the start of a stream is no usage */
-    }
-    loop_offload(c->g->spec.loop, call_settle_job, call_settled, c);
-}
-
-/* The provider's address may be given with or without the "/v1" that every path starts with. */
-static const char *call_url(struct call *c)
-{
-    struct str base = str_of(c->url);
-    while (base.n && base.p[base.n - 1] == '/')
-        base.n--;
-    if (str_ends(base, STR("/v1")))
-        base.n -= 3;
-    return mem_printf(c->ctx, "%.*s%s", STR_FMT(base), c->dialect->path);
-}
-
-static void call_forward(struct call *c)
-{
-    struct gateway *g = c->g;
-    if (!c->client) { /* nobody waits any more and nothing was sent: costs nothing */
-        c->end = RC_UNAVAILABLE;
-        loop_offload(g->spec.loop, call_settle_job, call_settled, c);
-        return;
-    }
-    const char *secret = *c->key_name ? g->spec.credential(g->spec.arg, c->key_name) : NULL;
-    if (*c->key_name && !secret) {
-        err_set(&c->err, RC_DENIED, "the daemon does not have the key %s", c->key_name);
-        err_hint(&c->err, "export %s and type: nightmill resume %s", c->key_name, c->task_id);
-        c->end = RC_UNAVAILABLE; /* nothing was sent */
-        loop_offload(g->spec.loop, call_settle_job, call_settled, c);
-        return;
-    }
-    struct upstream_spec up = {.method = "POST",
-                               .url = call_url(c),
-                               .headers = c->dialect->headers(c->ctx, secret),
-                               .body = c->forward,
-                               .connect_ms = g->spec.connect_ms,
-                               .first_byte_ms = g->spec.first_byte_ms,
-                               .idle_ms = g->spec.idle_ms,
-                               .on_head = up_head,
-                               .on_body = up_body,
-                               .on_end = up_end,
-                               .arg = c};
-    if (upstream_start(g->spec.pool, &up, &c->up, &c->err) != RC_OK) {
-        c->end = RC_UNAVAILABLE;
-        loop_offload(g->spec.loop, call_settle_job, call_settled, c);
-    }
-}
-
-static void call_admitted(void *arg)
-{
-    struct call *c = arg;
-    switch (c->verdict) {
-    case CALL_FORWARD:
-        call_forward(c);
-        return;
-    case CALL_STORED:
-        if (c->client)
-            http_answer_whole(c->client, c->stored.status, str_dup(c->ctx, c->stored.content_type), c->stored.body,
-                              NULL);
-        c->client = NULL;
-        break;
-    case CALL_REFUSED:
-        call_problem(c, c->limit ? 402 : rc_http_status(c->err.rc));
-        break;
-    }
-    call_free(c);
-}
-
-static void call_admit_job(void *arg)
-{
-    call_admit(arg);
+    return false;
 }
 
 static void call_begin(struct call *c)
 {
     struct gateway *g = c->g;
-    for (struct call *other = g->active; other; other = other->next) {
-        if (strcmp(other->task_id, c->task_id) != 0 || strcmp(other->key, c->key) != 0)
-            continue;
-        struct call_waiter *w =
-            mem_new(other->ctx, struct call_waiter); /* the same request is under way: its answer serves both */
-        w->call = c;
-        w->next = other->waiters;
-        other->waiters = w;
+    if (joins_another(c))
         return;
-    }
     c->next = g->active;
     g->active = c;
     g->count++;
-    loop_offload(g->spec.loop, call_admit_job, call_admitted, c);
+    loop_offload(g->spec.loop, prepare_work, prepared, c);
 }
 
-void gateway_handle(struct gateway *g, struct http_request *r, const struct llm_dialect *d, const char *task_id,
-                    const char *key, int64_t iteration)
+/* SDKs carry the key in different places. */
+static const char *token_find(mem *ctx, const struct http_request *r)
 {
+    struct str bearer = http_header(r, "authorization");
+    if (bearer.n > 7 && str_ieq(str_n(bearer.p, 7), STR("bearer ")))
+        return str_dup(ctx, str_trim(str_sub(bearer, 7, bearer.n)));
+    struct str key = http_header(r, "x-api-key");
+    if (!key.n)
+        key = http_header(r, "x-goog-api-key");
+    const char *query = key.n ? NULL : http_query(r, "key");
+    return query ? mem_str(ctx, query) : str_dup(ctx, key);
+}
+
+/* A departed client's answer is not read on for ever. */
+void gateway_tick(struct gateway *g)
+{
+    int64_t now = clock_mono_ms();
+    for (struct call *c = g->active, *next; c; c = next) {
+        next = c->next;
+        if (c->drain_until_ms && c->drain_until_ms < now && c->attempt && c->attempt->up)
+            attempt_cancel(c->attempt);
+    }
+}
+
+bool gateway_handle(struct gateway *g, struct http_request *r)
+{
+    struct llm_endpoint endpoint;
+    struct str target = r->target, path;
     mem *ctx = mem_root();
+    if (!str_next(&target, '?', &path))
+        path = r->path;
+    if (!path.n || path.p[0] != '/')
+        path = r->path;
+    if (!llm_endpoint_find(ctx, str_dup(ctx, r->method), path, r->query, http_header(r, "anthropic-version").n > 0,
+                           &endpoint)) {
+        mem_free(ctx);
+        return false;
+    }
     struct call *c = mem_new(ctx, struct call);
     c->ctx = ctx;
     c->g = g;
     c->client = r;
-    c->dialect = d;
-    c->task_id = mem_str(ctx, task_id);
-    c->key = mem_str(ctx, key);
-    c->iteration = iteration;
+    c->request = mem_printf(ctx, "req_%s", id_new(ctx, 20));
+    c->endpoint = endpoint;
+    c->token = token_find(ctx, r);
+    c->trusted = r->peer.origin == HTTP_BY_UNIX && (r->peer.uid == geteuid() || r->peer.uid == 0);
     c->body = str_n(mem_strn(ctx, r->body.p, r->body.n), r->body.n);
+    c->key = str_dup(ctx, http_header(r, "x-nightmill-call"));
+    if (!str_int(http_header(r, "x-nightmill-iteration"), 0, INT64_MAX, &c->iteration))
+        c->iteration = 0;
+    c->began_ns = clock_wall_ns();
+    c->began_ms = clock_mono_ms();
+    c->end.first_byte_ms = -1;
+    c->address = mem_str(ctx, r->peer.address);
+    c->retry_after_s = c->used_tokens = -1;
+    c->queued.ready = queue_ready;
+    c->queued.arg = c;
+    buf_init(&c->out, ctx, WHOLE_MAX);
+    buf_init(&c->tail, ctx, WHOLE_MAX);
     buf_init(&c->whole, ctx, WHOLE_MAX);
     r->user = c;
     http_on_gone(r, client_gone);
     http_on_drained(r, client_drained);
     call_begin(c);
+    return true;
 }

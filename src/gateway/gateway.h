@@ -1,33 +1,59 @@
-/* The gateway: the only road to a model. It admits a request against the task's budget, forwards the original bytes
- * (only the output cap is spliced), meters the answer as it streams, and settles.
+/* The gateway: the only road to a model. It takes a request in any dialect, finds who may serve it, holds its bound on
+ * every budget, sends it, meters the answer as it streams, and settles.
  *
- * Money is held before anything is sent: the hold is a true upper bound, and a request whose bound does not fit is
- * refused (402, problem with `limit`), never shrunk silently: only an output cap may be lowered to what is affordable.
- * It is settled from the usage that the provider reports, in one transaction with the event and the stored answer; when
- * usage stays unknown the hold is kept and counts as spent. An answer is stored under (task, call key): asking again
- * after a crash gets the same bytes and costs nothing. A client that leaves does not stop the request: it is drained,
- * settled and stored for whoever asks again. Threads: the loop's thread; database work is offloaded. */
+ * Money is held before anything is sent, in one step over all budgets that apply, and the hold is durable before the
+ * first byte leaves; a request whose bound does not fit is refused. It is settled from the usage that the provider
+ * reports, in one transaction with the event and the stored answer; when usage stays unknown the hold is kept and
+ * counts as spent. Each attempt at a target has a hold of its own.
+ *
+ * Targets are tried in the order of their chain until the first byte of an answer went to the client; after that a
+ * failure is an error event in the client's dialect. Equal targets share the requests by weight and by what they have
+ * under way; one that failed rests; one that is full has a bounded queue. Nothing is ever sent to two targets at once.
+ *
+ * A run's answer is stored under (task, call key): asking again after a crash gets the same bytes and costs nothing,
+ * and a run that leaves does not stop its request. Another client that leaves does, where that stops the bill; else the
+ * answer is drained to its usage. Threads: the loop's thread. */
 #pragma once
-#include "llm/llm.h"
+#include "auth/auth.h"
+#include "auth/credential.h"
+#include "gateway/budget.h"
+#include "gateway/metrics.h"
+#include "gateway/record.h"
+#include "gateway/way.h"
+#include "llm/endpoint.h"
 #include "net/http.h"
 #include "net/upstream.h"
 #include "os/loop.h"
-#include "store/store.h"
 
+struct caller {
+    const char *task_id; /* a run; NULL: `who` asks for itself */
+    struct principal who;
+};
 struct gateway;
-struct budgets;
 struct gateway_spec {
     struct loop *loop;
     struct store *store;
-    struct budgets *budgets;
     struct upstream_pool *pool;
-    /* Value of a credential by name, or NULL. Called on the loop. The gateway neither keeps nor shows it. */
-    const char *(*credential)(void *arg, const char *name);
+    struct budgets *budgets;
+    struct catalogs *catalogs;
+    struct credentials *credentials;
+    struct vertex_tokens *tokens;
+    struct recorder *recorder; /* NULL: nothing is recorded */
+    struct metrics *metrics;   /* NULL: nothing is counted */
+    /* Whose token it is; "" with trusted: the daemon's own user. Pool thread. RC_DENIED. */
+    enum rc (*identify)(void *arg, mem *ctx, const char *token, bool trusted, struct caller *ret, struct err *err);
     void *arg;
-    int first_byte_ms, idle_ms, connect_ms;
+    int first_byte_ms, idle_ms, connect_ms; /* where the provider's row says nothing */
+    int drain_ms;                           /* longest time that the answer of a departed client is read on */
+    int64_t max_output;                     /* output cap where neither client nor model says one */
+    int64_t cache_ms;                       /* how long equal requests are answered from memory; 0: never */
+    size_t cache_bytes;
 };
 struct gateway *gateway_new(mem *ctx, const struct gateway_spec *spec);
-/* Answers a model request of a run; the caller has checked whose it is. */
-void gateway_handle(struct gateway *g, struct http_request *r, const struct llm_dialect *d, const char *task_id,
-                    const char *key, int64_t iteration);
+/* Answers a request that is one of the dialects'. False: it is none of them, and untouched. */
+bool gateway_handle(struct gateway *g, struct http_request *r);
+void gateway_tick(struct gateway *g); /* once a second or so: ends what has been drained for too long */
+/* What is known of the providers now. In ctx. */
+struct upstream_health;
+void gateway_health(mem *ctx, const struct gateway *g, struct upstream_health **ret, size_t *ret_n);
 size_t gateway_active(const struct gateway *g); /* calls under way, departed clients' too */

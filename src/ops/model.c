@@ -67,7 +67,20 @@ static enum rc choose_by_key(bool (*has_key)(const char *), struct model_choice 
     err_set(err, RC_INVALID, "there is no way to a model");
     return err_hint(
         err,
-        "export ANTHROPIC_API_KEY or OPENAI_API_KEY, or NIGHTMILL_MODEL_URL for a server of your own (llama-server, vLLM, Ollama)");
+        "export ANTHROPIC_API_KEY or OPENAI_API_KEY, or NIGHTMILL_MODEL_URL for a server of your own (llama-server, vLLM, Ollama), or add a provider: nightmill provider add");
+}
+
+/* A key at hand comes before tier A, which is only the last resort of those who named nothing. */
+static bool choose_by_gateway(const struct model_known *known, bool last, struct model_choice *m)
+{
+    const char *name = m->name && *m->name ? m->name : last ? "A" : NULL;
+    if (!known->gateway || !name || !known->gateway(known->arg, name))
+        return false;
+    m->name = name;
+    m->url = m->key = "";
+    m->wire = str_starts(str_of(name), STR("claude")) ? "messages" : "chat"; /* the gateway translates */
+    m->why = "known to the gateway";
+    return true;
 }
 
 enum rc model_list(mem *ctx, const struct model_choice *m, const char *key_value, int *ret_status,
@@ -129,7 +142,7 @@ static enum rc name_from_server(mem *ctx, struct model_choice *m, struct err *er
     return RC_OK;
 }
 
-enum rc model_choose(mem *ctx, const struct settings *set, const char *name, bool (*has_key)(const char *variable),
+enum rc model_choose(mem *ctx, const struct settings *set, const char *name, const struct model_known *known,
                      struct model_choice *ret, struct err *err)
 {
     const char *url = setting_text(set, "model.url"), *wire = setting_text(set, "model.wire"),
@@ -138,7 +151,11 @@ enum rc model_choose(mem *ctx, const struct settings *set, const char *name, boo
                                  .context = setting_int(set, "model.context"),
                                  .max_output = setting_int(set, "model.max_output"),
                                  .stronger = setting_text(set, "model.stronger")};
-    enum rc rc = *url ? choose_by_url(ctx, set, url, has_key, ret, err) : choose_by_key(has_key, ret, ctx, err);
+    if (!*url && choose_by_gateway(known, false, ret))
+        return RC_OK;
+    enum rc rc = *url ? choose_by_url(ctx, set, url, known->key, ret, err) : choose_by_key(known->key, ret, ctx, err);
+    if (rc != RC_OK && !*url && choose_by_gateway(known, true, ret))
+        return RC_OK;
     if (rc != RC_OK)
         return rc;
     if (strcmp(wire, "auto") != 0)

@@ -107,6 +107,11 @@ static void look_model(mem *ctx, struct json spec, struct preflight *p)
     struct err err = {0};
     int status;
     const char *const *ids;
+    if (!*m.url) {
+        row(p, "model", PREFLIGHT_OK,
+            mem_printf(ctx, "the gateway serves %s", text_terminal_line(ctx, str_of(m.name), 100)), NULL);
+        return;
+    }
     if (*m.key && (!value || !*value)) {
         row(p, "model", PREFLIGHT_FAIL, mem_printf(ctx, "the key %s is not set", m.key),
             mem_printf(ctx, "export %s=...", m.key));
@@ -191,6 +196,8 @@ static void look_price(mem *ctx, const struct settings *set, struct json spec, s
                                .cancel_fd = -1};
     struct client_answer answer;
     struct json root;
+    if (json_eqz(json_path(spec, "model.url"), ""))
+        return; /* each that may serve it has a price of its own: the gateway looks before it sends */
     if (client_call(ctx, &call, &answer, NULL) != RC_OK || answer.status != 200 ||
         json_parse(ctx, answer.body, &root, NULL) != RC_OK)
         return;

@@ -304,10 +304,11 @@ enum rc prepare_task(mem *ctx, const struct settings *set, const struct prepare_
         rc = choose_limits(p, err);
     if (rc == RC_OK) {
         const char *name = wish->model ? wish->model : *setting_text(set, "model.name") ? NULL : p->project.model;
+        struct model_known known = {.key = model_key_in_environment, .gateway = wish->gateway, .arg = wish->arg};
         if (wish->replay)
             p->model = *wish->recorded;
         else
-            rc = model_choose(ctx, set, name, model_key_in_environment, &p->model, err);
+            rc = model_choose(ctx, set, name, &known, &p->model, err);
     }
     if (rc == RC_OK)
         rc = write_spec(p, err);

@@ -21,6 +21,8 @@ struct prepare_wish { /* flags; NULL, 0 or false: not given */
     bool record;        /* all its model requests are kept whole */
     const char *replay; /* a recording that answers them: absolute path; then `recorded` says the model */
     const struct model_choice *recorded;
+    bool (*gateway)(void *arg, const char *model); /* whether the daemon's gateway serves it; may be NULL */
+    void *arg;
 };
 struct settings;
 /* RC_INVALID and friends with one sentence and what to do. *ret_spec is JSON text in ctx. */

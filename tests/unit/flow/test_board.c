@@ -151,6 +151,19 @@ START_TEST(stop_pause_resume)
 }
 END_TEST
 
+START_TEST(a_raised_budget_lets_its_tasks_go_on)
+{
+    struct task own = created(), shared = created();
+    int64_t n;
+    applied(own.id, 1, "task.state", "{\"state\":\"paused\",\"reason\":\"limit_money\",\"words\":\"w\"}");
+    applied(shared.id, 1, "task.state", "{\"state\":\"paused\",\"reason\":\"limit_budget\",\"words\":\"w\"}");
+    ck_assert_msg(board_budgets_changed(&board, &n, &err) == RC_OK && n == 1, "%s", err.sentence);
+    ck_assert_str_eq(found(own.id).state, "paused");
+    ck_assert_str_eq(found(shared.id).state, "queued");
+    ck_assert(board_budgets_changed(&board, &n, &err) == RC_OK && n == 0);
+}
+END_TEST
+
 START_TEST(events_are_taken_once)
 {
     struct task t = created();
@@ -282,6 +295,7 @@ int main(void)
     tcase_add_test(t, create_makes_a_queued_task_with_its_events);
     tcase_add_test(t, create_refuses_what_is_no_task);
     tcase_add_test(t, stop_pause_resume);
+    tcase_add_test(t, a_raised_budget_lets_its_tasks_go_on);
     tcase_add_test(t, events_are_taken_once);
     tcase_add_test(t, approvals);
     tcase_add_test(t, expiry_is_never_consent);
