@@ -23,3 +23,18 @@ enum rc identity_check(mem *ctx, struct server *s, const char *token, struct pri
 {
     return auth_check(ctx, s->auth, str_of(token), clock_wall_ns(), ret, err);
 }
+
+enum rc gateway_identity(void *server, mem *ctx, const char *token, bool trusted, struct caller *ret, struct err *err)
+{
+    struct server *s = server;
+    *ret = (struct caller){0};
+    if (token_is(str_of(token)))
+        return identity_check(ctx, s, token, &ret->who, err);
+    if (*token)
+        return board_token_task(ctx, &s->board, token, &ret->task_id, err);
+    ret->who = principal_owner();
+    if (trusted)
+        return RC_OK;
+    err_set(err, RC_DENIED, "who asks is not known");
+    return err_hint(err, "send a key as \"Authorization: Bearer nm_...\"; make one with: nightmill key create NAME");
+}

@@ -147,8 +147,6 @@ static void call_unauthorized(struct route_call *c)
     route_call_free(c);
 }
 
-static void model_request(struct server *s, struct http_request *r, const struct llm_dialect *d);
-
 static void route_find(struct route_call *c, const struct http_request *r)
 {
     for (size_t i = 0; i < route_count && !c->route; i++) {
@@ -231,14 +229,8 @@ const char *route_query(struct route_call *c, const char *name)
 void routes_handle(void *server, struct http_request *r)
 {
     struct server *s = server;
-    size_t n;
-    const struct llm_dialect *const *dialects = llm_dialects(&n);
-    for (size_t i = 0; i < n; i++) {
-        if (has_authority(r) && str_eqz(r->method, "POST") && str_eqz(r->path, dialects[i]->path)) {
-            model_request(s, r, dialects[i]);
-            return;
-        }
-    }
+    if (gateway_handle(s->gateway, r))
+        return;
     struct route_call *c = call_new(s, r);
     struct str token = identity_token(r);
     route_find(c, r);
@@ -255,61 +247,4 @@ void routes_handle(void *server, struct http_request *r)
     } else {
         call_unauthorized(c);
     }
-}
-
-/* ---- model requests: who asks is the token's business ---- */
-
-struct model_call {
-    struct route_call call;
-    const struct llm_dialect *dialect;
-    const char *token, *key, *task_id;
-    int64_t iteration;
-};
-
-static void model_identify(void *arg)
-{
-    struct model_call *m = arg;
-    m->call.err.rc = board_token_task(m->call.ctx, &m->call.server->board, m->token, &m->task_id, &m->call.err);
-}
-
-static void model_identified(void *arg)
-{
-    struct model_call *m = arg;
-    if (m->call.err.rc != RC_OK || !m->call.request) {
-        route_answer(&m->call, m->call.err.rc);
-        return;
-    }
-    struct http_request *r = m->call.request;
-    gateway_handle(m->call.server->gateway, r, m->dialect, m->task_id, m->key, m->iteration);
-    mem_free(m->call.ctx);
-}
-
-static void model_gone(struct http_request *r)
-{
-    struct model_call *m = r->user;
-    m->call.request = NULL;
-}
-
-static void model_request(struct server *s, struct http_request *r, const struct llm_dialect *d)
-{
-    mem *ctx = mem_root();
-    struct model_call *m = mem_new(ctx, struct model_call);
-    m->call.ctx = ctx;
-    m->call.server = s;
-    m->call.request = r;
-    buf_init(&m->call.out_buf, ctx, OUT_MAX);
-    m->dialect = d;
-    struct str bearer = http_header(r, "authorization"), key = http_header(r, "x-nightmill-call");
-    m->token = str_starts(bearer, STR("Bearer ")) ? str_dup(ctx, str_sub(bearer, 7, bearer.n)) : "";
-    m->key = str_dup(ctx, key);
-    if (!str_int(http_header(r, "x-nightmill-iteration"), 0, INT64_MAX, &m->iteration))
-        m->iteration = 0;
-    if (!key.n || key.n > 200) {
-        err_set(&m->call.err, RC_INVALID, "a model request of a run names its call");
-        route_answer(&m->call, RC_INVALID);
-        return;
-    }
-    r->user = m;
-    http_on_gone(r, model_gone);
-    loop_offload(&s->loop, model_identify, model_identified, m);
 }

@@ -71,6 +71,7 @@ static void tick(uv_timer_t *timer)
         loop_offload(&s->loop, retention_work, retention_done, s);
     recorder_tick(s->recorder);
     tails_wake(s, NULL);
+    gateway_tick(s->gateway);
     runners_schedule(s);
 }
 
@@ -176,15 +177,24 @@ static enum rc server_open(struct server *s, struct err *err)
         rc = upstream_pool_new(s->ctx, &s->uv, &s->pool, err);
     if (rc != RC_OK)
         return rc;
+    const struct settings *set = s->place->settings;
     struct gateway_spec g = {.loop = &s->loop,
                              .store = s->store,
-                             .budgets = s->budgets,
                              .pool = s->pool,
-                             .credential = credentials_find,
+                             .budgets = s->budgets,
+                             .catalogs = s->catalogs,
+                             .credentials = s->credentials,
+                             .tokens = s->tokens,
+                             .metrics = s->metrics,
+                             .identify = gateway_identity,
                              .arg = s,
                              .connect_ms = 15000,
-                             .first_byte_ms = (int)setting_int(s->place->settings, "model.first_byte") * 1000,
-                             .idle_ms = (int)setting_int(s->place->settings, "model.idle") * 1000};
+                             .first_byte_ms = (int)setting_int(set, "model.first_byte") * 1000,
+                             .idle_ms = (int)setting_int(set, "model.idle") * 1000,
+                             .drain_ms = (int)setting_int(set, "gateway.drain") * 1000,
+                             .max_output = setting_int(set, "model.max_output"),
+                             .cache_ms = setting_int(set, "gateway.cache") * 1000,
+                             .cache_bytes = (size_t)setting_int(set, "gateway.cache_size")};
     s->gateway = gateway_new(s->ctx, &g);
     struct http_server_spec h = {.loop = &s->uv,
                                  .max_body = REQUEST_BODY_MOST,

@@ -19,9 +19,9 @@
 #include "llm/embed.h"
 #include "llm/request.h"
 
-#define WHOLE_MAX   (64u << 20) /* an answer that is kept or written at once */
-#define FAILURE_MAX (1u << 20)  /* of a failure's body */
-#define REQUEST_PREFIX 4 /* length of "req_" */
+#define WHOLE_MAX      (64u << 20) /* an answer that is kept or written at once */
+#define FAILURE_MAX    (1u << 20)  /* of a failure's body */
+#define REQUEST_PREFIX 4           /* length of "req_" */
 
 struct target { /* one upstream that may serve the request */
     const struct provider_view *provider;
