@@ -185,6 +185,7 @@ static enum rc server_open(struct server *s, struct err *err)
                              .catalogs = s->catalogs,
                              .credentials = s->credentials,
                              .tokens = s->tokens,
+                             .recorder = s->recorder,
                              .metrics = s->metrics,
                              .identify = gateway_identity,
                              .arg = s,
