@@ -230,10 +230,11 @@ static enum rc record_policies_list(struct route_call *c)
 }
 
 struct policy_input {
-    const char *keep;
+    const char *project, *keep;
     int64_t days_metadata, days_bodies, body_max;
 };
 static const struct json_bind policy_table[] = {
+    BIND(policy_input, project, BIND_STR, true, 0, SCOPE_ID_MAX),
     BIND(policy_input, keep, BIND_STR, false, 0, 16),
     BIND(policy_input, days_metadata, BIND_INT, false, 0, 36500),
     BIND(policy_input, days_bodies, BIND_INT, false, 0, 36500),
@@ -253,20 +254,18 @@ static enum rc policy_remove_tx(struct store_tx *tx, void *arg, struct err *err)
 static enum rc record_policy_put(struct route_call *c)
 {
     const struct record_policy *standard = &c->server->record_policy;
-    struct policy_input in = {record_keep_name(standard->keep), standard->days_metadata, standard->days_bodies,
+    struct policy_input in = {"", record_keep_name(standard->keep), standard->days_metadata, standard->days_bodies,
                               standard->body_max};
-    struct record_policy p = {.project = c->param};
-    enum rc rc = principal_project(&c->principal, c->param, &c->err);
+    struct record_policy p;
+    enum rc rc =
+        json_bind(c->ctx, c->json, policy_table, sizeof policy_table / sizeof *policy_table, true, &in, &c->err);
     if (rc == RC_OK)
-        rc = json_bind(c->ctx, c->json, policy_table, sizeof policy_table / sizeof *policy_table, true, &in, &c->err);
+        rc = principal_project(&c->principal, in.project, &c->err);
+    p = (struct record_policy){in.project, RECORD_NONE, in.days_metadata, in.days_bodies, in.body_max};
     if (rc == RC_OK && !record_keep_find(in.keep, &p.keep))
         rc = err_set(&c->err, RC_INVALID, "keep is none, metadata or full");
-    if (rc != RC_OK)
-        return rc;
-    p.days_metadata = in.days_metadata;
-    p.days_bodies = in.days_bodies;
-    p.body_max = in.body_max;
-    rc = store_write(c->server->store, policy_set_tx, &p, &c->err);
+    if (rc == RC_OK)
+        rc = store_write(c->server->store, policy_set_tx, &p, &c->err);
     if (rc != RC_OK)
         return rc;
     c->record_policies = true;
@@ -276,9 +275,12 @@ static enum rc record_policy_put(struct route_call *c)
 
 static enum rc record_policy_delete(struct route_call *c)
 {
-    enum rc rc = principal_project(&c->principal, c->param, &c->err);
+    const char *project = route_query(c, "project");
+    if (!project)
+        return err_set(&c->err, RC_INVALID, "say whose policy is removed: project=NAME");
+    enum rc rc = principal_project(&c->principal, project, &c->err);
     if (rc == RC_OK)
-        rc = store_write(c->server->store, policy_remove_tx, (void *)(uintptr_t)c->param, &c->err);
+        rc = store_write(c->server->store, policy_remove_tx, (void *)(uintptr_t)project, &c->err);
     if (rc != RC_OK)
         return rc;
     c->record_policies = true;
@@ -308,15 +310,16 @@ const struct route route_record_policies = {"GET",
                                             .access = ACCESS_READ,
                                             .gives = "RecordPolicies"};
 const struct route route_record_policy_put = {"PUT",
-                                              "/api/v1/record_policies/:id",
+                                              "/api/v1/record_policies",
                                               "what is kept of a project's requests",
                                               record_policy_put,
                                               .access = ACCESS_ADMIN,
                                               .takes = "RecordPolicyInput",
                                               .gives = "RecordPolicy"};
 const struct route route_record_policy_delete = {"DELETE",
-                                                 "/api/v1/record_policies/:id",
+                                                 "/api/v1/record_policies",
                                                  "back to what the settings say",
                                                  record_policy_delete,
                                                  .access = ACCESS_ADMIN,
+                                                 .query = "project",
                                                  .gives = "RecordPolicy"};

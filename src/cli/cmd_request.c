@@ -6,8 +6,10 @@
 #include "cli/recording.h"
 
 static const struct argument arguments[] = {
-    {.name = "VERB", .help = "list requests, show one, or write a task's as a recording", .choices = "ls|show|export"},
-    {.name = "ID", .help = "of show: the request; of export: the task", .optional = true},
+    {.name = "VERB",
+     .help = "list requests, show one, write a task's as a recording, or say what is kept",
+     .choices = "ls|show|export|policy"},
+    {.name = "ID", .help = "of show: the request; of export: the task; of policy: the project", .optional = true},
     {.name = "FILE", .help = "of export: the file to write", .optional = true},
     {0},
 };
@@ -44,12 +46,31 @@ static const struct option options[] = {
      .min = 1,
      .max = 1000,
      .help = "ls: at most so many; else 50"},
+    {.name = "keep",
+     .kind = OPTION_CHOICE,
+     .argument = "WHAT",
+     .choices = "none|metadata|full|standard",
+     .help = "policy: what is kept of the project's requests; standard: as the settings say"},
+    {.name = "days-metadata",
+     .kind = OPTION_COUNT,
+     .argument = "N",
+     .min = 0,
+     .max = 36500,
+     .help = "policy: days that metadata is kept; 0: for good"},
+    {.name = "days-bodies",
+     .kind = OPTION_COUNT,
+     .argument = "N",
+     .min = 0,
+     .max = 36500,
+     .help = "policy: days that bodies are kept; 0: for good"},
     {.name = "body", .help = "show: also what was sent and answered, as far as it is kept"},
     {0},
 };
 static const struct example examples[] = {
     {"nightmill request ls --outcome failed --since 1d", "what failed since yesterday"},
     {"nightmill request show 4kq8z1m0c2xv --body", "one request with its attempts and both bodies"},
+    {"nightmill request policy /home/ada/shop --keep full --days-bodies 3",
+     "keeps both bodies of its requests for three days"},
     {"nightmill request export 7xk3m2q run.jsonl", "a recording for nightmill run --replay"},
     {0},
 };
@@ -260,6 +281,68 @@ static enum rc export(struct cli *cli, const char *task, const char *file, struc
     return RC_OK;
 }
 
+/* ---- policy ---- */
+
+static void policy_line(struct json policy, const char *name, struct buf *out)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    buf_printf(out, "%s: %s, metadata %lld days, bodies %lld days, at most %s bytes each\n", name,
+               shown_line(tmp, policy, "keep", 20), (long long)json_int(json_get(policy, "days_metadata"), 0),
+               (long long)json_int(json_get(policy, "days_bodies"), 0),
+               count_shown(tmp, json_int(json_get(policy, "body_max"), 0)));
+}
+
+static enum rc policy_send(struct cli *cli, const char *project, struct err *err)
+{
+    static const char *const numbers[][2] = {{"days-metadata", "days_metadata"}, {"days-bodies", "days_bodies"}};
+    const char *keep = call_value(&cli->call, "keep");
+    struct buf b;
+    struct json_out o;
+    if (keep && !strcmp(keep, "standard"))
+        return cli_ask(cli, "DELETE",
+                       mem_printf(cli->ctx, "/api/v1/record_policies?project=%s", text_url(cli->ctx, str_of(project))),
+                       STR(""), NULL, err);
+    buf_init(&b, cli->ctx, 65536);
+    json_out_init(&o, &b);
+    jo_obj(&o);
+    jo_kz(&o, "project", project);
+    if (keep)
+        jo_kz(&o, "keep", keep);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (call_has(&cli->call, numbers[i][0]))
+            jo_ki(&o, numbers[i][1], call_number(&cli->call, numbers[i][0], 0));
+    jo_end_obj(&o);
+    return cli_ask(cli, "PUT", "/api/v1/record_policies", buf_view(&b), NULL, err);
+}
+
+/* Sets what was said, and shows what holds now. */
+static enum rc policy(struct cli *cli, const char *project, struct err *err)
+{
+    struct json answer;
+    struct buf b;
+    bool said =
+        call_has(&cli->call, "keep") || call_has(&cli->call, "days-metadata") || call_has(&cli->call, "days-bodies");
+    enum rc rc = RC_OK;
+    if (said && !project)
+        return err_set(err, RC_INVALID, "say which project: nightmill request policy PROJECT --keep WHAT");
+    if (said)
+        rc = policy_send(cli, project, err);
+    if (rc == RC_OK)
+        rc = cli_ask(cli, "GET", "/api/v1/record_policies", STR(""), &answer, err);
+    if (rc != RC_OK)
+        return rc;
+    if (cli->json) {
+        cli_document(cli, "record_policies", json_raw(answer), -1);
+        return RC_OK;
+    }
+    buf_init(&b, cli->ctx, SIZE_MAX);
+    policy_line(json_get(answer, "standard"), "all others", &b);
+    for (struct json_iter it = json_iter(json_get(answer, "projects")); json_next(&it);)
+        policy_line(it.value, shown_line(cli->ctx, it.value, "project", 200), &b);
+    cli_answer(cli, buf_view(&b));
+    return RC_OK;
+}
+
 static int run(struct cli *cli)
 {
     struct err err = {0};
@@ -268,6 +351,8 @@ static int run(struct cli *cli)
     enum rc rc;
     if (!strcmp(verb, "ls"))
         rc = list(cli, &err);
+    else if (!strcmp(verb, "policy"))
+        rc = policy(cli, id, &err);
     else if (!id || !*id || strlen(id) > 64)
         rc = err_set(&err, RC_INVALID, "say which %s: nightmill request %s ID",
                      strcmp(verb, "show") ? "task" : "request", verb);
@@ -282,7 +367,7 @@ static int run(struct cli *cli)
 
 const struct command command_request = {
     .name = "request",
-    .summary = "show the record of model requests, or export a task's",
+    .summary = "show the record of model requests, export a task's, say what is kept",
     .arguments = arguments,
     .options = options,
     .examples = examples,
