@@ -36,7 +36,9 @@ struct redactor {
     struct state *states;
     uint8_t *labels; /* of the states, for memchr */
     uint32_t root[256];
-    struct literal *literals; /* 1.. */
+    uint32_t ones;                 /* states 1 to this have depth 1; nothing ends at them */
+    uint64_t pairs[256][256 / 64]; /* bits: two bytes that a form or literal begins with */
+    struct literal *literals;      /* 1.. */
     char (*names)[REDACT_NAME_MAX + 1];
 };
 
@@ -150,7 +152,9 @@ static void states_make(struct maker *m, struct redactor *r)
             node_of[n] = child;
             r->labels[n] = m->nodes[child].label;
             if (i == 0)
-                r->root[r->labels[n]] = n;
+                r->root[r->labels[n]] = r->ones = n;
+            else if (s->depth == 1)
+                r->pairs[s->label][r->labels[n] / 64] |= UINT64_C(1) << r->labels[n] % 64;
             s->children++;
             n++;
         }
@@ -430,6 +434,19 @@ static void literal_seen(struct redact *x, const struct literal *l, uint64_t end
     x->active |= UINT64_C(1) << l->pattern;
 }
 
+/* Most bytes of most texts are no second byte of anything: true when the byte was one of them and is done. */
+static bool byte_skip(struct redact *x, uint8_t c)
+{
+    const struct redactor *r = x->r;
+    if (x->active || x->state > r->ones)
+        return false;
+    uint8_t last = r->labels[x->state];
+    if (x->state && (r->pairs[last][c / 64] >> c % 64 & 1))
+        return false;
+    x->state = r->root[c];
+    return true;
+}
+
 static void byte_step(struct redact *x, uint8_t c)
 {
     for (uint64_t left = x->active; left; left &= left - 1)
@@ -517,7 +534,7 @@ bool redact_feed(struct redact *x, struct str bytes, struct buf *out)
         BUG_ON(!buf_str(&x->held, slice)); /* what is held is bounded */
         for (size_t i = 0; i < slice.n; i++, x->pos++) {
             uint8_t c = (uint8_t)slice.p[i];
-            if (x->state || x->active || x->r->root[c])
+            if (!byte_skip(x, c))
                 byte_step(x, c);
         }
         give(x, certain(x), out);
