@@ -416,6 +416,17 @@ static enum rc refuse_rate(const struct account *a, const char *from, const char
     return a ? err_context(err, "%s is in %.3s", account_words(tmp, a), a->currency) : rc;
 }
 
+/* Something was spent in a currency that cannot be turned into the budget's: how much of it is left is not known. */
+static enum rc refuse_uncounted(const struct account *a, struct refusal *ret, struct err *err)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    *ret = (struct refusal){REFUSAL_RATE, "price", a->row.pause, a->row.id, a->row.scope, 0, -1};
+    err_set(err, RC_CONFLICT, "%s: part of what was spent is in another currency, and the rate into %.3s is missing",
+            account_words(tmp, a), a->currency);
+    return err_hint(err, "nightmill ledger shows the currencies; set it with: nightmill rate set CURRENCY %.3s RATE",
+                    a->currency);
+}
+
 /* ---- admission ---- */
 
 /* Prices and rates: what is needed to count the request in every account. */
@@ -430,7 +441,7 @@ static enum rc wish_check(struct budgets *b, struct wish *w, struct reservation 
         if (a->row.money < 0)
             continue;
         if (a->broken)
-            return refuse_rate(a, "XXX", a->currency, ret, err);
+            return refuse_uncounted(a, ret, err);
         if (!w->priced && a->row.hard)
             return refuse_price(a, w, r->spender.model, ret, err);
         for (size_t i = 0; i < wish_count(w); i++) {
