@@ -37,9 +37,15 @@ static const char *const *names_split(mem *ctx, const char *text)
     const char **names = mem_array(ctx, const char *, most + 1);
     while (str_next(&rest, ',', &name)) {
         name = str_trim(name);
-        if (name.n)
-            names[n++] = str_dup(ctx, name);
+        if (name.n == 0)
+            continue;
+        names[n] = str_dup(ctx, name);
+        if (strpbrk(names[n], "/*@ \t")) /* such as a URL, or a pattern: it would never be asked for */
+            log_warn("server.hosts: \"%s\" is no host name and is left out", names[n]);
+        else
+            n++;
     }
+    names[n] = NULL;
     return names;
 }
 

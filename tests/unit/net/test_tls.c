@@ -2,6 +2,7 @@
  * versions, other protocols, clients without the certificate that is asked for. Certificates are changed without a
  * restart, and never for worse. */
 #include "net/tls.h"
+#include "net/ws.h"
 #include "peer.h"
 #include <fcntl.h>
 #include <openssl/err.h>
@@ -282,6 +283,57 @@ START_TEST(large_bodies_both_ways)
     ck_assert_msg(s->most_backlog < HTTP_HIGH_WATER + 40000, "%zu bytes were waiting", (size_t)s->most_backlog);
     ck_assert_int_eq(peer_ask(&p, GET("/none")).status, 404);
     tls_close(&p);
+    serving_stop(s);
+}
+END_TEST
+
+/* --- a WebSocket on top ---------------------------------------------------------------------------------------------
+ */
+
+static atomic_int ws_ended;
+
+static void ws_echo(void *arg, struct ws *ws, bool text, struct str bytes)
+{
+    (void)arg;
+    ws_send(ws, text, bytes);
+}
+
+static void ws_gone(void *arg, struct ws *ws, int code)
+{
+    (void)arg, (void)ws;
+    ws_ended = code;
+}
+
+static void serve_ws(void *arg, struct http_request *r)
+{
+    static const struct ws_spec spec = {.on_message = ws_echo, .on_gone = ws_gone};
+    struct ws *ws;
+    (void)arg;
+    ck_assert(r->peer.tls && ws_accept(r, &spec, &ws, NULL) == RC_OK);
+}
+
+START_TEST(websockets_over_tls)
+{
+    struct err err = {0};
+    ck_assert_int_eq(place_make(false, &s->tls, &err), RC_OK);
+    serving_prepare(s);
+    s->spec.on_request = serve_ws;
+    serving_go(s);
+    struct peer p = tls_open(&any);
+    struct answer a = peer_ask(&p, "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                   "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
+    ck_assert_int_eq(a.status, 101);
+    peer_send(&p, STR("\x81\x85\0\0\0\0hello")); /* the mask is all zeroes */
+    while (p.in.n < 7)
+        ck_assert(peer_more(&p));
+    ck_assert(str_eqz(buf_view(&p.in), "\x81\x05hello"));
+    buf_clear(&p.in);
+    peer_send(&p, STR("\x88\x82\0\0\0\0\x03\xe8")); /* close, 1000 */
+    ck_assert(str_eq(peer_rest(&p), STR("\x88\x02\x03\xe8")));
+    ck_assert_msg(SSL_get_shutdown(p.layer) & SSL_RECEIVED_SHUTDOWN, "the end was not said");
+    EVENTUALLY(ws_ended == 1000);
+    tls_close(&p);
+    EVENTUALLY(serving_connections(s) == 0);
     serving_stop(s);
 }
 END_TEST
@@ -580,6 +632,7 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_loop_test(t, handshakes, 0, COUNT(hands));
     tcase_add_test(t, large_bodies_both_ways);
+    tcase_add_test(t, websockets_over_tls);
     tcase_add_test(t, small_writes_are_merged);
     tcase_add_test(t, ends_are_told_apart);
     tcase_add_test(t, leaving_clients_are_noticed);
