@@ -16,6 +16,15 @@ static int status_read(struct str line)
     return (int)status;
 }
 
+/* An answer with two lengths, or a length and an encoding, ends in two places: what is read after it on a kept
+ * connection could be taken for the answer to somebody else. */
+static bool framing_agrees(struct easy *e, struct str line)
+{
+    static const struct str length = {"content-length:", 15}, encoding = {"transfer-encoding:", 18};
+    e->framings += str_ieq(str_sub(line, 0, length.n), length) || str_ieq(str_sub(line, 0, encoding.n), encoding);
+    return e->framings < 2;
+}
+
 /* Called a line at a time, for interim answers (1xx) and trailers too. */
 static size_t head_line(char *p, size_t size, size_t n, void *arg)
 {
@@ -25,9 +34,12 @@ static size_t head_line(char *p, size_t size, size_t n, void *arg)
         return line.n;
     if (str_starts(line, STR("HTTP/"))) {
         buf_clear(&e->head);
+        e->framings = 0;
         e->status = status_read(line);
         return line.n;
     }
+    if (!framing_agrees(e, line))
+        return 0;
     if (bare.n > 0)
         return buf_str(&e->head, line) ? line.n : 0;
     if (e->status < 200)
@@ -201,6 +213,8 @@ enum rc easy_judge(const struct easy *e, CURLcode code, struct err *err)
         return err_set(err, RC_LIMIT, "The answer of %s has a head that is too large.", e->origin);
     if (code == CURLE_ABORTED_BY_CALLBACK)
         seen = "the connection ended before the first byte of an answer";
+    if (e->framings > 1)
+        return err_set(err, RC_UPSTREAM, "%s answered with a head that can be read in two ways.", e->origin);
     if (sent == 0)
         err_set(err, RC_UNAVAILABLE, "%s cannot be reached.", e->origin);
     else if (!e->head_done)

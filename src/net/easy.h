@@ -22,6 +22,7 @@ struct easy {
     char *origin;    /* for words */
     struct buf head; /* raw block of the final answer's head */
     int status;      /* of the final answer; 0: not there yet */
+    int framings;    /* fields of the head that say where the body ends */
     bool head_done;
     bool repeatable; /* may be sent twice: a request that changes and costs nothing */
     char words[CURL_ERROR_SIZE];
