@@ -546,6 +546,7 @@ static void listener_end(struct http_listener *l)
 
 void http_server_unlisten(struct http_server *s, const void *tag)
 {
+    BUG_ON(!tag); /* would end every listener that has none */
     for (struct http_listener **at = &s->listeners, *l; (l = *at);) {
         if (l->spec.tag != tag) {
             at = &l->next;
