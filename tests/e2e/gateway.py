@@ -10,6 +10,7 @@ import urllib.request
 from harness import ROOT, Case
 
 WIRES = ("chat", "responses", "messages", "gemini")
+BUCKETS = ("input", "cache_read", "cache_write", "output")
 UPSTREAM_KEY = "key-of-the-provider"
 KEY_VARIABLE = "FAKE_PROVIDER_KEY"
 
@@ -203,14 +204,36 @@ def gateway_port(nm):
     return urllib.parse.urlsplit(listening[0]).port
 
 
+def api(nm, method, path, **fields):
+    """The document of a request that must succeed."""
+    status, document = nm.api(method, path, fields or None)
+    assert status in (200, 201, 204), f"{method} {path}: {status} {document}"
+    return document
+
+
+def provider_put(nm, name, wire, url, **fields):
+    """A provider that speaks that wire; its key is in the daemon's environment."""
+    return api(nm, "PUT", f"/api/v1/providers/{name}", kind="compatible", dialect=wire, url=url, key_env=KEY_VARIABLE, **fields)
+
+
+def model_add(nm, name, provider, upstream):
+    return api(nm, "POST", "/api/v1/models", id=name, provider=provider, upstream=upstream)
+
+
+def key_create(nm, name, **fields):
+    """A new user key's text."""
+    return api(nm, "POST", "/api/v1/keys", name=name, **fields)["key"]
+
+
 class GatewayCase(Case):
     """A test with a provider and a daemon. Providers chat, responses, messages and gemini speak the wire of their name; a model of theirs is "PROVIDER/fake"."""
     needs_sandbox = False
     daemon_env = {}
+    upstream_options = ()
 
     def setUp(self):
         super().setUp()
-        self.upstream = Upstream("--key", UPSTREAM_KEY)
+        self.upstream = Upstream("--key", UPSTREAM_KEY, *self.upstream_options)
         self.models.append(self.upstream)  # ended with the test
         self.nm.env |= {KEY_VARIABLE: UPSTREAM_KEY, "NIGHTMILL_SERVER_ADDRESS": "127.0.0.1:0", **self.daemon_env}
         self.start()
@@ -219,14 +242,11 @@ class GatewayCase(Case):
         self.nm.run("daemon", "start", code=0)
         self.port = gateway_port(self.nm)
 
-    def provider(self, name, wire, url=None, **options):
-        flags = [word for key, value in options.items() for word in (f"--{key.replace('_', '-')}", str(value))]
-        self.nm.run("provider", "add", name, "--kind", "compatible", "--dialect", wire, "--url", url or self.upstream.url, "--key-env", KEY_VARIABLE, *flags, code=0)
+    def provider(self, name, wire, url=None, **fields):
+        return provider_put(self.nm, name, wire, url or self.upstream.url, **fields)
 
-    def key(self, name="test", **options):
-        """A new user key's text."""
-        flags = [word for key, value in options.items() for word in (f"--{key.replace('_', '-')}", str(value))]
-        return self.nm.json("key", "create", name, *flags)["key"]
+    def key(self, name="test", **fields):
+        return key_create(self.nm, name, **fields)
 
     def start_asking(self, wire, model, key=None, headers=None, seconds=30, **more):
         path, body = request_of(wire, model, **more)
@@ -244,6 +264,19 @@ class GatewayCase(Case):
             if len(document["rows"]) >= wanted.get("rows", 0) or time.monotonic() > deadline:
                 return document["rows"]
             time.sleep(0.05)
+
+    @staticmethod
+    def counted(rows):
+        """What the ledger says, as a sorted list of counts, one a request."""
+        return sorted(tuple(int(r[b]) for b in BUCKETS) for r in rows)
+
+    @staticmethod
+    def served(entries):
+        """What the provider says that it reported."""
+        return sorted(tuple(e["usage"][b] for b in BUCKETS) for e in entries if e["reported"])
+
+    def tier(self, name, *models):
+        api(self.nm, "PUT", "/api/v1/tiers", name=name, models=models)
 
     def assert_healthy(self):
         got = Asking(self.port, "GET", "/health").end()

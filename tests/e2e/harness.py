@@ -284,9 +284,10 @@ class Nightmill:
                     "UBSAN_OPTIONS": os.environ.get("UBSAN_OPTIONS", "") + f":log_path={self.sanitizer}/ubsan", **(env or {})}
         (self.folder / "xdg-run").mkdir(mode=0o700)
         self.started = []  # commands that still run
+        self.wrapper = []  # what stands before the program: another program and its words
 
     def command(self, *arguments):
-        return [PROGRAM, *map(str, arguments)]
+        return [*self.wrapper, PROGRAM, *map(str, arguments)]
 
     def run(self, *arguments, cwd=None, code=None, env=None, seconds=60, stdin=None):
         """Runs a command to its end. With `code` the exit status must be that."""

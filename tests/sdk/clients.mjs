@@ -89,7 +89,7 @@ const chat = {
 const responses = {
   title: "openai responses",
   wire: "responses",
-  errors: { ...chat.errors, any: (error) => error.type === "error" || error.failed }, // the SDK hands the event itself on, or an answer that failed
+  errors: { ...chat.errors, any: (error) => error instanceof OpenAI.APIError || error.type === "error" || error.failed === true }, // the SDK hands the event itself on, or an answer that failed
   make({ base, key }) {
     const client = new OpenAI({ baseURL: base + "/v1", apiKey: key, maxRetries: 0, timeout: 30000 });
     async function finish(request, stream) {

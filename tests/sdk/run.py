@@ -13,12 +13,14 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
+import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-WIRES = ("chat", "responses", "messages", "gemini")
-UPSTREAM_KEY = "key-of-the-provider"
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+from gateway import UPSTREAM_KEY, WIRES, GatewayCase, Upstream, model_add  # noqa: E402
+
+REASONING = "gpt-5-fake"  # named as a model that reasons: of OpenAI's wires others are not asked to
 NODE = shutil.which("node") or shutil.which("nodejs")
 
 
@@ -39,24 +41,11 @@ def install(build):
     mark.write_text(stamp, encoding="ascii")
 
 
-class Upstream:
-    """tests/fakes/upstream.py as a process of its own."""
-
-    def __init__(self, *options):
-        self.process = subprocess.Popen([sys.executable, str(ROOT / "tests" / "fakes" / "upstream.py"), *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-        self.url = f"http://127.0.0.1:{int(self.process.stdout.readline())}"
-
-    def close(self):
-        self.process.kill()
-        self.process.wait(10)
-        self.process.stdout.close()
-
-
-def targets(prefix):
-    """The provider's own names when prefix is empty; through the gateway "PROVIDER/NAME". What fails has providers of its own, so that their rest after failures is theirs alone."""
+def targets(through):
+    """Names of models: the provider's own, or through the gateway "PROVIDER/NAME". What fails has providers of its own, so that their rest after failures is theirs alone."""
     def name(wire, kind, model):
-        return f"{prefix}{wire}{kind}/{model}" if prefix else model
-    return {w: {"model": name(w, "", "fake"), "limited": name(w, "-limited", "fake+status=429+retry_after=2"), "failing": name(w, "-failing", "fake+error_event=2"),
+        return f"{wire}{kind}/{model}" if through else model
+    return {w: {"model": name(w, "", "fake"), "reasoning": name(w, "", REASONING), "paced": name(w, "", "fake+event_ms=10"), "limited": name(w, "-limited", "fake+status=429+retry_after=2"), "failing": name(w, "-failing", "fake+error_event=2"),
                 "missing": name(w, "", "nothing")} for w in WIRES}
 
 
@@ -79,12 +68,36 @@ def show_failures(text):
 
 
 def direct(build, names):
-    upstream = Upstream("--key", UPSTREAM_KEY)
+    upstream = Upstream("--key", UPSTREAM_KEY, "--models", f"fake,{REASONING}")
     try:
-        return run_node(build, names, NIGHTMILL_TEST_UPSTREAM=upstream.url, NIGHTMILL_TEST_GATEWAY="", NIGHTMILL_TEST_KEY=UPSTREAM_KEY, NIGHTMILL_TEST_TARGETS=json.dumps(targets("")),
+        return run_node(build, names, NIGHTMILL_TEST_UPSTREAM=upstream.url, NIGHTMILL_TEST_GATEWAY="", NIGHTMILL_TEST_KEY=UPSTREAM_KEY, NIGHTMILL_TEST_TARGETS=json.dumps(targets(False)),
                         NIGHTMILL_TEST_LISTED="fake")
     finally:
         upstream.close()
+
+
+class ThroughTheGateway(GatewayCase):
+    """A daemon in front of the provider for tests, and node before it."""
+    upstream_options = ("--models", f"fake,{REASONING}")
+    build, names, counts = None, (), (0, 1, 0)
+
+    def runTest(self):
+        for wire in WIRES:
+            for suffix in ("", "-limited", "-failing"):
+                self.provider(wire + suffix, wire)
+        model_add(self.nm, "listed", "chat", "fake")
+        ThroughTheGateway.counts = run_node(self.build, self.names, NIGHTMILL_TEST_UPSTREAM=self.upstream.url, NIGHTMILL_TEST_GATEWAY=f"http://127.0.0.1:{self.port}",
+                                            NIGHTMILL_TEST_KEY=self.key("sdk"), NIGHTMILL_TEST_TARGETS=json.dumps(targets(True)), NIGHTMILL_TEST_LISTED="listed")
+
+
+def gateway(build, names):
+    ThroughTheGateway.build, ThroughTheGateway.names = build, names
+    result = unittest.TestResult()
+    ThroughTheGateway().run(result)
+    for _, trace in result.errors + result.failures:
+        print(trace, flush=True)
+    passed, failed, skipped = ThroughTheGateway.counts
+    return passed, failed or len(result.errors + result.failures), skipped
 
 
 def main():
@@ -102,7 +115,7 @@ def main():
     build = args.build.resolve()
     install(build)
     failures = 0
-    for name, part in (("direct", direct),):
+    for name, part in (("direct", direct), ("gateway", gateway)):
         if args.only in (None, name):
             passed, failed, skipped = part(build, args.names)
             print(f"{name}: {passed} passed, {failed} failed, {skipped} skipped", flush=True)
