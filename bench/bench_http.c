@@ -26,9 +26,15 @@ enum { LARGE = 26 << 20, STALLED = 20, IDLE = 5000 };
 /* --- the server ------------------------------------------------------------------------------------------------------
  */
 
+static void gone(struct http_request *r)
+{
+    (void)r; /* all there is belongs to the request, which goes now */
+}
+
 static void serve_events(struct http_request *r, int64_t count, bool and_end)
 {
     static const char event[] = "data: {\"choices\":[{\"delta\":{\"content\":\"word \"},\"index\":0}]}\n\n";
+    http_on_gone(r, gone);
     http_answer_begin(r, 200, "text/event-stream", NULL);
     for (int64_t i = 0; i < count; i++)
         http_answer_chunk(r, str_n(event, sizeof event - 1));
@@ -53,17 +59,12 @@ static void large_produce(struct http_request *r)
         http_answer_end(r);
 }
 
-static void large_gone(struct http_request *r)
-{
-    (void)r; /* all of it belongs to the request */
-}
-
 static void serve_large(struct http_request *r)
 {
     struct large *l = mem_new(r->ctx, struct large);
     l->left = LARGE;
     r->user = l;
-    http_on_gone(r, large_gone);
+    http_on_gone(r, gone);
     http_on_drained(r, large_produce);
     http_answer_begin(r, 200, "application/octet-stream", NULL);
     large_produce(r);
