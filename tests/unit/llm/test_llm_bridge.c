@@ -446,7 +446,7 @@ START_TEST(test_cuts)
     while (body && strchr("\r\n", bytes.p[body - 1]))
         body--;
     for (size_t c = 0; c < CLIENTS; c++)
-        for (size_t n = any(7); n < body; n += 1 + any(13)) {
+        for (size_t n = any(7); n < body; n += 1 + any(13 + body / 50)) {
             CLEANUP_MEM mem *tmp = mem_root();
             struct llm_bridge_spec spec = spec_of(clients[c], upstream_of(s->file), true, !s->whole);
             struct run run;
@@ -468,7 +468,7 @@ START_TEST(test_damage)
     const struct sample *s = &samples[_i];
     CLEANUP_MEM mem *ctx = mem_root();
     struct str bytes = slurp(ctx, s->file);
-    for (int round = 0; round < 60; round++) {
+    for (int round = 0; round < 40; round++) {
         CLEANUP_MEM mem *tmp = mem_root();
         struct buf b;
         buf_init(&b, tmp, 1 << 20);
