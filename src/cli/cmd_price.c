@@ -122,18 +122,28 @@ static enum rc list(struct cli *cli, struct err *err)
 
 /* ---- import ---- */
 
+static const char *rates_words(mem *ctx, struct json p)
+{
+    struct json above = json_get(p, "above");
+    const char *words =
+        mem_printf(ctx, "in %s out %s", shown_line(ctx, p, "input", 40), shown_line(ctx, p, "output", 40));
+    if (!json_is(above))
+        return words;
+    return mem_printf(ctx, "%s, above %lld tokens in %s out %s", words,
+                      (long long)json_int(json_get(p, "above_tokens"), 0), shown_line(ctx, above, "input", 40),
+                      shown_line(ctx, above, "output", 40));
+}
+
 static void change_line(struct cli *cli, struct json change, struct buf *b)
 {
     mem *ctx = cli->ctx;
     struct json now = json_get(change, "price"), before = json_get(change, "before");
     const char *outcome = shown_line(ctx, change, "outcome", 20), *reason = shown_line(ctx, change, "reason", 200);
     bool refused = !strcmp(outcome, "refused");
-    buf_printf(b, "%s%*s %-36s in %s out %s", screen_paint(ctx, &cli->out, refused ? TONE_BAD : TONE_PLAIN, outcome),
-               8 - (int)strlen(outcome), "", shown_line(ctx, now, "model", 200), shown_line(ctx, now, "input", 40),
-               shown_line(ctx, now, "output", 40));
+    buf_printf(b, "%s%*s %-36s %s", screen_paint(ctx, &cli->out, refused ? TONE_BAD : TONE_PLAIN, outcome),
+               8 - (int)strlen(outcome), "", shown_line(ctx, now, "model", 200), rates_words(ctx, now));
     if (json_is(before))
-        buf_printf(b, "  (was in %s out %s)", shown_line(ctx, before, "input", 40),
-                   shown_line(ctx, before, "output", 40));
+        buf_printf(b, "  (was %s)", rates_words(ctx, before));
     if (*reason)
         buf_printf(b, "  %s", reason);
     buf_char(b, '\n');

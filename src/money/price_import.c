@@ -407,6 +407,20 @@ static const char *genai_rate(struct json v, pico *base, pico *above, int64_t *t
     return price_decimal(json_raw(json_get(tier, "price")), -6, above, NULL) == RC_OK ? NULL : no_number;
 }
 
+static pico dearer(pico a, pico b)
+{
+    return a > b ? a : b;
+}
+
+/* What is billed beside tokens of text, and refused under a budget by what is asked for, not by the model: tools that
+ * run at the provider, sound, pictures. */
+static bool genai_besides(struct str key)
+{
+    return str_ends(key, STR("_searches_kcount")) || str_find(key, STR("audio")) >= 0 ||
+           str_find(key, STR("image")) >= 0 || str_find(key, STR("video")) >= 0;
+}
+
+/* Reasoning that is dearer than other output counts for all of it, as in LiteLLM's file. */
 static const char *genai_rates(struct json prices, struct raw_rates *base, struct raw_rates *above, int64_t *ret_tokens)
 {
     static const struct {
@@ -417,6 +431,7 @@ static const char *genai_rates(struct json prices, struct raw_rates *base, struc
                 {"cache_read_mtok", offsetof(struct raw_rates, cache_read)},
                 {"cache_write_mtok", offsetof(struct raw_rates, cache_write)},
                 {"cache_write_1h_mtok", offsetof(struct raw_rates, cache_write_1h)}};
+    pico reasoning = -1, reasoning_above = -1;
     *ret_tokens = 0;
     for (struct json_iter it = json_iter(prices); json_next(&it);) {
         size_t i = 0;
@@ -429,11 +444,16 @@ static const char *genai_rates(struct json prices, struct raw_rates *base, struc
                 return reason;
         } else if (str_eqz(it.key_raw, "requests_kcount")) {
             return by_request;
-        } else if (str_find(it.key_raw, STR("audio")) < 0 && str_find(it.key_raw, STR("image")) < 0 &&
-                   str_find(it.key_raw, STR("video")) < 0) {
+        } else if (str_eqz(it.key_raw, "output_reasoning_mtok")) {
+            const char *reason = genai_rate(it.value, &reasoning, &reasoning_above, ret_tokens);
+            if (reason)
+                return reason;
+        } else if (!genai_besides(it.key_raw)) {
             return unknown_unit;
         }
     }
+    base->output = base->output < 0 ? -1 : dearer(base->output, reasoning);
+    above->output = dearer(above->output, reasoning_above);
     return NULL;
 }
 
@@ -448,11 +468,6 @@ static int64_t date_ns(struct str s)
     int64_t era = y / 400, year = y - era * 400, day = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
     int64_t days = era * 146097 + year * 365 + year / 4 - year / 100 + day - 719468;
     return days * 86400 * INT64_C(1000000000);
-}
-
-static pico dearer(pico a, pico b)
-{
-    return a > b ? a : b;
 }
 
 /* One price for each date. Prices that hold for some hours of the day only: the dearest of the day counts for all. */
@@ -494,8 +509,12 @@ static const char *genai_dated(mem *ctx, struct json prices, struct dated **ret,
         reason = hours && n ? dated_merge(&out[n - 1], &d) : NULL;
         if (reason)
             return reason;
-        if (!hours || !n)
-            out[n++] = d;
+        size_t at = 0;
+        while (at < n && out[at].from_ns != d.from_ns)
+            at++;
+        if (!hours || !n) /* of one date the last that the file gives holds */
+            out[at] = d;
+        n += at == n && (!hours || !n);
     }
     *ret = out;
     *ret_n = n;

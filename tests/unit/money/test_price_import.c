@@ -190,12 +190,15 @@ static const char genai[] =
     "\"cache_write_mtok\":{\"base\":3.75,\"tiers\":[{\"start\":200000,\"price\":7.5}]},"
     "\"cache_read_mtok\":{\"base\":0.3,\"tiers\":[{\"start\":200000,\"price\":0.6}]},"
     "\"output_mtok\":{\"base\":15,\"tiers\":[{\"start\":200000,\"price\":22.5}]}}},"
-    "{\"id\":\"claude-dated\",\"match\":{\"equals\":\"claude-dated\"},\"prices\":[{\"prices\":{\"input_mtok\":5,"
+    "{\"id\":\"claude-dated\",\"match\":{\"equals\":\"claude-dated\"},\"prices\":[{\"prices\":{\"input_mtok\":9,"
+    "\"output_mtok\":9}},{\"prices\":{\"input_mtok\":5,"
     "\"output_mtok\":25}},{\"constraint\":{\"start_date\":\"2026-03-13\"},\"prices\":{\"input_mtok\":4,"
     "\"output_mtok\":20}}]}]},"
     "{\"id\":\"deepseek\",\"models\":[{\"id\":\"deepseek-night\",\"prices\":[{\"prices\":{\"input_mtok\":0.27,"
     "\"output_mtok\":1.1,\"cache_read_mtok\":0.07}},{\"constraint\":{\"start_time\":\"16:30:00Z\","
     "\"end_time\":\"00:30:00Z\"},\"prices\":{\"input_mtok\":0.135,\"output_mtok\":2.2,\"cache_read_mtok\":0.035}}]}]},"
+    "{\"id\":\"openai\",\"models\":[{\"id\":\"thinker\",\"prices\":{\"input_mtok\":1,\"output_mtok\":2,"
+    "\"output_reasoning_mtok\":3,\"cache_write_mtok\":1.25,\"cache_write_1h_mtok\":1.9,\"web_searches_kcount\":10}}]},"
     "{\"id\":\"google\",\"models\":[{\"id\":\"gemini-a\",\"prices\":{\"input_mtok\":0.3,\"input_audio_mtok\":1,"
     "\"output_mtok\":2.5}},{\"id\":\"embed-a\",\"prices\":{\"input_mtok\":0.15}}]},"
     "{\"id\":\"together\",\"models\":[{\"id\":\"meta/llama\",\"prices\":{\"input_mtok\":0.88,\"output_mtok\":0.88}}]},"
@@ -225,7 +228,8 @@ START_TEST(genais_file_is_read)
     rates_are(&find(&f, "gemini-a")->base, 300000, 300000, 300000, 300000, 2500000);
     ck_assert_int_eq(find(&f, "embed-a")->base.output, 0);
     ck_assert_ptr_nonnull(find(&f, "together/meta/llama"));
-    ck_assert_uint_eq(f.n, 8);
+    rates_are(&find(&f, "thinker")->base, 1000000, 1000000, 1250000, 1900000, 3000000);
+    ck_assert_uint_eq(f.n, 9);
     static const char *const rows[][2] = {{"free", "nothing"}, {"asks", "request"}, {"odd", "unit"},  {"none", "token"},
                                           {"empty", "token"},  {"tiers", "steps"},  {"other", "kind"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
