@@ -542,9 +542,12 @@ static const char *genai_named(struct reader *r, const char *name, struct json p
 
 /* Under its id, and under the names that the file says mean it exactly. (Names by prefix stay out: a price by a guess
  * is none.) */
-static void genai_model(struct reader *r, const char *prefix, struct json model)
+static void genai_model(struct reader *r, struct json provider, const char *prefix, struct json model)
 {
     struct str id = json_str(r->ctx, json_get(model, "id"));
+    /* Google's list has what others make and Vertex AI sells: that is not the maker's price. */
+    if (json_eqz(json_get(provider, "id"), "google") && !str_starts(id, STR("gem")) && str_find(id, STR("embed")) < 0)
+        prefix = "vertex/";
     struct json match = json_get(model, "match"), any = json_get(match, "or");
     const char *name = name_make(r->ctx, prefix, id);
     const char *reason = name ? genai_named(r, name, json_get(model, "prices")) : long_name;
@@ -569,7 +572,7 @@ static void genai_read(struct reader *r, struct json providers)
         struct json models = json_get(it.value, "models");
         for (struct json_iter m = json_iter(models); json_next(&m);) {
             if (prefix)
-                genai_model(r, prefix, m.value);
+                genai_model(r, it.value, prefix, m.value);
             else
                 skip(r, json_z(r->ctx, json_get(m.value, "id"), "?"), no_kind);
         }

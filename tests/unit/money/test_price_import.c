@@ -200,7 +200,7 @@ static const char genai[] =
     "{\"id\":\"openai\",\"models\":[{\"id\":\"thinker\",\"prices\":{\"input_mtok\":1,\"output_mtok\":2,"
     "\"output_reasoning_mtok\":3,\"cache_write_mtok\":1.25,\"cache_write_1h_mtok\":1.9,\"web_searches_kcount\":10}}]},"
     "{\"id\":\"google\",\"models\":[{\"id\":\"gemini-a\",\"prices\":{\"input_mtok\":0.3,\"input_audio_mtok\":1,"
-    "\"output_mtok\":2.5}},{\"id\":\"embed-a\",\"prices\":{\"input_mtok\":0.15}}]},"
+    "\"output_mtok\":2.5}},{\"id\":\"claude-a\",\"prices\":{\"input_mtok\":4,\"output_mtok\":16}},{\"id\":\"embed-a\",\"prices\":{\"input_mtok\":0.15}}]},"
     "{\"id\":\"together\",\"models\":[{\"id\":\"meta/llama\",\"prices\":{\"input_mtok\":0.88,\"output_mtok\":0.88}}]},"
     "{\"id\":\"groq\",\"models\":[{\"id\":\"free\",\"prices\":{\"input_mtok\":0,\"output_mtok\":0}},"
     "{\"id\":\"asks\",\"prices\":{\"input_mtok\":1,\"output_mtok\":1,\"requests_kcount\":5}},"
@@ -228,8 +228,9 @@ START_TEST(genais_file_is_read)
     rates_are(&find(&f, "gemini-a")->base, 300000, 300000, 300000, 300000, 2500000);
     ck_assert_int_eq(find(&f, "embed-a")->base.output, 0);
     ck_assert_ptr_nonnull(find(&f, "together/meta/llama"));
+    ck_assert_int_eq(find(&f, "vertex/claude-a")->base.input, 4000000);
     rates_are(&find(&f, "thinker")->base, 1000000, 1000000, 1250000, 1900000, 3000000);
-    ck_assert_uint_eq(f.n, 9);
+    ck_assert_uint_eq(f.n, 10);
     static const char *const rows[][2] = {{"free", "nothing"}, {"asks", "request"}, {"odd", "unit"},  {"none", "token"},
                                           {"empty", "token"},  {"tiers", "steps"},  {"other", "kind"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
