@@ -108,6 +108,7 @@ struct call {
     size_t target_count;
     const char *project, *agent, *currency; /* currency: of the task */
     pico limit_money;
+    bool record_whole; /* the run is being recorded */
     struct demand demand;
     int64_t least_output;
     const char *cache_key;
@@ -137,6 +138,7 @@ struct gateway {
     struct upstreams *upstreams;
     struct ratelimit *ratelimit;
     struct cache *cache;
+    struct replays *replays;
     struct call *active;
     size_t count;
 };

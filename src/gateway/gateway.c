@@ -4,6 +4,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "gateway/call.h"
+#include "gateway/replay.h"
 #include <unistd.h>
 
 #define RATE_KEYS_MOST 10000
@@ -19,6 +20,7 @@ struct gateway *gateway_new(mem *ctx, const struct gateway_spec *spec)
     g->spec = *spec;
     g->upstreams = upstreams_new(g);
     g->ratelimit = ratelimit_new(g, RATE_KEYS_MOST);
+    g->replays = replays_new(g);
     g->cache = cache_new(g, spec->cache_bytes, spec->cache_ms);
     return g;
 }
@@ -169,9 +171,10 @@ static void record_open(struct call *c)
                                  .endpoint = kinds[c->endpoint.kind],
                                  .model = c->facts.model,
                                  .client = c->caller.task_id ? "run" : c->address,
-                                 .stream = c->stream};
-    if (!c->g->spec.recorder)
-        return;
+                                 .stream = c->stream,
+                                 .whole = c->record_whole};
+    if (!c->g->spec.recorder || (!c->caller.task_id && who->access == ACCESS_NONE))
+        return; /* strangers do not fill the record */
     if (*c->token)
         recorder_secret(c->g->spec.recorder, str_of(c->token));
     c->record = record_begin(c->g->spec.recorder, &start);

@@ -2,6 +2,7 @@
  * Runs on a pool thread; decides nothing about money. Not here: the loop's part (attempt.c). */
 #include "base/clock.h"
 #include "gateway/call.h"
+#include "gateway/replay.h"
 #include "gateway/vertex.h"
 #include "store/model.h"
 
@@ -247,6 +248,7 @@ static enum rc task_read(struct call *c, struct json *ret_spec)
     c->agent = json_z(c->ctx, json_path(*ret_spec, "agent.name"), "nightmill");
     c->currency = task.currency;
     c->limit_money = task.limit_money;
+    c->record_whole = json_bool(json_get(*ret_spec, "record"), false);
     return budgets_task(c->g->spec.budgets, c->caller.task_id, task.limit_money, task.limit_tokens, task.currency,
                         &c->err);
 }
@@ -305,14 +307,13 @@ static enum rc embeddings_bound(struct call *c)
     return RC_OK;
 }
 
-static enum rc targets_find(struct call *c)
+static enum rc targets_find(struct call *c, struct json spec)
 {
-    struct json spec = {0};
-    enum rc rc = c->caller.task_id ? task_read(c, &spec) : RC_OK;
+    enum rc rc;
     c->targets = mem_array(c->ctx, struct target, TARGETS_MAX);
-    if (rc == RC_OK && c->caller.task_id)
+    if (c->caller.task_id)
         rc = targets_of_run(c, spec);
-    else if (rc == RC_OK)
+    else
         rc = principal_model(&c->caller.who, c->facts.model, &c->err) == RC_OK ? RC_AGAIN : RC_DENIED;
     if (rc == RC_AGAIN)
         rc = targets_of_catalog(c);
@@ -321,12 +322,17 @@ static enum rc targets_find(struct call *c)
     return RC_OK;
 }
 
-static enum rc request_prepare(struct call *c)
+static enum rc request_prepare(struct call *c, struct json spec)
 {
     enum rc rc = facts_read(c);
     if (rc != RC_OK)
         return refuse(c, 400, NULL);
-    rc = targets_find(c);
+    const char *recording = json_z(c->ctx, json_get(spec, "replay"), NULL);
+    if (recording) {
+        call_replay(c, recording);
+        return c->err.rc;
+    }
+    rc = targets_find(c, spec);
     if (rc != RC_OK)
         return rc;
     if (c->endpoint.kind == LLM_COUNT_TOKENS)
@@ -352,12 +358,16 @@ void call_prepare(struct call *c)
         refuse(c, 403, "permission_denied");
         return;
     }
+    struct json spec = {0};
+    if (c->caller.task_id && task_read(c, &spec) != RC_OK)
+        return;
     if (c->caller.task_id && reply_find(c->ctx, g->store, c->caller.task_id, c->key, &c->stored, NULL) == RC_OK) {
         c->verdict = CALL_STORED;
         return;
     }
     const char *organisation = c->caller.who.organisation, *project = c->caller.who.project;
-    c->project = project && *project ? project : NULL;
+    if (!c->caller.task_id)
+        c->project = project && *project ? project : NULL;
     c->rule = (struct ratelimit_rule){c->caller.who.requests_per_minute, c->caller.who.tokens_per_minute,
                                       c->caller.who.streams};
     if (!c->caller.task_id && g->cache_ms > 0)
@@ -373,5 +383,5 @@ void call_prepare(struct call *c)
     if (c->endpoint.kind == LLM_MODELS || c->endpoint.kind == LLM_MODEL)
         (void)!models_answer(c);
     else
-        (void)!request_prepare(c);
+        (void)!request_prepare(c, spec);
 }

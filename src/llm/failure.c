@@ -446,6 +446,13 @@ static void judge(mem *ctx, int status, const struct said *said, int64_t header_
         err_hint(&ret->err, "%s", words_clean(ctx, said->hint));
         return;
     }
+    if (said->problem) { /* our own gateway: it knows best what to do */
+        ret->retry_after_s = ret->retryable ? header_wait_s : -1;
+        err_set(&ret->err, ret->rc, "%s", words_clean(ctx, said->message));
+        err_detail(&ret->err, "%s", words_clean(ctx, said->detail));
+        err_hint(&ret->err, "%s", words_clean(ctx, said->hint));
+        return;
+    }
     if (about_request && (SAYS(said, used_up) || status == 402 || said->daily)) {
         *ret = (struct llm_failure){.rc = RC_LIMIT, .quota = true};
         sentence = "The account at the model server has used up its allowance";

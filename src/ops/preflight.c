@@ -234,6 +234,11 @@ void preflight_run(mem *ctx, const struct settings *set, struct json spec, struc
                    json_z(ctx, json_get(spec, "base"), "")),
         NULL);
     look_checks(ctx, spec, p);
+    if (json_is(json_get(spec, "replay"))) {
+        row(p, "model", PREFLIGHT_OK,
+            mem_printf(ctx, "played back from %s", json_z(ctx, json_get(spec, "replay"), "")), NULL);
+        return;
+    }
     look_model(ctx, spec, p);
     look_price(ctx, set, spec, p);
 }

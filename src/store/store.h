@@ -152,6 +152,7 @@ struct frozen_rate {
     int64_t rate_id; /* the row of the rate, which may name the other direction */
 };
 
+#define PRICE_OF_NOTHING (-1) /* price_id of a request that was played back from a recording: it costs nothing */
 /* Money: holds and ledger. A model request is one attempt: hold first, settle or keep. What may be held is decided by
  * the gateway's budgets; here is what they are rebuilt from. */
 struct hold {

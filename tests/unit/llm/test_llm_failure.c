@@ -154,6 +154,9 @@ START_TEST(test_table)
          RC_LIMIT, -1, false, false, true, "budget of $2.00"},
         {502, "", "{\"type\":\"about:blank\",\"title\":\"Could not connect\",\"status\":502,\"code\":\"unavailable\"}",
          RC_UPSTREAM, -1, true, false, false, "Could not connect"},
+        {404, "",
+         "{\"type\":\"about:blank\",\"title\":\"the recording has no answer to this request\",\"status\":404,\"code\":\"not_found\"}",
+         RC_NOT_FOUND, -1, false, false, false, "the recording has no answer"},
         /* Bodies of other shapes. */
         {422, "", "{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"field required\"}]}", RC_INVALID, -1, false, false, false,
          "field required"},
