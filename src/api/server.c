@@ -169,6 +169,8 @@ static enum rc server_open(struct server *s, struct err *err)
     s->metrics = metrics_new(s->ctx);
     recorder_open(s);
     rc = budgets_open(s->ctx, s->store, &kept, &s->budgets, err);
+    if (rc == RC_OK)
+        budgets_on_notice(s->budgets, budget_noticed_tell, s);
     if (rc == RC_OK && kept)
         log_warn(
             "%lld model requests were under way when the last server ended: what they may have cost counts as spent",

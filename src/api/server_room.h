@@ -16,9 +16,12 @@
 #include "os/frame.h"
 #include "os/loop.h"
 
-struct listeners; /* listeners.c */
-struct runner;    /* runners.c */
-struct tail;      /* tail.c */
+struct listeners;                                                      /* listeners.c */
+struct runner;                                                         /* runners.c */
+struct tail;                                                           /* budget_notice.c */
+void budget_noticed_tell(void *server, const struct budget_notice *n); /* any thread */
+
+/* tail.c */
 
 struct server {
     mem *ctx;

@@ -148,6 +148,28 @@ char *text_url(mem *ctx, struct str s)
     return buf_take(&b, ctx);
 }
 
+char *text_csv(mem *ctx, struct str s)
+{
+    struct buf b;
+    bool formula = s.n && memchr("=+-@\t\r", s.p[0], 6);
+    bool quoted = formula;
+    for (size_t i = 0; i < s.n; i++)
+        quoted = quoted || s.p[i] == ',' || s.p[i] == '"' || s.p[i] == '\n' || s.p[i] == '\r';
+    buf_init(&b, ctx, SIZE_MAX);
+    if (quoted)
+        buf_char(&b, '"');
+    if (formula)
+        buf_char(&b, '\'');
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '"')
+            buf_char(&b, '"');
+        buf_char(&b, s.p[i]);
+    }
+    if (quoted)
+        buf_char(&b, '"');
+    return buf_take(&b, ctx);
+}
+
 /* First byte at or behind `from` that starts a character; the end of s when the last character covers the rest. */
 static size_t char_start(struct str s, size_t from)
 {

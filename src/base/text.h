@@ -8,6 +8,9 @@ char *text_terminal(mem *ctx, struct str s);
 char *text_terminal_line(mem *ctx, struct str s, size_t max_chars); /* one line: LF and TAB too; cut with "..." */
 char *text_shell(mem *ctx, struct str s);                           /* one single-quoted POSIX shell word */
 char *text_html(mem *ctx, struct str s);
+/* A field of a CSV file (RFC 4180), quoted where needed; one that a spreadsheet would take for a formula gets an
+ * apostrophe in front. */
+char *text_csv(mem *ctx, struct str s);
 char *text_url(mem *ctx, struct str s);    /* percent-encoded component (RFC 3986 unreserved kept) */
 char *text_base64(mem *ctx, struct str s); /* RFC 4648 section 4, with padding */
 bool text_base64_read(mem *ctx, struct str s, struct str *ret); /* that form alone */

@@ -267,7 +267,7 @@ START_TEST(the_output_cap_is_lowered_to_what_is_affordable)
     chain[1].price = NULL;
     ck_assert_int_eq(budgets_admit(b, &ask, 0, &r, &refusal, &err), RC_NOT_FOUND);
     ck_assert(refusal.kind == REFUSAL_PRICE && strcmp(refusal.limit, "price") == 0);
-    ck_assert_ptr_nonnull(strstr(err.hint, "nightmill config price"));
+    ck_assert_ptr_nonnull(strstr(err.hint, "nightmill price set"));
     chain[1].price = &dear;
     ask.unpriced = "service_tier";
     ck_assert_int_eq(budgets_admit(b, &ask, 0, &r, &refusal, &err), RC_INVALID);

@@ -1,0 +1,58 @@
+/* A budget's soft threshold was reached: the daemon's log says so, and the task whose request it was. */
+#include "api/server_room.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+struct notice_event {
+    const char *task, *data;
+};
+
+static enum rc event_tx(struct store_tx *tx, void *arg, struct err *err)
+{
+    const struct notice_event *n = arg;
+    struct event e = {.time_ns = clock_wall_ns(), .type = "budget.soft", .actor = "system", .data = n->data};
+    int64_t number;
+    bool fresh;
+    return event_append(tx, n->task, &e, &number, &fresh, err);
+}
+
+static void event_done(void *arg, enum rc rc, const struct err *err)
+{
+    if (rc != RC_OK)
+        log_err(err, "could not tell a task of its budget");
+    mem_free(arg);
+}
+
+static void event_write(struct store *s, const struct budget_notice *n)
+{
+    struct notice_event *e = mem_new(NULL, struct notice_event);
+    const struct budget *b = &n->budget;
+    struct buf data;
+    struct json_out o;
+    buf_init(&data, e, 65536);
+    json_out_init(&o, &data);
+    jo_obj(&o);
+    jo_ki(&o, "budget", b->id);
+    jo_kz(&o, "scope", scope_name(b->scope));
+    jo_kz(&o, "scope_id", b->scope_id);
+    jo_kz(&o, "window", window_name(b->window));
+    jo_kz(&o, "spent", b->money >= 0 ? money_exact(e, n->spent, 2) : NULL);
+    jo_kz(&o, "limit", b->money >= 0 ? money_exact(e, b->money, 2) : NULL);
+    jo_kz(&o, "currency", b->money >= 0 ? b->currency : NULL);
+    jo_ki(&o, "spent_tokens", n->spent_tokens);
+    jo_ki(&o, "percent", b->soft_percent);
+    jo_end_obj(&o);
+    e->task = mem_str(e, n->spender.task);
+    e->data = data.p;
+    store_write_async(s, event_tx, e, event_done);
+}
+
+void budget_noticed_tell(void *server, const struct budget_notice *n)
+{
+    struct server *s = server;
+    const struct budget *b = &n->budget;
+    log_warn("budget %lld of the %s %s: %lld per cent are spent", (long long)b->id, scope_name(b->scope), b->scope_id,
+             (long long)b->soft_percent);
+    if (n->spender.task)
+        event_write(s->store, n);
+}
