@@ -24,7 +24,7 @@ class Budgets(Case):
         made = self.budget("set", "project", str(repo.path), "--money", "20", "--window", "month", "--zone", "Europe/Berlin", "--soft", "50")
         self.assertEqual((made["money"], made["spent"], made["currency"], made["window"], made["pause"]), ("20.00", "0.00", "USD", "month", True))
         ended, task = self.do(repo, PLAIN_TASK, "--check", TALKING_CHECK, "--iterations", "40", code=8)
-        self.assert_state(task, "paused", "limit_money")
+        self.assert_state(task, "paused", "limit_budget")
         self.assertIn(f"budget {made['id']}", task["words"] + ended.out + ended.err)
         used = self.budget("ls")["budgets"][0]
         self.assertLessEqual(decimal.Decimal(used["spent"]) + decimal.Decimal(used["held"]), 20)
@@ -46,7 +46,7 @@ class Budgets(Case):
         model = self.model(script(plain_honest()))
         rates = self.price()
         repo = self.repo(PLAIN)
-        self.budget("set", "organisation", "default", "--money", "50", "--currency", "EUR")
+        self.budget("set", "project", str(repo.path), "--money", "50", "--currency", "EUR")
         ended = self.nm.run("run", PLAIN_TASK, "--check", PLAIN_CHECK, cwd=repo.path)
         self.assertNotEqual(ended.code, 0, ended)
         self.assertEqual(model.requests(), [])
@@ -68,7 +68,7 @@ class Budgets(Case):
         want = self.cost(model.answers(), rates)
         rows = list(csv.DictReader(io.StringIO(self.nm.run("ledger", "--csv", code=0).out)))
         self.assertEqual(len(rows), len(model.answers()))
-        self.assertEqual({(r["task"], r["project"], r["model"], r["organisation"]) for r in rows}, {(task["id"], str(repo.path), "scripted", "default")})
+        self.assertEqual({(r["task"], r["project"], r["model"]) for r in rows}, {(task["id"], str(repo.path), "scripted")})
         self.assert_money(str(sum(decimal.Decimal(r["cost"]) for r in rows)), want)
         for by, name in (("project", str(repo.path)), ("task", task["id"]), ("model", "scripted"), ("total", ""), ("day", None), ("key", "")):
             groups = json.loads(self.nm.run("ledger", "--by", by, "--last", "2d", "--json", code=0).out)["data"]["groups"]
