@@ -5,6 +5,8 @@
 #include "auth/token.h"
 #include "base/clock.h"
 #include <check.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -172,6 +174,53 @@ START_TEST(a_full_cache_forgets_the_oldest_and_still_answers)
 }
 END_TEST
 
+/* Several threads ask with keys that come, are revoked and are forgotten meanwhile: who was told of a revocation is
+ * never let in again. */
+struct crowd {
+    struct token tokens[8];
+    char ids[8][8];
+    atomic_bool revoked[8];
+    atomic_int wrong;
+};
+
+static void *crowd_asks(void *arg)
+{
+    struct crowd *w = arg;
+    for (int i = 0; i < 2000; i++) {
+        CLEANUP_MEM mem *tmp = mem_root();
+        struct principal p;
+        int k = i % 8;
+        bool before = atomic_load(&w->revoked[k]);
+        enum rc rc = auth_check(tmp, a, str_of(w->tokens[k].text), NOW + i, &p, NULL);
+        if ((before && rc == RC_OK) || (rc != RC_OK && rc != RC_DENIED))
+            atomic_fetch_add(&w->wrong, 1);
+        if (rc == RC_OK && strcmp(p.key_id, w->ids[k]) != 0)
+            atomic_fetch_add(&w->wrong, 1);
+    }
+    return NULL;
+}
+
+START_TEST(threads_see_a_revocation_at_once)
+{
+    static struct crowd w;
+    pthread_t threads[4];
+    for (int k = 0; k < 8; k++) {
+        snprintf(w.ids[k], sizeof w.ids[k], "thread%d", k);
+        w.tokens[k] = key_add(sample(w.ids[k]));
+    }
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, crowd_asks, &w), 0);
+    for (int k = 0; k < 8; k++) {
+        ck_assert_int_eq(store_write(s, revoke, w.ids[k], NULL), RC_OK);
+        auth_forget(a, w.ids[k]);
+        atomic_store(&w.revoked[k], true);
+    }
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_int_eq(atomic_load(&w.wrong), 0);
+}
+END_TEST
+
 START_TEST(each_access_includes_the_ones_below)
 {
     struct principal p = principal_owner();
@@ -263,6 +312,7 @@ int main(void)
     tcase_add_test(tc, a_key_expires);
     tcase_add_test(tc, last_use_is_written_at_most_once_a_minute);
     tcase_add_test(tc, a_full_cache_forgets_the_oldest_and_still_answers);
+    tcase_add_test(tc, threads_see_a_revocation_at_once);
     tcase_add_test(tc, each_access_includes_the_ones_below);
     tcase_add_test(tc, a_project_does_not_reach_into_another);
     tcase_add_test(tc, patterns_match_whole_names);

@@ -2,6 +2,7 @@
  * is held; a change shows after catalogs_stale. */
 #include "gateway/catalog.h"
 #include <check.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -271,6 +272,43 @@ static enum rc remove_model(struct store_tx *tx, void *arg, struct err *err)
     return model_remove(tx, arg, "box", err);
 }
 
+static void *reader(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 300; i++) {
+        CLEANUP_MEM mem *tmp = mem_root();
+        const struct catalog *cat;
+        struct catalog_target *t;
+        size_t n = 0;
+        if (catalog_ref(c, &cat, NULL) != RC_OK)
+            return (void *)1;
+        bool there = catalog_provider(cat, "box") != NULL;
+        enum rc rc = catalog_targets(tmp, cat, "box/x", false, &t, &n, NULL);
+        catalog_unref(cat);
+        if (there != (rc == RC_OK))
+            return (void *)1;
+    }
+    return NULL;
+}
+
+START_TEST(readers_see_whole_snapshots_while_it_changes)
+{
+    pthread_t threads[3];
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, reader, NULL), 0);
+    static char box[] = "box";
+    for (int i = 0; i < 10; i++) {
+        provider("box", "vllm", "http://127.0.0.1:9", true);
+        write(remove_provider, box);
+    }
+    for (int i = 0; i < 3; i++) {
+        void *wrong;
+        pthread_join(threads[i], &wrong);
+        ck_assert_ptr_null(wrong);
+    }
+}
+END_TEST
+
 START_TEST(a_provider_with_models_stays)
 {
     static char box[] = "box", qwen[] = "qwen";
@@ -301,6 +339,7 @@ int main(void)
     tcase_add_test(tc, a_snapshot_stays_while_it_is_held);
     tcase_add_test(tc, an_unknown_name_is_told_with_the_nearest);
     tcase_add_test(tc, rows_are_checked);
+    tcase_add_test(tc, readers_see_whole_snapshots_while_it_changes);
     tcase_add_test(tc, a_provider_with_models_stays);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
