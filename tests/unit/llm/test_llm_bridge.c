@@ -398,6 +398,8 @@ static void check(mem *ctx, const struct sample *s, const char *client, bool cli
     const struct llm_answer *a = run.answer, *got = NULL;
     bool failed = a->failed || !a->complete;
     ck_assert_msg(failed == (run.rc != RC_OK), "%s to %s: %s", s->file, client, run.err.sentence);
+    if (strstr(s->file, "errorfirst"))
+        ck_assert_msg(!run.begun, "%s to %s: another target could still answer", s->file, client);
     if (failed && (!client_stream || !run.begun)) {
         ck_assert_uint_eq(run.out.n, 0);
         return;
