@@ -10,7 +10,7 @@ static const struct option options[] = {
      .kind = OPTION_CHOICE,
      .argument = "WHAT",
      .choices = "project|task|agent|model|key|user|provider|organisation|day|total",
-     .help = "sums instead of rows"},
+     .help = "sums of all rows that belong together, in place of the rows"},
     {.name = "project", .kind = OPTION_TEXT, .argument = "NAME", .help = "of this project alone"},
     {.name = "task", .kind = OPTION_TEXT, .argument = "ID", .help = "of this task alone"},
     {.name = "agent", .kind = OPTION_TEXT, .argument = "NAME", .help = "of this agent alone"},
