@@ -32,9 +32,10 @@ enum rc gateway_identity(void *server, mem *ctx, const char *token, bool trusted
         return identity_check(ctx, s, token, &ret->who, err);
     if (*token)
         return board_token_task(ctx, &s->board, token, &ret->task_id, err);
-    ret->who = principal_owner();
-    if (trusted)
+    if (trusted) {
+        ret->who = principal_owner();
         return RC_OK;
+    }
     err_set(err, RC_DENIED, "who asks is not known");
     return err_hint(err, "send a key as \"Authorization: Bearer nm_...\"; make one with: nightmill key create NAME");
 }

@@ -1,6 +1,7 @@
 /* Figures for Prometheus. What is a state and not a count is looked up when it is asked for. */
 #include "api/route_rows.h"
 #include "gateway/metrics.h"
+#include "gateway/upstreams.h"
 
 static void metrics_work(void *arg)
 {
@@ -37,7 +38,15 @@ static void metrics_gone(struct http_request *r)
 static void metrics_on_loop(struct route_call *c)
 {
     struct server *s = c->server;
-    metrics_active(s->metrics, (int64_t)gateway_active(s->gateway), 0);
+    struct upstream_health *health;
+    size_t n;
+    int64_t waiting = 0;
+    gateway_health(c->ctx, s->gateway, &health, &n);
+    for (size_t i = 0; i < n; i++) {
+        metrics_upstream(s->metrics, health[i].provider, !health[i].rests_ms, (int64_t)health[i].active);
+        waiting += (int64_t)health[i].waiting;
+    }
+    metrics_active(s->metrics, (int64_t)gateway_active(s->gateway), waiting);
     c->request->user = c;
     http_on_gone(c->request, metrics_gone);
     loop_offload(&s->loop, metrics_work, metrics_done, c);

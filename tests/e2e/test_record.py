@@ -1,9 +1,13 @@
 """The record of model requests: what is kept, without secrets; recordings of a task and their replay without any network."""
 import json
 import os
+import re
 import stat
+import time
+import urllib.parse
 
-from harness import CANARY_KEY, Case, finish, run, script, turn, wait_for, write
+from gateway import UPSTREAM_KEY, Asking, GatewayCase, request_of
+from harness import CANARY_KEY, Case, UnixConnection, finish, run, script, turn, wait_for, write
 from projects import CALC, PLAIN, PLAIN_CHECK, PLAIN_TASK, TASK, UNITTEST, plain_honest, second_try
 
 HOSTILE = "\x1b]0;title\x07\x1b[31mred\u202e"
@@ -71,6 +75,92 @@ class Record(Case):
 
     def wait_open(self, task):
         wait_for("the record of a request under way", 30, lambda: [r for r in self.nm.api("GET", f"/api/v1/requests?task={task}")[1]["requests"] if r["state"] == "open"])
+
+
+class Clients(GatewayCase):
+    """Any client's requests: who asked, what was tried, what was answered, and figures of them."""
+    daemon_env = {"NIGHTMILL_RECORD_KEEP": "full"}
+
+    def setUp(self):
+        super().setUp()
+        self.provider("chat", "chat")
+        self.provider("broken", "messages")
+        self.token = self.key("mine", project="shop", user="ada")
+
+    def rows(self, n, **query):
+        def look():
+            found = self.nm.api("GET", "/api/v1/requests?" + urllib.parse.urlencode(query))[1]["requests"]
+            return found if len(found) >= n and all(r["state"] == "done" for r in found) else None
+        found = wait_for(f"{n} records", 20, look)
+        self.assertEqual(len(found), n)
+        return found
+
+    def show(self, row):
+        return self.nm.api("GET", f"/api/v1/requests/{row['id']}")[1]
+
+    def test_who_asked_and_what_came(self):
+        got = self.ask("messages", "chat/fake", self.token, text="hello you", stream=True)
+        self.assertEqual(got.status, 200, got)
+        row = self.rows(1)[0]
+        self.assertEqual(got.headers["x-nightmill-request"], row["id"])
+        self.assertEqual((row["project"], row["user"], row["dialect"], row["model"], row["provider"], row["stream"], row["outcome"], row["status"]),
+                         ("shop", "ada", "messages", "chat/fake", "chat", True, "served", 200))
+        self.assertTrue(row["key"])
+        self.assertEqual([(a["provider"], a["status"], a["code"]) for a in row["attempts"]], [("chat", 200, "ok")])
+        shown = self.show(row)
+        self.assertEqual(shown["answer"]["text"].encode(), got.body)
+        self.assertEqual(json.loads(shown["request"]["text"]), request_of("messages", "chat/fake", text="hello you", stream=True)[1])
+        self.assertEqual(row["answer_bytes"], len(got.body))
+        self.assertLessEqual(row["first_byte_ms"], row["ms"])
+
+    def test_failures_and_fallbacks(self):
+        self.tier("C", "broken/fake+status=500", "chat/fake")
+        self.assertEqual(self.ask("chat", "C", self.token).status, 200)
+        self.assertNotEqual(self.ask("chat", "broken/fake+status=500", self.token).status, 200)
+        self.assertEqual(self.ask("chat", "nobody/knows", self.token).status, 404)
+        rows = self.rows(3)
+        self.assertEqual([r["outcome"] for r in rows], ["refused", "failed", "served"])
+        self.assertEqual([len(r["attempts"]) for r in rows], [0, 1, 2])
+        self.assertEqual([(a["provider"], a["status"], a["code"]) for a in rows[2]["attempts"]], [("broken", 500, "upstream"), ("chat", 200, "ok")])
+        self.assertTrue(rows[0]["words"])
+        self.assertEqual([r["id"] for r in self.rows(1, outcome="failed")], [rows[1]["id"]])
+        self.assertEqual([r["id"] for r in self.rows(1, status=4)], [rows[0]["id"]])
+
+    def test_strangers_leave_no_record_and_keys_see_their_project(self):
+        for key in (None, "nobody", "nm_" + "0" * 68):
+            self.assertEqual(self.ask("chat", "chat/fake", key).status, 401)
+        other = self.key("other", project="bank", access="admin")
+        self.ask("chat", "chat/fake", self.token)
+        self.ask("chat", "chat/fake", other, text=f"my key is {other} and that of the provider {UPSTREAM_KEY}")
+        rows = self.rows(2)
+        bearer = {"Authorization": f"Bearer {other}"}
+        seen = Asking(self.port, "GET", "/api/v1/requests", headers=bearer).end().json()["requests"]
+        self.assertEqual([r["id"] for r in seen], [rows[0]["id"]])
+        self.assertEqual(Asking(self.port, "GET", f"/api/v1/requests/{rows[1]['id']}", headers=bearer).end().status, 404)
+        shown = self.show(rows[0])
+        for secret in (other, UPSTREAM_KEY):
+            self.assertNotIn(secret, json.dumps(shown))
+        self.assertIn("my key is [redacted:", shown["request"]["text"])
+
+    def test_a_projects_policy(self):
+        self.nm.run("request", "policy", "shop", "--keep", "none", code=0)
+        time.sleep(2.5)  # a policy holds from the next tick on
+        self.ask("chat", "chat/fake", self.token)
+        self.ask("chat", "chat/fake", self.key("other", project="bank"))
+        self.assertEqual([r["project"] for r in self.rows(1)], ["bank"])
+
+    def test_figures(self):
+        self.ask("chat", "chat/fake", self.token)
+        self.ask("messages", "broken/fake+status=500", self.token)
+        self.rows(2)
+        connection = UnixConnection(str(self.nm.data / "run" / "nightmill.sock"), 20)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        for line in (r'nightmill_requests_total\{dialect="chat",provider="chat",model="[^"]+",status="2xx"\} 1', r'nightmill_attempts_total\{provider="chat",code="ok"\} 1',
+                     r'nightmill_attempts_total\{provider="broken",code="upstream"\} 1', r'nightmill_first_byte_seconds_count\{provider="chat"\} 1',
+                     r'nightmill_tokens_total\{model="[^"]+",kind="output"\} [1-9]\d*', r'nightmill_upstream_up\{provider="chat"\} 1', r'nightmill_requests_active 0'):
+            self.assertRegex(text, re.compile(f"^{line}$", re.M))
 
 
 class Recording(Case):
