@@ -118,6 +118,15 @@ static enum rc answer_budget(struct route_call *c, const struct budget *b)
     return err_set(&c->err, RC_NOT_FOUND, "the budget was removed meanwhile");
 }
 
+/* Tasks that paused at a budget which they share go on, and pause again where nothing changed for them. */
+static enum rc tasks_go_on(struct route_call *c)
+{
+    int64_t n = 0;
+    enum rc rc = board_budgets_changed(&c->server->board, &n, &c->err);
+    c->schedule = n > 0;
+    return rc;
+}
+
 /* Absent: -1. */
 static enum rc money_read(struct route_call *c, const char *name, pico *ret)
 {
@@ -157,6 +166,7 @@ static enum rc budget_post(struct route_call *c)
     rc = rc ? rc : money_read(c, "money", &b.money);
     rc = rc ? rc : tokens_read(c, &b.tokens);
     rc = rc ? rc : budgets_set(c->server->budgets, &b, &c->err);
+    rc = rc ? rc : tasks_go_on(c);
     c->status = 201;
     return rc ? rc : answer_budget(c, &b);
 }
@@ -180,6 +190,7 @@ static enum rc budget_raise(struct route_call *c)
     rc =
         rc ? rc
            : budgets_raise(c->ctx, c->server->budgets, id, money < 0 ? 0 : money, tokens < 0 ? 0 : tokens, &b, &c->err);
+    rc = rc ? rc : tasks_go_on(c);
     return rc ? rc : answer_budget(c, &b);
 }
 
@@ -189,7 +200,8 @@ static enum rc budget_delete(struct route_call *c)
     enum rc rc = may_change(c);
     rc = rc ? rc : id_read(c, &id);
     c->status = 204;
-    return rc ? rc : budgets_remove(c->server->budgets, id, &c->err);
+    rc = rc ? rc : budgets_remove(c->server->budgets, id, &c->err);
+    return rc ? rc : tasks_go_on(c);
 }
 
 /* ---- rates ---- */

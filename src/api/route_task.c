@@ -88,12 +88,48 @@ static void approval_json(struct route_call *c, const struct approval *a)
     jo_end_obj(o);
 }
 
-static enum rc ledger_read(struct route_call *c, struct ledger_row **ret, size_t *ret_n, struct spent *ret_spent,
-                           int64_t *ret_unpriced)
+/* What an amount in another currency is more (or less) in the task's; 0 when it is the same, or when there is no rate.
+ */
+static pico amount_moved(struct route_call *c, const struct task *t, pico v, const char *currency, int64_t at_ns)
+{
+    struct frozen_rate rate;
+    if (!v || strcmp(currency, t->currency) == 0 ||
+        budgets_rate(c->server->budgets, currency, t->currency, at_ns, &rate, NULL) != RC_OK)
+        return 0;
+    return money_convert(v, rate.ratio) - v;
+}
+
+/* Sums are taken as the amounts stand; those in other currencies are put right here. */
+static enum rc spent_convert(struct route_call *c, const struct task *t, const struct ledger_row *rows, size_t n,
+                             struct spent *spent)
+{
+    struct hold *kept = NULL;
+    size_t kept_n = 0;
+    int64_t after = 0;
+    for (size_t i = 0; i < n; i++)
+        spent->settled =
+            money_add(spent->settled, amount_moved(c, t, rows[i].cost, rows[i].currency, rows[i].opened_ns));
+    enum rc rc = RC_OK;
+    while (rc == RC_OK && spent->kept > 0) {
+        rc = hold_list_kept(c->ctx, c->server->store, after, 1000, &kept, &kept_n, &c->err);
+        for (size_t i = 0; rc == RC_OK && i < kept_n; i++, after = kept[i - 1].id)
+            if (kept[i].spender.task && strcmp(kept[i].spender.task, t->id) == 0)
+                spent->held =
+                    money_add(spent->held, amount_moved(c, t, kept[i].amount, kept[i].currency, kept[i].opened_ns));
+        if (kept_n < 1000)
+            break;
+    }
+    return rc;
+}
+
+static enum rc ledger_read(struct route_call *c, const struct task *t, struct ledger_row **ret, size_t *ret_n,
+                           struct spent *ret_spent, int64_t *ret_unpriced)
 {
     enum rc rc = ledger_list(c->ctx, c->server->store, c->param, ret, ret_n, &c->err);
     if (rc == RC_OK)
         rc = ledger_spent(c->server->store, c->param, ret_spent, &c->err);
+    if (rc == RC_OK)
+        rc = spent_convert(c, t, *ret, *ret_n, ret_spent);
     *ret_unpriced = 0;
     for (size_t i = 0; rc == RC_OK && i < *ret_n; i++)
         *ret_unpriced += (*ret)[i].price_id == 0;
@@ -112,7 +148,7 @@ static enum rc task_show(struct route_call *c)
     if (rc == RC_OK)
         rc = approval_of_task(c->ctx, c->server->store, c->param, &approvals, &n, &c->err);
     if (rc == RC_OK)
-        rc = ledger_read(c, &rows, &n_rows, &spent, &unpriced);
+        rc = ledger_read(c, &t, &rows, &n_rows, &spent, &unpriced);
     if (rc != RC_OK)
         return rc;
     board_task_json(c->ctx, &c->server->board, &t, c->runner_pid, &c->out);
@@ -141,7 +177,7 @@ static enum rc task_ledger(struct route_call *c)
     int64_t unpriced;
     enum rc rc = task_find(c->ctx, c->server->store, c->param, &t, &c->err);
     if (rc == RC_OK)
-        rc = ledger_read(c, &rows, &n, &spent, &unpriced);
+        rc = ledger_read(c, &t, &rows, &n, &spent, &unpriced);
     if (rc != RC_OK)
         return rc;
     struct json_out *o = &c->out;

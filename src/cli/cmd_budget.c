@@ -48,7 +48,7 @@ static const struct example examples[] = {
     {"nightmill budget set project /srv/shop --money 200 --window month --zone Europe/Berlin --soft 80",
      "200 a calendar month; told at 80 per cent"},
     {"nightmill budget set user ann --tokens 2000000 --window day", "two million tokens a day"},
-    {"nightmill budget raise 3 --money 50", "50 more for budget 3; paused tasks can be resumed"},
+    {"nightmill budget raise 3 --money 50", "50 more for budget 3; tasks that paused at it go on"},
     {0},
 };
 
