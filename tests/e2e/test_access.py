@@ -20,6 +20,11 @@ class AccessCase(GatewayCase):
         self.nm.env["NIGHTMILL_SEAL_KEY_FILE"] = str(self.folder / "sealing" / "seal.key")
         super().start()
 
+    def key(self, name="test", **options):
+        """A new user key's text, made by the command."""
+        flags = [word for option, value in options.items() for word in (f"--{option}", str(value))]
+        return self.nm.json("key", "create", name, *flags)["key"]
+
     def call(self, method, path, key=None, body=None, headers=None):
         """A request over TCP: (status, document)."""
         head = {**({"Authorization": f"Bearer {key}"} if key else {}), **(headers or {})}
