@@ -40,7 +40,8 @@ static const struct option options[] = {
      .max = 100,
      .help = "set: tell when so much of it is spent"},
     {.name = "tell-only", .help = "set: never refuse, only tell (needs --soft)"},
-    {.name = "refuse", .help = "set: refuse requests of tasks at the limit; else the task pauses"},
+    {.name = "refuse",
+     .help = "set: a task that reaches it asks a person; else it pauses, and goes on when the budget is raised"},
     {.name = "keep-unused", .help = "set: what is left of a window is added to the next"},
     {0},
 };

@@ -74,6 +74,8 @@ static const struct step {
     {"needs_you", "protected_changed", "nightmill hint %I \"...\"", "ask for another way"},
     {"needs_you", "protected_changed", "nightmill stop %I", "stop"},
     {"needs_you", "agent_blocked", "nightmill hint %I \"...\"", "answer it"},
+    {"needs_you", "budget", "nightmill budget ls", "raise the one that is used up"},
+    {"needs_you", "budget", "nightmill resume %I", "go on then"},
     {"needs_you", "price", "nightmill price set %M --input 3.00 --output 15.00", "set its price"},
     {"needs_you", "price", "nightmill resume %I", "go on then"},
     {"needs_you", "key", "nightmill resume %I", "go on, with a valid key in the environment"},

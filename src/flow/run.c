@@ -128,8 +128,11 @@ enum next run_model_failed(struct run *run, enum rc rc, int64_t retry_after_s, s
     if (run->limit_kind) {
         char *reason = mem_printf(tmp, "limit_%s", run->limit_kind);
         run->limit_kind = NULL;
-        return strcmp(reason, "limit_price") == 0 ? run_state(run, "needs_you", "price", words, err)
-                                                  : run_state(run, "paused", reason, words, err);
+        if (strcmp(reason, "limit_price") == 0)
+            return run_state(run, "needs_you", "price", words, err);
+        if (strcmp(reason, "limit_refused") == 0) /* by a budget that does not let tasks go on by themselves */
+            return run_state(run, "needs_you", "budget", words, err);
+        return run_state(run, "paused", reason, words, err);
     }
     switch (rc) {
     case RC_CANCELLED:

@@ -108,8 +108,9 @@ static void refused(struct call *c, const struct refusal *r)
     }
     c->code = used ? "budget_exceeded" : "price_unknown";
     c->status = 402;
-    /* A task's own limit is raised with the task; another budget, which it shares, with the budget. */
-    c->limit = used && r->budget_id ? "budget" : r->limit;
+    /* A task's own limit is raised with the task; another budget, which it shares, with the budget, and the task then
+     * goes on by itself unless the budget refuses instead of pausing: then a person decides. */
+    c->limit = !used || !r->budget_id ? r->limit : r->pause ? "budget" : "refused";
 }
 
 /* ---- one attempt ---- */

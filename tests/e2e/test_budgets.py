@@ -59,6 +59,20 @@ class Budgets(Case):
         self.assertLess(spent - exact, decimal.Decimal("0.0000000001"))
         self.assertIn("1.25", self.nm.run("rate", "ls", code=0).out)
 
+    def test_a_budget_that_refuses_asks_a_person(self):
+        model = self.model(script(plain_honest()))
+        self.price(input="1000", output="1000")
+        repo = self.repo(PLAIN)
+        made = self.budget("set", "agent", "nightmill", "--money", "0.10", "--refuse")
+        ended, task = self.do(repo, PLAIN_TASK, "--check", PLAIN_CHECK, code=7)
+        self.assert_state(task, "needs_you", "budget")
+        self.assertIn("nightmill budget raise", task["words"])
+        self.assertEqual(model.requests(), [])
+        self.budget("raise", str(made["id"]), "--money", "100")
+        self.assert_state(self.nm.task(task["id"]), "needs_you", "budget")
+        self.nm.run("resume", task["id"], code=0)
+        self.nm.wait_state(task["id"], "done")
+
     def test_the_ledger_adds_up(self):
         model = self.model(script(plain_honest()))
         rates = self.price()
