@@ -44,14 +44,15 @@ static void problem_json(const struct err *err, enum rc rc, int status, struct j
 void route_answer(struct route_call *c, enum rc rc)
 {
     if (rc != RC_OK) {
-        c->status = rc_http_status(rc);
+        c->status = c->route || !c->allow ? rc_http_status(rc) : 405;
         buf_clear(&c->out_buf);
         json_out_init(&c->out, &c->out_buf);
         problem_json(&c->err, rc, c->status, &c->out);
     }
+    const char *const lines[] = {c->status == 405 ? c->allow : NULL, NULL};
     if (c->request)
         http_answer_whole(c->request, c->status, rc == RC_OK ? "application/json" : "application/problem+json",
-                          buf_view(&c->out_buf), NULL);
+                          buf_view(&c->out_buf), lines);
     route_call_free(c);
 }
 
@@ -152,7 +153,8 @@ static void route_find(struct route_call *c, const struct http_request *r)
     for (size_t i = 0; i < route_count && !c->route; i++) {
         if (!pattern_match(c->ctx, str_of(routes[i]->pattern), r->path, &c->param))
             continue;
-        c->path_known = true;
+        c->allow = c->allow ? mem_printf(c->ctx, "%s, %s", c->allow, routes[i]->method)
+                            : mem_printf(c->ctx, "Allow: %s", routes[i]->method);
         if (str_eqz(r->method, routes[i]->method))
             c->route = routes[i];
     }
@@ -162,8 +164,8 @@ static void route_find(struct route_call *c, const struct http_request *r)
 static enum rc call_check(struct route_call *c)
 {
     if (!c->route)
-        return err_set(&c->err, c->path_known ? RC_INVALID : RC_NOT_FOUND,
-                       c->path_known ? "this path does not answer to this method" : "there is nothing at this path");
+        return err_set(&c->err, c->allow ? RC_INVALID : RC_NOT_FOUND,
+                       c->allow ? "this path does not answer to this method" : "there is nothing at this path");
     if (!c->route->open) {
         enum rc rc = principal_may(&c->principal, c->route->access ? c->route->access : ACCESS_OWNER, &c->err);
         if (rc != RC_OK)

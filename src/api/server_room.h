@@ -121,7 +121,7 @@ struct route_call {
     const char *param;          /* the :id of the pattern */
     struct principal principal; /* who asks */
     const char *token;          /* the user key that came with it, until it is checked; NULL: none */
-    bool path_known;            /* the path has a route, perhaps by another method */
+    const char *allow;          /* the path has routes, perhaps by another method: a header line; else NULL */
     struct str query;           /* raw: route_query */
     const char *query_state, *query_repo;
     int64_t query_before, query_limit, query_after;

@@ -180,7 +180,9 @@ void answer_failure(struct call *c, struct attempt *a)
         c->err = a->err;
         c->retry_after_s = a->why.retry_after_s;
         if (!of_run(c))
-            c->status = a->why.rc ? llm_failure_status(&a->why) : 0;
+            c->status = a->status >= 300 && a->status < 400 ? 502 /* a provider's address that is not the final one */
+                        : a->why.rc                         ? llm_failure_status(&a->why)
+                                                            : 0;
         answer_refuse(c);
         c->end.outcome = "failed";
         return;

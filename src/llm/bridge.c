@@ -180,24 +180,26 @@ static void write_out(struct llm_bridge *b, struct str bytes, struct buf *out)
     buf_str(out, bytes);
 }
 
-/* The end of the first whole event in `held`, or 0. A line end of CR waits for a LF that may follow it. */
+/* The end of the first whole event in `held`, or 0. A line end of CR waits for a LF that may follow it. Each byte is
+ * looked at once, however long the line. */
 static size_t event_length(struct llm_bridge *b, bool final)
 {
     const char *p = b->held.p;
-    size_t n = b->held.n, line = b->scanned;
-    for (size_t i = line; i < n; i++) {
+    size_t n = b->held.n, line = b->scanned, i = b->looked > line ? b->looked : line;
+    for (; i < n; i++) {
         if (p[i] != '\n' && p[i] != '\r')
             continue;
         bool blank = i == line;
         if (p[i] == '\r' && i + 1 == n && !final)
-            return 0;
+            break;
         i += p[i] == '\r' && i + 1 < n && p[i + 1] == '\n';
         line = b->scanned = i + 1;
         if (blank) {
-            b->scanned = 0;
+            b->scanned = b->looked = 0;
             return line;
         }
     }
+    b->looked = i;
     return final ? n : 0;
 }
 
@@ -283,7 +285,7 @@ static void pass_events(struct llm_bridge *b, struct buf *out, bool final)
     for (size_t n; b->held.n && (n = event_length(b, final)) > 0;) {
         event_filter(b, str_sub(buf_view(&b->held), 0, n), out);
         buf_drop(&b->held, n);
-        b->scanned = 0;
+        b->scanned = b->looked = 0;
     }
 }
 
@@ -299,9 +301,11 @@ static size_t lines_length(struct str s)
 static void pass_lines(struct llm_bridge *b, struct buf *out, bool final)
 {
     struct str held = buf_view(&b->held);
-    size_t n = final ? held.n : lines_length(held);
+    size_t in_new = lines_length(str_sub(held, b->looked, held.n)); /* what was held before has no line end */
+    size_t n = final ? held.n : in_new ? b->looked + in_new : 0;
     write_out(b, str_sub(held, 0, n), out);
     buf_drop(&b->held, n);
+    b->looked = b->held.n;
 }
 
 /* The usual case without a copy: nothing waits, and only the rest behind the last line end will. */

@@ -12,7 +12,8 @@ struct llm_bridge {
     bool over;         /* an end or an error was written, or must not be */
     bool good;         /* the upstream said something that is no failure */
     struct buf held;   /* pass: bytes that wait for the end of their line or event */
-    size_t scanned;    /* of `held` */
+    size_t scanned;    /* of `held`: where its first line that is not whole begins */
+    size_t looked;     /* of `held`: bytes in which the end of that line was looked for */
     struct sse frames; /* pass to a client that wants a JSON array */
     struct draft *at;  /* the part under way, or the last one that was */
     bool open;
