@@ -1,4 +1,5 @@
-/* A budget's soft threshold was reached: the daemon's log says so, and the task whose request it was. */
+/* What the server does beside the budgets: a soft threshold that was reached is told in the daemon's log and to the
+ * task whose request it was; the limits of a task that ended are forgotten. */
 #include "api/server_room.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -55,4 +56,28 @@ void budget_noticed_tell(void *server, const struct budget_notice *n)
              (long long)b->soft_percent);
     if (n->spender.task)
         event_write(s->store, n);
+}
+
+struct forgetting {
+    struct budgets *budgets;
+    const char *task;
+};
+
+static void forget_work(void *arg)
+{
+    struct forgetting *f = arg;
+    budgets_forget_task(f->budgets, f->task);
+}
+
+static void forget_done(void *arg)
+{
+    mem_free(arg);
+}
+
+void budget_forget_task(struct server *s, const char *task_id)
+{
+    struct forgetting *f = mem_new(NULL, struct forgetting);
+    f->budgets = s->budgets;
+    f->task = mem_str(f, task_id);
+    loop_offload(&s->loop, forget_work, forget_done, f);
 }

@@ -154,6 +154,8 @@ static void batch_done_on_loop(void *arg)
     pipe_send_frame((uv_stream_t *)&l->pipe, str_n(text, (size_t)n));
     if (l->runner)
         l->runner->failures = 0;
+    if (l->final)
+        budget_forget_task(l->server, l->task_id);
     batch_start(l);
 }
 

@@ -16,12 +16,9 @@
 #include "os/frame.h"
 #include "os/loop.h"
 
-struct listeners;                                                      /* listeners.c */
-struct runner;                                                         /* runners.c */
-struct tail;                                                           /* budget_notice.c */
-void budget_noticed_tell(void *server, const struct budget_notice *n); /* any thread */
-
-/* tail.c */
+struct listeners; /* listeners.c */
+struct runner;    /* runners.c */
+struct tail;      /* tail.c */
 
 struct server {
     mem *ctx;
@@ -83,6 +80,10 @@ MUST_USE enum rc keeper_line_open(struct server *s, struct err *err);
 void keeper_line_send(struct server *s, struct str frame);
 /* Writes a frame to any of our pipes; the bytes are copied. */
 void pipe_send_frame(uv_stream_t *stream, struct str payload);
+
+/* budget_notice.c */
+void budget_noticed_tell(void *server, const struct budget_notice *n); /* any thread */
+void budget_forget_task(struct server *s, const char *task_id);
 
 /* tail.c */
 void tail_begin(struct server *s, struct http_request *r, const char *task_id, int64_t after, int64_t limit,
