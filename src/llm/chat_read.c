@@ -219,6 +219,13 @@ static enum rc system_read(struct reading *rd, struct json message, struct err *
     return RC_OK;
 }
 
+/* What the user says right behind results belongs to their message; nothing said stands for itself. */
+static enum rc user_read(struct reading *rd, struct json content, bool after_result, struct err *err)
+{
+    bool says = json_type(content) == JSON_STRING ? !wire_blank(json_str(rd->tmp, content)) : json_len(content) > 0;
+    return content_read(rd, read_message(rd, LLM_USER, after_result && says), content, err);
+}
+
 static enum rc messages_read(struct reading *rd, struct json messages, struct err *err)
 {
     bool after_result = false; /* results and what the user says behind them are one message */
@@ -230,7 +237,7 @@ static enum rc messages_read(struct reading *rd, struct json messages, struct er
         if (result)
             READ_CHECK(result_read(rd, it.value, after_result, err));
         else if (json_eqz(role, "user"))
-            READ_CHECK(content_read(rd, read_message(rd, LLM_USER, after_result), json_get(it.value, "content"), err));
+            READ_CHECK(user_read(rd, json_get(it.value, "content"), after_result, err));
         else if (json_eqz(role, "assistant"))
             READ_CHECK(assistant_read(rd, it.value, err));
         else if (json_eqz(role, "system") || json_eqz(role, "developer"))

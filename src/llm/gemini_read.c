@@ -301,6 +301,8 @@ static enum rc content_read(struct reading *rd, struct json content, struct err 
     struct json role = json_get(content, "role"), parts = json_get(content, "parts");
     if (json_type(content) != JSON_OBJECT)
         return read_refuse(err, "contents", "must be a list of objects with role and parts");
+    if (json_is(role) && !json_eqz(role, "model") && !json_eqz(role, "user") && !json_eqz(role, "function"))
+        return read_refuse(err, "contents", "has a role that is none of user, model, function");
     struct llm_message *m = read_message(rd, json_eqz(role, "model") ? LLM_ASSISTANT : LLM_USER, false);
     if (json_type(parts) == JSON_OBJECT)
         return part_read(rd, m, parts, err);

@@ -202,6 +202,10 @@ static enum rc conversation_check(const struct llm_request *r, struct err *err)
     for (const struct llm_message *m = r->conversation->first; m; m = m->next)
         for (const struct llm_part *part = m->first; part; part = part->next) {
             any = true;
+            bool answers = m->role == LLM_ASSISTANT;
+            if ((part->kind == LLM_TOOL_CALL && !answers) || (part->kind == LLM_TOOL_RESULT && answers))
+                return err_set(err, RC_INVALID, "a tool %s of the model request stands in a message of the %s",
+                               part->kind == LLM_TOOL_CALL ? "call" : "result", answers ? "model" : "user");
             if ((part->kind == LLM_TOOL_CALL || part->kind == LLM_TOOL_RESULT) && (!part->id || !part->id[0]))
                 return err_set(err, RC_INVALID, "a tool %s of the model request has no id",
                                part->kind == LLM_TOOL_CALL ? "call" : "result");

@@ -354,6 +354,11 @@ static const struct {
      "by its id"},
     {"gemini", "{\"contents\":[{\"parts\":[{\"functionResponse\":{\"name\":\"f\",\"response\":{}}}]}]}",
      "answers no functionCall"},
+    {"gemini", "{\"contents\":[{\"role\":\"audio\",\"parts\":[{\"text\":\"a\"}]}]}", "role"},
+    {"gemini", "{\"contents\":[{\"parts\":[{\"functionCall\":{\"name\":\"f\"}}]}]}", "message of the user"},
+    {"messages",
+     "{\"model\":\"m\",\"messages\":[{\"role\":\"assistant\",\"content\":[{\"type\":\"tool_result\",\"tool_use_id\":\"x\"}]}]}",
+     "message of the model"},
     {"gemini", "{\"contents\":5}", "\"contents\""},
 };
 
