@@ -1,6 +1,7 @@
 """What the tests of the gateway stand on: the provider of tests/fakes/upstream.py, a daemon that knows it, and a client that sees every byte."""
 import json
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -162,7 +163,7 @@ def text_of(wire, got):
             error = d
         elif wire == "chat":
             for choice in d["choices"]:
-                text += (choice.get("delta") or choice.get("message")).get("content") or ""
+                text += choice.get("delta", choice.get("message", {})).get("content") or ""
                 stop = choice.get("finish_reason") or stop
         elif wire == "responses":
             if d.get("type") == "response.output_text.delta":
@@ -255,15 +256,24 @@ class GatewayCase(Case):
     def ask(self, wire, model, key=None, **more):
         return self.start_asking(wire, model, key, **more).end()
 
-    def settled(self, seconds=10, **wanted):
-        """The ledger's rows, once there are as many as `rows`."""
+    def rows(self, query, *values):
+        """Rows of the database, read beside the server that owns it."""
+        database = sqlite3.connect(f"file:{self.nm.data}/nightmill.db?mode=ro", uri=True, timeout=10)
+        database.row_factory = sqlite3.Row
+        try:
+            return [dict(r) for r in database.execute(query, values)]
+        finally:
+            database.close()
+
+    def settled(self, rows=0, seconds=10):
+        """The ledger, once it has so many rows."""
         deadline = time.monotonic() + seconds
-        while True:
-            status, document = self.nm.api("GET", "/api/v1/ledger?" + urllib.parse.urlencode({k: v for k, v in wanted.items() if k != "rows"}))
-            self.assertEqual(status, 200, document)
-            if len(document["rows"]) >= wanted.get("rows", 0) or time.monotonic() > deadline:
-                return document["rows"]
+        while len(found := self.rows("SELECT * FROM ledger ORDER BY hold_id")) < rows and time.monotonic() < deadline:
             time.sleep(0.05)
+        return found
+
+    def holds(self, state):
+        return self.rows("SELECT * FROM hold WHERE state = ?", state)
 
     @staticmethod
     def counted(rows):

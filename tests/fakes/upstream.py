@@ -57,7 +57,7 @@ from wire import Refused
 BUCKETS = ("input", "cache_read", "cache_write", "cache_write_1h", "output")
 WORD = re.compile(r"\b(rounds|tokens|cached|written|thought)=(\d+)")
 VERTEX = re.compile(r"/v1/projects/[^/]+/locations/[^/]+/publishers/(google|anthropic)/models/([^/:]+):(\w+)$")
-GEMINI = re.compile(r"/v1(?:beta)?/models/([^/:]+):(\w+)$")
+GEMINI = re.compile(r"/v1(?:beta)?/models/([^:]+):(\w+)$")
 REASONS = {200: "OK", 301: "Moved Permanently", 302: "Found", 303: "See Other", 307: "Temporary Redirect", 308: "Permanent Redirect", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found",
            408: "Request Timeout", 413: "Content Too Large", 429: "Too Many Requests", 500: "Internal Server Error", 503: "Service Unavailable", 529: "Overloaded"}
 KINDS = {400: "invalid_request_error", 401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error", 529: "overloaded_error"}
