@@ -1,4 +1,5 @@
 """The gateway through the real program: who may ask, translation between wires, fallback, and what happens when a provider misbehaves."""
+import decimal
 import hashlib
 import json
 import os
@@ -290,11 +291,11 @@ class Routing(GatewayCase):
         self.assertEqual(self.counted(self.settled(rows=len(entries))), self.served(entries))
 
     def test_after_the_first_byte_nobody_else_is_asked(self):
-        self.tier("cut", "first/fake+cut=3", "second/fake")
+        self.tier("cut", "first/fake+cut=3+event_ms=100", "second/fake")
         got = self.ask("chat", "cut", self.token, stream=True)
         self.assertEqual(got.status, 200)
         self.assertTrue(text_of("chat", got)[2], got)
-        self.assertEqual(self.asked(), ["fake+cut=3"])
+        self.assertEqual(self.asked(), ["fake+cut=3+event_ms=100"])
 
     def test_a_wrong_request_is_not_tried_elsewhere(self):
         self.tier("wrong", "first/fake+status=400", "second/fake")
@@ -349,6 +350,9 @@ class Clients(GatewayCase):
         wait_for("one more record", 10, lambda: len(self.seen(mine)) == 2)
         self.assertEqual(len(self.seen(theirs)), 2)
         self.assertEqual(sorted(r["project"] for r in self.settled(rows=4)), ["mine", "mine", "theirs", "theirs"])
+        for path in ("/api/v1/ledger", "/api/v1/ledger?project=theirs", "/api/v1/ledger?by=project", "/api/v1/ledger?by=key", "/api/v1/budgets", "/api/v1/ledger?format=csv"):
+            got = Asking(self.port, "GET", path, headers={"Authorization": f"Bearer {mine}"}).end()
+            self.assertNotIn(b"theirs", got.body, f"{path}: {got}")
         for method, path, body in (("PUT", "/api/v1/providers/x", {"kind": "compatible", "url": "http://127.0.0.1:1"}), ("DELETE", "/api/v1/providers/chat", None),
                                    ("POST", "/api/v1/keys", {"name": "more", "project": "theirs"}), ("PUT", "/api/v1/tiers", {"name": "A", "models": ["chat/fake"]}),
                                    ("POST", "/api/v1/prices", {"model": "fake", "input": "0", "output": "0"}), ("POST", "/api/v1/daemon/stop", None),
@@ -357,6 +361,47 @@ class Clients(GatewayCase):
             self.assertNotIn("theirs", got.body.decode(), f"{method} {path}: {got}")
             self.assertTrue(method == "GET" or got.status in (403, 404), f"{method} {path}: {got}")
         self.assertEqual(self.ask("chat", "chat/fake", theirs).status, 200)
+
+    def test_by_the_commands_alone(self):
+        """From nothing to a bill, as a person does it."""
+        nm = self.nm
+        nm.run("provider", "add", "mill", "--kind", "compatible", "--url", self.upstream.url, "--key-env", KEY_VARIABLE, code=0)
+        nm.run("provider", "test", "mill", code=0)
+        nm.run("model", "add", "small", "--provider", "mill", "--upstream", "fake", code=0)
+        nm.run("tier", "set", "C", "small", code=0)
+        nm.run("price", "set", "small", "--input", "3.00", "--output", "15.00", code=0)
+        nm.run("budget", "set", "project", "shop", "--money", "1.00", code=0)
+        key = nm.json("key", "create", "shop", "--project", "shop")["key"]
+        self.assertEqual(text_of("messages", self.ask("messages", "C", key, text="hello"))[0], "Grüße 😀 You said: hello")
+        entry = self.upstream.entries("fake")[-1]
+        cost = decimal.Decimal(entry["usage"]["input"] * 3 + entry["usage"]["output"] * 15).scaleb(-6)
+        row = wait_for("the row", 10, lambda: nm.json("ledger")["rows"])[0]
+        self.assertEqual((decimal.Decimal(row["cost"]), row["project"], row["model"]), (cost, "shop", "small"))
+        self.assertIn("shop", nm.run("ledger", "--by", "project", code=0).out)
+        request = wait_for("the record", 10, lambda: nm.json("request", "ls")["requests"])[0]
+        self.assertIn(request["id"], nm.run("request", "show", request["id"], code=0).out)
+        budgets = nm.json("budget", "ls")["budgets"]
+        self.assertEqual([(b["scope_id"], decimal.Decimal(b["spent"])) for b in budgets], [("shop", cost)])
+        nm.run("key", "revoke", nm.json("key", "ls")["keys"][0]["id"], code=0)
+        self.assertEqual(self.ask("chat", "C", key).status, 401)
+
+    def test_an_answer_from_the_cache_costs_nothing_and_is_the_keys_own(self):
+        self.nm.stop_daemon()
+        self.nm.env["NIGHTMILL_GATEWAY_CACHE"] = "10m"
+        self.start()
+        mine, other = self.key("mine", project="mine"), self.key("other", project="other")
+        for stream in (False, True):
+            first, again = (self.ask("chat", "chat/fake", mine, text="once", stream=stream) for _ in range(2))
+            self.assertEqual((first.status, again.status, again.body), (200, 200, first.body))
+            self.assertNotEqual(first.headers.get("x-nightmill-cache"), again.headers.get("x-nightmill-cache"))
+        self.assertEqual(len(self.upstream.entries()), 2)
+        self.ask("chat", "chat/fake", other, text="once")
+        self.ask("chat", "chat/fake", mine, text="another")
+        self.assertEqual(len(self.upstream.entries()), 4)
+        for _ in range(2):  # a failure is never remembered
+            self.assertEqual(self.ask("chat", "chat/fake+status=400", mine).status, 400)
+        self.assertEqual(len(self.upstream.entries()), 6)
+        self.assertEqual(len(self.settled(rows=4)), 4)
 
     def test_a_revoked_key_is_refused_at_once(self):
         key = self.key("old")

@@ -4,6 +4,7 @@ What is checked, always: what is settled plus what is held is never above the bu
 the token, a request that the provider counted; and what the provider could bill at most is within the budget too.
 """
 import collections
+import decimal
 import os
 import random
 import signal
@@ -18,7 +19,6 @@ RATES = {"input": 3, "cache_read": 3, "output": 1000}  # USD per million tokens 
 OUTPUT = 200
 CALLS = 256
 AFFORDS = 40
-PICO = 10**12
 
 
 def cost(usage):
@@ -35,21 +35,11 @@ class Overspend(GatewayCase):
         self.price("fake", input=str(RATES["input"]), output=str(RATES["output"]), cache_read=str(RATES["cache_read"]))
         # A request of up to 2000 bytes and 200 tokens of output takes at most this.
         self.limit = AFFORDS * (OUTPUT * RATES["output"] + (2000 + 1024) * RATES["input"]) * 10**6
-        self.budget("project", "mill", self.limit)
+        self.nm.run("budget", "set", "project", "mill", "--money", format(decimal.Decimal(self.limit).scaleb(-12), "f"), code=0)
         self.token = self.key(project="mill")
         self.words = 0
         self.lock = threading.Lock()
         self.over = []
-
-    def budget(self, scope, name, pico):
-        """A budget in total, as a row that the server finds when it starts."""
-        self.nm.stop_daemon()
-        database = sqlite3.connect(self.nm.data / "nightmill.db")
-        with database:
-            database.execute("INSERT INTO budget (scope, scope_id, period, zone, currency, money, tokens, hard, soft_percent, pause, keep_unused, source, set_ns, changed_ns, noticed_ns)"
-                             " VALUES (?, ?, 'total', 'UTC', 'USD', ?, -1, 1, 0, 0, 0, 'the test', 1, 1, 0)", (scope, name, pico))
-        database.close()
-        self.start()
 
     # What is seen from outside while it happens.
     def look(self):
