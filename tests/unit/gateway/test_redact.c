@@ -76,6 +76,7 @@ START_TEST(shapes_go_and_words_stay)
         {"sk-short", "sk-short"},
         {"x=AIzaSyA0123456789abcdefghijklmnopqrstu\"", "x=[redacted:google-key]\""},
         {"{\"text\":\"one\\nsk-abcdefghijklmnopqrstuvwx\"}", "{\"text\":\"one\\n[redacted:api-key]\"}"},
+        {"?q=key%3Dsk-abcdefghijklmnopqrstuvwx&", "?q=key%3D[redacted:api-key]&"},
         {"ghp_abcdefghijklmnopqrstuvwxyz0123456789.", "[redacted:github-token]."},
         {"AKIAIOSFODNN7EXAMPLE is", "[redacted:aws-key-id] is"},
         {"nm_abcdefgh_0123456789abcdefghjkmnpqrstvwxyz0123456789abcdefghjk_abcdefg", "[redacted:nightmill-key]"},
