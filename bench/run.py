@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 os.environ["NIGHTMILL_PROGRAM"] = str(BUILD / "nightmill")
 import harness  # noqa: E402  (after the program is named)
+import bench_gateway  # noqa: E402
 from projects import PLAIN, PLAIN_CHECK, PLAIN_TASK, plain_honest, plain_wrong  # noqa: E402
 
 TASKS = 10000
@@ -172,9 +173,9 @@ def bench_iterations(wanted):
         row("memory_runner", megabytes(statistics.median(r for r, _ in resident)), "10 MB", f"resident, waiting for a model (private {megabytes(statistics.median(p for _, p in resident))})")
 
 
-def bench_gateway(wanted):
+def bench_call(wanted):
     """One small request through the gateway against the same straight to the model server."""
-    if not wanted("gateway_latency"):
+    if not wanted("call_latency"):
         return
     with Place() as place:
         nm = place.nm
@@ -202,15 +203,21 @@ def bench_gateway(wanted):
             times["direct"].append(ask(direct, number))
             times["through"].append(ask(through, number))
         plain, gateway = statistics.median(times["direct"]), statistics.median(times["through"])
-        row("gateway_latency", ms(gateway - plain), "", f"added to a request of {ms(plain)}: admission, two durable writes, streaming; median of 200 each, in turns")
+        row("call_latency", ms(gateway - plain), "", f"added to a request of {ms(plain)}: admission, two durable writes, streaming; median of 200 each, in turns")
         nm.run("stop", task)
         model.open_gate("go")
         command.wait(30)
 
 
+def bench_proxy(wanted):
+    """The gateway as a proxy, against nginx."""
+    if wanted("gateway"):
+        bench_gateway.measure(BUILD, row)
+
+
 def bench_programs(wanted):
     """The measuring programs of the rooms: lines of name, value, unit, remark."""
-    goals = {"events_durable_batch": "20000 per s", "workspace_open": "150 ms"}
+    goals = {"events_durable_batch": "20000 per s", "budget_reserve_settle": "1000 ns", "workspace_open": "150 ms"}
     for program in sorted(BUILD.glob("bench/bench_*")):
         if program.is_dir() or not os.access(program, os.X_OK) or program.name == "bench_http" or not wanted(program.name):
             continue
@@ -290,7 +297,7 @@ def main():
     def wanted(*these):
         return not names or any(n in t for n in names for t in these)
 
-    for part in (bench_daemon, bench_iterations, bench_gateway, bench_programs, bench_http):
+    for part in (bench_daemon, bench_iterations, bench_call, bench_proxy, bench_programs, bench_http):
         print(f"{part.__name__.removeprefix('bench_')} ...", flush=True)
         part(wanted)
     width = max((len(r[0]) for r in rows), default=0)
