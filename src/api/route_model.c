@@ -186,10 +186,10 @@ static enum rc model_delete(struct route_call *c)
 static void result_json(struct route_call *c, const struct catalog_target *t)
 {
     struct json_out *o = &c->out;
-    struct ways ways = {c->server->credentials, c->server->tokens};
+    const char *socket = mem_printf(c->ctx, "%s/run/nightmill.sock", c->server->place->data_dir);
     struct err err = {0};
     struct probe probe;
-    enum rc rc = probe_model(c->ctx, &ways, t->provider, t->model->upstream, &probe, &err);
+    enum rc rc = probe_model(c->ctx, socket, t->provider, t->model->upstream, &probe, &err);
     jo_obj(o);
     jo_kz(o, "provider", t->provider->row.id);
     jo_kz(o, "upstream", t->model->upstream);
@@ -313,7 +313,7 @@ const struct route route_model_delete = {
     .gives = "Removed"};
 const struct route route_model_test = {"POST",
                                        "/api/v1/models/test",
-                                       "ask all that serve a name for one token",
+                                       "ask all that serve a name for a few tokens",
                                        model_test,
                                        NULL,
                                        .takes = "ModelTestInput",

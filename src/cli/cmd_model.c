@@ -38,7 +38,7 @@ static const struct option options[] = {
 };
 static const struct example examples[] = {
     {"nightmill model add qwen --provider gpu --upstream Qwen/Qwen3-Coder", "a name for what a server of yours has"},
-    {"nightmill model test A", "asks everything that tier A stands for, one token each"},
+    {"nightmill model test A", "asks everything that tier A stands for, 16 tokens each at most"},
     {0},
 };
 
@@ -161,7 +161,7 @@ static bool result_line(struct cli *cli, struct json r, struct buf *b)
                shown_line(ctx, r, "upstream", 200), shown_line(ctx, r, "provider", 64));
     if (ok) {
         const char *served = shown_line(ctx, r, "served", 200);
-        buf_printf(b, "one token in %lld ms%s%s\n", (long long)json_int(json_get(r, "latency_ms"), 0),
+        buf_printf(b, "answered in %lld ms%s%s\n", (long long)json_int(json_get(r, "latency_ms"), 0),
                    *served ? ", served as " : "", served);
         return true;
     }

@@ -105,6 +105,8 @@ static const char *const *refusal_lines(struct call *c)
     const char **lines = (const char **)answer_lines(c, 0, &n);
     if (c->retry_after_s >= 0)
         lines[n++] = mem_printf(c->ctx, "Retry-After: %lld", (long long)c->retry_after_s);
+    if (c->status == 401)
+        lines[n++] = "WWW-Authenticate: Bearer";
     return lines;
 }
 

@@ -41,7 +41,8 @@ static enum rc exchange(mem *ctx, const struct provider_view *p, const struct wa
                         struct str body, const char *upstream, struct probe *ret, struct str *ret_body, struct err *err)
 {
     struct client_answer a;
-    struct client_spec spec = {.method = method,
+    struct client_spec spec = {.unix_socket = way->socket,
+                               .method = method,
                                .url = way->url,
                                .headers = way->headers,
                                .body = body,
@@ -86,17 +87,32 @@ enum rc probe_provider(mem *ctx, const struct ways *w, const struct provider_vie
     return rc ? rc : provider_list_read(ctx, p, body, &ret->models, err);
 }
 
-enum rc probe_model(mem *ctx, const struct ways *w, const struct provider_view *p, const char *upstream,
+/* Small, and not below what any provider takes: OpenAI's Responses want a cap of 16 at least. */
+static struct str question(mem *ctx, const char *model)
+{
+    struct buf b;
+    struct json_out o;
+    buf_init(&b, ctx, 65536);
+    json_out_init(&o, &b);
+    jo_obj(&o);
+    jo_kz(&o, "model", model);
+    jo_ki(&o, "max_tokens", 16);
+    jo_kraw(&o, "messages", STR("[{\"role\":\"user\",\"content\":\"Hi\"}]"));
+    jo_end_obj(&o);
+    return buf_view(&b);
+}
+
+enum rc probe_model(mem *ctx, const char *socket, const struct provider_view *p, const char *upstream,
                     struct probe *ret, struct err *err)
 {
-    struct way way;
+    static const char *const headers[] = {"Content-Type: application/json", NULL};
+    struct way way = {.url = "http://localhost/v1/chat/completions", .headers = headers, .socket = socket};
     struct str body;
     struct json root;
     *ret = (struct probe){0};
-    enum rc rc = way_find(ctx, w, p, LLM_GENERATE, upstream, false, &way, err);
-    if (!rc)
-        rc = exchange(ctx, p, &way, "POST", provider_probe(ctx, way.dialect->name, upstream, way.vertex_claude),
-                      upstream, ret, &body, err);
+    const char *name = mem_printf(ctx, "%s/%s", p->row.id, upstream);
+    enum rc rc = exchange(ctx, p, &way, "POST", question(ctx, name), upstream, ret, &body, err);
+    ret->url = p->base_url;
     if (rc)
         return rc;
     if (json_parse(ctx, body, &root, NULL) != RC_OK || json_type(root) != JSON_OBJECT) {

@@ -12,6 +12,7 @@ struct probe {
 /* Asks for the list of models; of a service account, for its token. Costs nothing. */
 MUST_USE enum rc probe_provider(mem *ctx, const struct ways *w, const struct provider_view *p, struct probe *ret,
                                 struct err *err);
-/* Asks for one token. Costs what one costs. */
-MUST_USE enum rc probe_model(mem *ctx, const struct ways *w, const struct provider_view *p, const char *upstream,
+/* Asks for 16 tokens at most, as any client does: through the gateway, at the daemon's own Unix socket, so that it is
+ * admitted, metered and recorded. Costs what they cost. */
+MUST_USE enum rc probe_model(mem *ctx, const char *socket, const struct provider_view *p, const char *upstream,
                              struct probe *ret, struct err *err);

@@ -240,33 +240,3 @@ enum rc provider_list_read(mem *ctx, const struct provider_view *p, struct str b
     *ret = ids;
     return RC_OK;
 }
-
-/* ---- the smallest question ---- */
-
-struct str provider_probe(mem *ctx, const char *dialect, const char *upstream, bool vertex_claude)
-{
-    struct buf b;
-    struct json_out o;
-    bool responses = strcmp(dialect, "responses") == 0, openai = strcmp(dialect, "openai") == 0;
-    buf_init(&b, ctx, 65536);
-    json_out_init(&o, &b);
-    if (strcmp(dialect, "gemini") == 0) {
-        buf_z(&b, "{\"contents\":[{\"role\":\"user\",\"parts\":[{\"text\":\"Hi\"}]}],"
-                  "\"generationConfig\":{\"maxOutputTokens\":1}}");
-        return buf_view(&b);
-    }
-    jo_obj(&o);
-    if (vertex_claude)
-        jo_kz(&o, "anthropic_version", VERTEX_ANTHROPIC_VERSION);
-    else
-        jo_kz(&o, "model", upstream);
-    if (responses) {
-        jo_kz(&o, "input", "Hi");
-        jo_ki(&o, "max_output_tokens", 16); /* the least that it takes */
-    } else {
-        jo_ki(&o, openai ? "max_completion_tokens" : "max_tokens", 1);
-        jo_kraw(&o, "messages", STR("[{\"role\":\"user\",\"content\":\"Hi\"}]"));
-    }
-    jo_end_obj(&o);
-    return buf_view(&b);
-}

@@ -74,5 +74,3 @@ char *provider_list_url(mem *ctx, const struct provider_view *p);
 /* Ids in the answer of that list, NULL-terminated. RC_UPSTREAM when it is none. */
 MUST_USE enum rc provider_list_read(mem *ctx, const struct provider_view *p, struct str body, const char *const **ret,
                                     struct err *err);
-/* The smallest generation request of a dialect: one token. vertex_claude: as way.h says. In ctx. */
-struct str provider_probe(mem *ctx, const char *dialect, const char *upstream, bool vertex_claude);

@@ -90,9 +90,13 @@ static enum rc usage_event(struct attempt *a, struct store_tx *tx, struct err *e
         jo_kz(&o, "words", "the provider did not say what was used: the amount held counts as spent");
         jo_kz(&o, "held", money_exact(a->ctx, a->reservation.amount, 2));
     }
-    jo_kz(&o, "total", money_exact(a->ctx, money_add(spent.settled, spent.held), 2));
-    jo_kz(&o, "currency", c->currency);
-    jo_kz(&o, "limit", c->limit_money >= 0 ? money_exact(a->ctx, c->limit_money, 2) : NULL);
+    /* Sums are told where all of it is in one currency; else the ledger tells them, with the rates. */
+    bool same = !a->target->priced || !c->currency || strcmp(a->target->price.currency, c->currency) == 0;
+    jo_kz(&o, "currency", a->target->priced ? a->target->price.currency : c->currency);
+    if (same)
+        jo_kz(&o, "total", money_exact(a->ctx, money_add(spent.settled, spent.held), 2));
+    if (same)
+        jo_kz(&o, "limit", c->limit_money >= 0 ? money_exact(a->ctx, c->limit_money, 2) : NULL);
     jo_end_obj(&o);
     struct event e = {
         .time_ns = clock_wall_ns(), .type = known ? "model.usage" : "model.kept", .actor = "system", .data = b.p};

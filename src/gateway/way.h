@@ -16,6 +16,7 @@ struct way {
     const char *url;
     const char *const *headers; /* lines, NULL-terminated, with Content-Type */
     const struct llm_dialect *dialect;
+    const char *socket; /* Unix socket instead of the host of url; NULL from way_find */
     bool vertex_claude; /* the body is of "messages" without "model", with anthropic_version (vertex.h) */
     const char *secret; /* what the headers carry, for redaction; NULL: none */
 };

@@ -204,7 +204,7 @@ class Providers(AccessCase):
         self.assertIn("cannot be reached at http://127.0.0.1:1", ended.err)
         self.assertIn("--url", ended.err)
         self.provider("chat", "chat")
-        for model, words in (("chat/fake+status=404", "404"), ("chat/fake+status=429+retry_after=2", "429"), ("chat/fake+page=true", "no JSON")):
+        for model, words in (("chat/fake+status=404", "404"), ("chat/fake+status=429+retry_after=2", "429"), ("chat/fake+page=true", "belong together")):
             ended = self.nm.run("model", "test", model, code=1)
             self.assertIn(words, ended.out, model)
         self.assertIn("provider ls", self.nm.run("provider", "test", "nobody", code=1).err)
