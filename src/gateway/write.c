@@ -11,6 +11,7 @@ static enum rc body_write(struct attempt *a)
     int64_t cap = a->reservation.output;
     if (t->max_output > 0 && cap > t->max_output)
         cap = t->max_output;
+    const char *version = a->way.vertex_claude ? VERTEX_ANTHROPIC_VERSION : NULL; /* then the address has the model */
     struct buf b;
     buf_init(&b, a->ctx, WHOLE_MAX);
     if (c->endpoint.kind == LLM_EMBEDDINGS && strcmp(t->dialect->family, "gemini") == 0) {
@@ -22,56 +23,14 @@ static enum rc body_write(struct attempt *a)
         bool generates = c->endpoint.kind == LLM_GENERATE;
         struct llm_splice change = {.model = strcmp(c->facts.model, t->upstream) ? t->upstream : NULL,
                                     .max_output = generates ? cap : 0,
-                                    .ask_usage = generates && c->stream};
+                                    .ask_usage = generates && c->stream,
+                                    .anthropic_version = version};
         return llm_request_splice(a->ctx, t->dialect, c->body, &change, &a->body, &a->err);
     }
     enum rc rc = llm_request_encode(c->neutral, t->dialect, t->upstream, cap, c->stream, &b, &a->err);
     a->body = buf_view(&b);
-    return rc;
-}
-
-/* The member of an object with its comma, taken out of the bytes. */
-static struct str member_cut(mem *ctx, struct str body, const char *name)
-{
-    struct json root;
-    if (json_parse(ctx, body, &root, NULL) != RC_OK)
-        return body;
-    struct str raw = json_raw(json_get(root, name));
-    if (!raw.n)
-        return body;
-    size_t from = (size_t)(raw.p - body.p), to = from + raw.n;
-    while (from > 0 && body.p[from] != ':') /* back over blanks and the colon, then the key */
-        from--;
-    while (from > 0 && body.p[from] != '"')
-        from--;
-    for (from = from ? from - 1 : 0; from > 0 && body.p[from] != '"';)
-        from--;
-    while (to < body.n && strchr(" \t\r\n", body.p[to]))
-        to++;
-    if (to < body.n && body.p[to] == ',') {
-        to++;
-    } else { /* the last member: the comma before it goes */
-        size_t comma = from;
-        while (comma > 0 && strchr(" \t\r\n", body.p[comma - 1]))
-            comma--;
-        from = comma > 0 && body.p[comma - 1] == ',' ? comma - 1 : from;
-    }
-    return str_of(mem_printf(ctx, "%.*s%.*s", (int)from, body.p, (int)(body.n - to), body.p + to));
-}
-
-/* Vertex AI: the model stands in the address alone; Anthropic's models there name their version in the body. */
-static void body_for_account(struct attempt *a)
-{
-    struct str bare = member_cut(a->ctx, a->body, "model");
-    const char *brace = memchr(bare.p, '{', bare.n);
-    if (!brace || str_find(bare, STR("\"anthropic_version\"")) >= 0) {
-        a->body = bare;
-        return;
-    }
-    size_t at = (size_t)(brace - bare.p) + 1;
-    struct str rest = str_sub(bare, at, bare.n);
-    a->body = str_of(mem_printf(a->ctx, "{\"anthropic_version\":\"%s\"%s%.*s", VERTEX_ANTHROPIC_VERSION,
-                                str_trim(rest).n > 1 ? "," : "", STR_FMT(rest)));
+    struct llm_splice change = {.anthropic_version = version};
+    return rc == RC_OK && version ? llm_request_splice(a->ctx, t->dialect, a->body, &change, &a->body, &a->err) : rc;
 }
 
 enum rc attempt_write(struct attempt *a)
@@ -81,9 +40,5 @@ enum rc attempt_write(struct attempt *a)
     enum rc rc = way_find(a->ctx, &ways, a->target->provider, c->endpoint.kind, a->target->upstream, c->stream, &a->way,
                           &a->err);
     a->elsewhere = rc != RC_OK; /* another provider's key may be there */
-    if (rc == RC_OK)
-        rc = body_write(a);
-    if (rc == RC_OK && a->way.vertex_claude)
-        body_for_account(a);
-    return rc;
+    return rc == RC_OK ? body_write(a) : rc;
 }
