@@ -4,7 +4,10 @@
 
 /* A kept connection is not used again after this long: servers close theirs after 60 s or more, and a request that
  * crosses such an end on its way is lost. */
-enum { IDLE_MOST_S = 45 };
+enum {
+    IDLE_MOST_S = 45,
+    UPLOAD_BYTES = 16 << 10, /* a buffer of each transfer: the least that libcurl takes, instead of 64 KB */
+};
 
 /* "HTTP/1.1 200 OK": the digits after the first blank. libcurl has checked the shape. */
 static int status_read(struct str line)
@@ -163,6 +166,7 @@ static void options_set(struct easy *e, const struct easy_spec *spec)
     curl.easy_setopt(c, CURLOPT_QUICK_EXIT,
                      1L); /* else removing a transfer waits for a resolver that does not answer */
     curl.easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl.easy_setopt(c, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BYTES);
     curl.easy_setopt(c, CURLOPT_USERAGENT, "nightmill/" NIGHTMILL_VERSION);
     curl.easy_setopt(c, CURLOPT_ERRORBUFFER, e->words);
     curl.easy_setopt(c, CURLOPT_HTTPHEADER, e->lines);
