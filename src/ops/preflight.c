@@ -235,8 +235,8 @@ void preflight_run(mem *ctx, const struct settings *set, struct json spec, struc
         NULL);
     look_checks(ctx, spec, p);
     if (json_is(json_get(spec, "replay"))) {
-        row(p, "model", PREFLIGHT_OK,
-            mem_printf(ctx, "played back from %s", json_z(ctx, json_get(spec, "replay"), "")), NULL);
+        row(p, "model", PREFLIGHT_OK, mem_printf(ctx, "played back from %s", json_z(ctx, json_get(spec, "replay"), "")),
+            NULL);
         return;
     }
     look_model(ctx, spec, p);
