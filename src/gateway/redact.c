@@ -7,6 +7,7 @@
 #include "gateway/redact.h"
 #include "base/err.h"
 #include "gateway/redact_form.h"
+#include "gateway/redact_spell.h"
 #include <stdatomic.h>
 
 #define STATES_MOST (4u << 20)
@@ -23,6 +24,7 @@ struct state {        /* in order of depth; children stand side by side */
     uint16_t children;
     uint16_t secret; /* length of the longest form of a secret that ends here; 0: none */
     uint16_t name;   /* of that secret */
+    uint16_t begun;  /* length of the longest beginning of a form that ends here */
     uint16_t depth;  /* bytes of this state that may become a finding */
     uint8_t label;   /* byte that leads here */
     bool of_secret;  /* beginning of a form */
@@ -168,6 +170,7 @@ static void states_make(struct maker *m, struct redactor *r)
                 child->secret = fail->secret;
                 child->name = fail->name;
             }
+            child->begun = child->of_secret ? child->depth : fail->begun;
             child->link = fail->literal ? child->fail : fail->link;
         }
     }
@@ -228,10 +231,12 @@ struct redactor *redactor_unref(struct redactor *r)
 struct finding { /* bytes from start to before end; those of a stream do not overlap and stand in order */
     uint64_t start, end;
     int rank;         /* of the name: a known secret before shapes, later shapes before earlier ones */
-    const char *name; /* static or the redactor's */
+    const char *name; /* static or the redactor's; NULL: a further part of one, without a mark of its own */
     bool given;       /* its mark is out already */
 };
-#define RANK_SECRET 1000
+#define RANK_SECRET  1000
+#define SPELLED_RING 2048        /* more than the longest form has bytes */
+#define SPELLED_MOST (48u << 10) /* bytes from the first part of a secret to the last */
 
 enum phase { PHASE_NONE, PHASE_GAP, PHASE_SCHEME, PHASE_VALUE };
 struct shape { /* a pattern whose literal was seen */
@@ -244,7 +249,12 @@ struct shape { /* a pattern whose literal was seen */
 struct redact {
     struct redactor *r;
     uint32_t state;
-    uint64_t active; /* bits: patterns whose shape is not PHASE_NONE */
+    struct spell spell;   /* which bytes are words of an answer */
+    uint32_t spelled;     /* state over those bytes alone */
+    uint64_t spelled_due; /* until this byte the rest of what was begun is waited for */
+    uint64_t spelled_n;   /* how many they were */
+    uint64_t *spelled_at; /* where the latest of them stand: a ring; NULL before the first */
+    uint64_t active;      /* bits: patterns whose shape is not PHASE_NONE */
     struct shape shapes[PATTERNS_MOST];
     struct finding *findings;
     size_t finding_count, finding_room;
@@ -266,34 +276,38 @@ struct redact *redact_new(mem *ctx, struct redactor *r)
 {
     struct redact *x = mem_new(ctx, struct redact);
     x->r = redactor_ref(r);
+    x->spelled_due = UINT64_MAX;
     buf_init(&x->held, x, SLICE + 2 * REDACT_HOLD_MAX);
     talloc_set_destructor(x, redact_done);
     return x;
 }
 
-/* A finding that ends at the latest byte. Takes in those that it overlaps; the leftmost names the whole. */
+/* Takes in those that it overlaps; the leftmost names the whole. Most end at the latest byte, so looking begins at the
+ * end. */
 static void finding_add(struct redact *x, uint64_t start, uint64_t end, int rank, const char *name)
 {
     struct finding new = {.start = start, .end = end, .rank = rank, .name = name};
-    while (x->finding_count) {
-        struct finding *last = &x->findings[x->finding_count - 1];
-        if (last->end <= new.start)
-            break;
-        if (last->end > new.end)
-            new.end = last->end;
-        if (last->given || last->start < new.start || (last->start == new.start && last->rank >= new.rank)) {
-            new.start = last->start;
-            new.rank = last->rank;
-            new.name = last->name;
-            new.given = last->given;
+    size_t to = x->finding_count, from;
+    while (to && x->findings[to - 1].start >= end)
+        to--;
+    for (from = to; from && x->findings[from - 1].end > start; from--) {
+        const struct finding *f = &x->findings[from - 1];
+        if (f->end > new.end)
+            new.end = f->end;
+        if (f->given || f->start < new.start || (f->start == new.start && f->rank >= new.rank)) {
+            new.start = f->start;
+            new.rank = f->rank;
+            new.name = f->name;
+            new.given = f->given;
         }
-        x->finding_count--;
     }
     if (x->finding_count == x->finding_room) {
         x->finding_room = x->finding_room ? 2 * x->finding_room : 8;
         x->findings = mem_grow(x, x->findings, x->finding_room * sizeof *x->findings);
     }
-    x->findings[x->finding_count++] = new;
+    memmove(x->findings + from + 1, x->findings + to, (x->finding_count - to) * sizeof *x->findings);
+    x->findings[from] = new;
+    x->finding_count = x->finding_count - (to - from) + 1;
 }
 
 static void shape_drop(struct redact *x, size_t pattern)
@@ -434,6 +448,53 @@ static void literal_seen(struct redact *x, const struct literal *l, uint64_t end
     x->active |= UINT64_C(1) << l->pattern;
 }
 
+/* ---- words over several events ---- */
+
+static uint64_t spelled_place(const struct redact *x, uint64_t back)
+{
+    return x->spelled_at[(x->spelled_n - back) % SPELLED_RING];
+}
+
+/* The latest n bytes of words are a secret; each stretch of them is a finding. */
+static void spelled_mark(struct redact *x, uint64_t n, const char *name)
+{
+    uint64_t start = spelled_place(x, n), end = start + 1;
+    int rank = RANK_SECRET + (int)n;
+    if (spelled_place(x, 1) - start + 1 == n)
+        return; /* in one piece, so it is found as such */
+    for (uint64_t back = n - 1; back; back--, end++) {
+        uint64_t at = spelled_place(x, back);
+        if (at == end)
+            continue;
+        finding_add(x, start, end, rank, name);
+        start = end = at;
+        name = NULL;
+    }
+    finding_add(x, start, end, rank, name);
+}
+
+static void spelled_step(struct redact *x, uint8_t c)
+{
+    if (!x->spelled_at)
+        x->spelled_at = mem_array(x, uint64_t, SPELLED_RING);
+    x->spelled_at[x->spelled_n++ % SPELLED_RING] = x->pos;
+    x->spelled = state_next(x->r, x->spelled, c);
+    const struct state *s = &x->r->states[x->spelled];
+    if (s->secret)
+        spelled_mark(x, s->secret, x->r->names[s->name]);
+    x->spelled_due = s->begun ? spelled_place(x, s->begun) + SPELLED_MOST : UINT64_MAX;
+}
+
+/* The rest did not come within reach. */
+static void spelled_late(struct redact *x)
+{
+    uint64_t begun = x->r->states[x->spelled].begun;
+    if (begun >= REDACT_SECRET_MIN)
+        spelled_mark(x, begun, "secret");
+    x->spelled = 0;
+    x->spelled_due = UINT64_MAX;
+}
+
 /* Most bytes of most texts are no second byte of anything: true when the byte was one of them and is done. */
 static bool byte_skip(struct redact *x, uint8_t c)
 {
@@ -464,7 +525,7 @@ static void byte_step(struct redact *x, uint8_t c)
 
 static bool mark_give(struct finding *f, struct buf *out)
 {
-    if (f->given)
+    if (f->given || !f->name)
         return true;
     f->given = true;
     return buf_printf(out, "[redacted:%s]", f->name);
@@ -473,7 +534,9 @@ static bool mark_give(struct finding *f, struct buf *out)
 /* Nothing before this can become part of a finding that is not known yet. */
 static uint64_t certain(const struct redact *x)
 {
-    uint64_t until = x->pos - x->r->states[x->state].depth;
+    uint64_t until = x->pos - x->r->states[x->state].depth, begun = x->r->states[x->spelled].begun;
+    if (begun && spelled_place(x, begun) < until)
+        until = spelled_place(x, begun);
     for (uint64_t left = x->active; left; left &= left - 1) {
         const struct shape *s = &x->shapes[__builtin_ctzll(left)];
         bool keyword_gap = s->phase == PHASE_GAP && patterns[__builtin_ctzll(left)].kind == PATTERN_KEYWORD;
@@ -536,6 +599,10 @@ bool redact_feed(struct redact *x, struct str bytes, struct buf *out)
             uint8_t c = (uint8_t)slice.p[i];
             if (!byte_skip(x, c))
                 byte_step(x, c);
+            if (spell_step(&x->spell, c))
+                spelled_step(x, c);
+            if (x->pos >= x->spelled_due)
+                spelled_late(x);
         }
         give(x, certain(x), out);
         bytes = str_sub(bytes, SLICE, bytes.n);
@@ -562,6 +629,8 @@ bool redact_end(struct redact *x, struct buf *out)
         finding_add(x, x->pos - x->r->states[at].depth, x->pos, RANK_SECRET, "secret");
         break;
     }
+    if (x->r->states[x->spelled].begun >= REDACT_SECRET_MIN)
+        spelled_mark(x, x->r->states[x->spelled].begun, "secret");
     bool fine = give(x, x->pos, out);
     x->closed = true;
     return fine;

@@ -7,8 +7,12 @@
  * "[redacted:NAME]" with the name of the leftmost. The result does not depend on how the bytes were cut into pieces:
  * what may still become a finding is held back, at most REDACT_HOLD_MAX bytes.
  *
+ * In a stream of events (SSE) a known secret is also found where a model spells it over several of them: the first part
+ * is replaced, the others are left empty. Parts that are further apart than 48 KiB are not put together, nor are the
+ * pieces of several answers in one stream.
+ *
  * The result may be longer than the input, at most by REDACT_GROWTH times. Not found: a secret that is interrupted by
- * other bytes, compressed or encrypted, and one that a model spells out over several events of a stream.
+ * other bytes, compressed or encrypted.
  *
  * Non-goals: personal data, entropy guesses. A redactor is immutable and shared by any threads; a stream belongs to one
  * thread at a time. */
@@ -18,7 +22,7 @@
 #define REDACT_SECRET_MIN  8 /* bytes; shorter texts are no secrets */
 #define REDACT_SECRET_MAX  16384
 #define REDACT_SECRETS_MAX 256
-#define REDACT_HOLD_MAX    4096
+#define REDACT_HOLD_MAX    65536
 #define REDACT_GROWTH      8
 #define REDACT_NAME_MAX    32 /* bytes of a name; others than letters, digits, '_', '-' and '.' are left out */
 

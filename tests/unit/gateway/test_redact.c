@@ -285,6 +285,92 @@ START_TEST(any_split_gives_the_same)
 }
 END_TEST
 
+/* A stream of events that spells the text in pieces of the size. */
+static struct str spelled(mem *ctx, const char *frame, struct str text, size_t size)
+{
+    struct buf b;
+    buf_init(&b, ctx, CAP);
+    for (size_t at = 0; at < text.n; at += size)
+        buf_printf(&b, frame, (int)str_sub(text, at, size).n, str_sub(text, at, size).p);
+    buf_z(&b, "data: [DONE]\n\n");
+    return buf_view(&b);
+}
+
+/* The words of such a stream, put together again. */
+static struct str words(mem *ctx, struct str stream, const char *before)
+{
+    struct buf b;
+    buf_init(&b, ctx, CAP);
+    for (long at; (at = str_find(stream, str_of(before))) >= 0;) {
+        stream = str_sub(stream, (size_t)at + strlen(before), stream.n);
+        struct str piece = str_sub(stream, 0, (size_t)str_find(stream, STR("\"")));
+        buf_str(&b, piece);
+    }
+    return buf_view(&b);
+}
+
+START_TEST(a_secret_that_is_spelled_over_events_goes)
+{
+    static const struct {
+        const char *frame, *before;
+    } wires[] = {
+        {"data: {\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"%.*s\"}}]}\n\n",
+         "\"content\":\""},
+        {"event: content_block_delta\r\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\","
+         "\"text\":\"%.*s\"}}\r\n\r\n",
+         "\"text\":\""},
+        {"event: x\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":7,\"delta\":\"%.*s\"}\n\n",
+         "\"delta\":\""},
+        {"data:{\"candidates\": [{\"content\" : {\"parts\": [{\"text\": \"%.*s\"}]}}]}\n\n", "\"text\": \""},
+    };
+    struct redact_secret secrets[] = {
+        {"KEY", STR("sk-0123456789abcdef-XYZ")}, {"INNER", STR("6789abcdef")}, {"OTHER", STR("aabbccddee")}};
+    struct redactor *r = redactor_new(secrets, 3);
+    static const char text[] =
+        "Your key is sk-0123456789abcdef-XYZ, the other aabbccddee! Not sk-0123456789abcd, nor 6789abcdef.";
+    static const char want[] =
+        "Your key is [redacted:KEY], the other [redacted:OTHER]! Not sk-0123456789abcd, nor [redacted:INNER].";
+    CLEANUP_MEM mem *tmp = mem_root();
+    for (size_t i = 0; i < sizeof wires / sizeof *wires; i++) {
+        for (size_t size = 1; size < 40; size++) {
+            struct str stream = spelled(tmp, wires[i].frame, str_of(text), size), out = whole(tmp, r, stream);
+            assert_same(words(tmp, out, wires[i].before), str_of(want));
+            for (size_t piece = 1; piece < 400; piece += 37)
+                assert_same(pieces(tmp, r, stream, piece, piece / 3), out);
+        }
+    }
+    struct str plain = spelled(tmp, wires[0].frame, STR("nothing to hide in these words at all"), 2);
+    assert_same(whole(tmp, r, plain), plain);
+    redactor_unref(r);
+}
+END_TEST
+
+START_TEST(parts_far_apart_are_not_waited_for)
+{
+    struct redactor *r = one("KEY", STR("0123456789abcdef"));
+    CLEANUP_MEM mem *tmp = mem_root();
+    static const char frame[] = "data: {\"delta\":{\"content\":\"%s\"}}\n\n";
+    for (size_t known = 4; known < 13; known += 8) { /* bytes of the secret before the gap */
+        struct buf b, out;
+        buf_init(&b, tmp, CAP);
+        buf_init(&out, tmp, CAP);
+        buf_printf(&b, frame, "0123");
+        if (known > 4)
+            buf_printf(&b, frame, "456789ab");
+        while (b.n < 400000)
+            buf_z(&b, ": a comment that keeps the stream alive\n\n");
+        buf_printf(&b, frame, "Z");
+        struct redact *x = redact_new(tmp, r);
+        ck_assert(redact_feed(x, buf_view(&b), &out));
+        ck_assert_uint_gt(out.n + 60000, b.n); /* it is not held back for ever */
+        ck_assert(redact_end(x, &out));
+        assert_same(pieces(tmp, r, buf_view(&b), 1000, 3), buf_view(&out));
+        ck_assert_int_eq(str_find(buf_view(&out), STR("456789ab")), -1);
+    }
+    redactor_unref(r);
+}
+END_TEST
+
 START_TEST(long_texts_pass_through_a_small_window)
 {
     struct redactor *r = one("k", STR("0123456789abcdef"));
@@ -325,6 +411,8 @@ int main(void)
     tcase_add_test(c, a_text_that_ends_or_is_cut_within_a_secret_shows_none_of_it);
     tcase_add_test(c, long_secrets_go_whole);
     tcase_add_test(c, any_split_gives_the_same);
+    tcase_add_test(c, a_secret_that_is_spelled_over_events_goes);
+    tcase_add_test(c, parts_far_apart_are_not_waited_for);
     tcase_add_test(c, long_texts_pass_through_a_small_window);
     tcase_add_test(c, a_whole_text_is_cut_at_its_cap);
     suite_add_tcase(s, c);
