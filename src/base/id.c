@@ -1,5 +1,6 @@
 /* Random names. */
 #include "base/id.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include <errno.h>
 #include <sys/random.h>
@@ -24,6 +25,16 @@ char *id_new(mem *ctx, size_t chars)
     random_fill((unsigned char *)id, chars);
     for (size_t i = 0; i < chars; i++)
         id[i] = id_alphabet[(unsigned char)id[i] & 31]; /* 32 divides 256: no character is likelier */
+    return id;
+}
+
+char *id_new_ordered(mem *ctx, size_t chars)
+{
+    BUG_ON(chars <= ID_TIME);
+    char *id = id_new(ctx, chars);
+    uint64_t ms = (uint64_t)clock_wall_ns() / 1000000;
+    for (size_t i = ID_TIME; i-- > 0; ms >>= 5)
+        id[i] = id_alphabet[ms & 31];
     return id;
 }
 

@@ -277,7 +277,7 @@ bool gateway_handle(struct gateway *g, struct http_request *r)
     c->ctx = ctx;
     c->g = g;
     c->client = r;
-    c->request = mem_printf(ctx, "req_%s", id_new(ctx, 20));
+    c->request = mem_printf(ctx, "req_%s", id_new_ordered(ctx, 20));
     c->endpoint = endpoint;
     c->token = token_find(ctx, r);
     c->trusted = r->peer.origin == HTTP_BY_UNIX && (r->peer.uid == geteuid() || r->peer.uid == 0);

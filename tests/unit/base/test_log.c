@@ -110,6 +110,13 @@ START_TEST(ids_are_random_and_valid)
     ck_assert(id_valid(str_of(a), 26) && id_valid(str_of(b), 26));
     ck_assert(!id_valid(str_of(a), 25) && !id_valid(STR("l"), 1) && !id_valid(STR("A"), 1) && !id_valid(STR("\0"), 1));
     ck_assert(id_valid(str_of(id_new(ctx, 0)), 0));
+    char *first = id_new_ordered(ctx, 20), *later;
+    ck_assert(id_valid(str_of(first), 20));
+    do /* the clock may stand for a millisecond */
+        later = id_new_ordered(ctx, 20);
+    while (strncmp(first, later, ID_TIME) == 0);
+    ck_assert_str_lt(first, later);
+    ck_assert_str_ne(first + ID_TIME, later + ID_TIME);
 }
 END_TEST
 
