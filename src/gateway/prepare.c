@@ -5,6 +5,7 @@
 #include "gateway/replay.h"
 #include "gateway/vertex.h"
 #include "store/model.h"
+#include "store/price.h"
 
 #define OUTPUT_LEAST                                                                                                   \
     256 /* fewer output tokens make no useful answer: then a run's request is refused instead of cut                   \
@@ -88,19 +89,12 @@ static const struct llm_dialect *target_dialect(const struct provider_view *p, c
     return llm_dialect_find(p->dialect);
 }
 
-/* The name that a price stands under: that of the deployment comes before what it is called elsewhere. */
-static void target_price(struct call *c, struct target *t)
-{
-    const char *names[] = {mem_printf(c->ctx, "%s/%s", t->provider->row.id, t->upstream), t->upstream, t->model};
-    for (size_t i = 0; i < sizeof names / sizeof *names && !t->priced; i++)
-        t->priced = price_find(c->ctx, c->g->spec.store, names[i], c->began_ns, &t->price, NULL) == RC_OK;
-}
-
-static void target_add(struct call *c, struct target t)
+static void target_add(struct call *c, struct target t, const char *const *price_names, size_t n)
 {
     if (c->target_count == TARGETS_MAX || !t.dialect)
         return;
-    target_price(c, &t);
+    t.priced =
+        price_find_named(c->ctx, c->g->spec.store, price_names, n, t.model, c->began_ns, &t.price, NULL) == RC_OK;
     c->targets[c->target_count++] = t;
 }
 
@@ -126,12 +120,13 @@ static enum rc targets_of_run(struct call *c, struct json spec)
     if (rc != RC_OK)
         return rc;
     view->credential = row->credential; /* a server of one's own may need no key where its kind usually does */
-    target_add(c, (struct target){.provider = view,
-                                  .model = c->facts.model,
-                                  .upstream = c->facts.model,
-                                  .dialect = llm_dialect_find(wire),
-                                  .weight = 100,
-                                  .max_output = json_int(json_get(model, "max_output"), 0)});
+    struct target t = {.provider = view,
+                       .model = c->facts.model,
+                       .upstream = c->facts.model,
+                       .dialect = llm_dialect_find(wire),
+                       .weight = 100,
+                       .max_output = json_int(json_get(model, "max_output"), 0)};
+    target_add(c, t, &t.model, 1);
     return RC_OK;
 }
 
@@ -167,14 +162,18 @@ static enum rc targets_of_catalog(struct call *c)
     struct catalog_target *found;
     size_t n;
     enum rc rc = catalog_targets(c->ctx, c->catalog, c->facts.model, wants_thinking(c), &found, &n, &c->err);
-    for (size_t i = 0; rc == RC_OK && i < n; i++)
-        target_add(c, (struct target){.provider = found[i].provider,
-                                      .model = found[i].model->id,
-                                      .upstream = found[i].model->upstream,
-                                      .dialect = target_dialect(found[i].provider, found[i].model->upstream),
-                                      .step = found[i].step,
-                                      .weight = found[i].model->weight * found[i].provider->row.weight,
-                                      .max_output = found[i].model->max_output});
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        const char *names[CATALOG_PRICE_NAMES];
+        size_t count = catalog_price_names(c->ctx, &found[i], names);
+        struct target t = {.provider = found[i].provider,
+                           .model = found[i].model->id,
+                           .upstream = found[i].model->upstream,
+                           .dialect = target_dialect(found[i].provider, found[i].model->upstream),
+                           .step = found[i].step,
+                           .weight = found[i].model->weight * found[i].provider->row.weight,
+                           .max_output = found[i].model->max_output};
+        target_add(c, t, names, count);
+    }
     return rc;
 }
 

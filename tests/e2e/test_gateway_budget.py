@@ -32,7 +32,8 @@ class Overspend(GatewayCase):
         super().setUp()
         self.provider("chat", "chat", cooldown_ms=0)
         self.provider("messages", "messages", cooldown_ms=0)
-        self.price("fake", input=str(RATES["input"]), output=str(RATES["output"]), cache_read=str(RATES["cache_read"]))
+        for provider in ("chat", "messages"):
+            self.price(f"{provider}/fake", input=str(RATES["input"]), output=str(RATES["output"]), cache_read=str(RATES["cache_read"]))
         # A request of up to 2000 bytes and 200 tokens of output takes at most this.
         self.limit = AFFORDS * (OUTPUT * RATES["output"] + (2000 + 1024) * RATES["input"]) * 10**6
         self.nm.run("budget", "set", "project", "mill", "--money", format(decimal.Decimal(self.limit).scaleb(-12), "f"), code=0)
