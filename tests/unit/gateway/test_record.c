@@ -248,6 +248,39 @@ START_TEST(a_project_may_have_a_policy_of_its_own)
 }
 END_TEST
 
+#define DAY INT64_C(86400000000000)
+
+static enum rc put(struct store_tx *tx, void *arg, struct err *e)
+{
+    return exchange_put(tx, arg, e);
+}
+
+START_TEST(what_is_past_its_days_goes_by_the_policy_of_its_project)
+{
+    struct record_policy longer = {"longer", RECORD_FULL, 0, 0, 0}, standard = {"", RECORD_METADATA, 10, 5, 0};
+    FINE(store_write(s, policy_set, &longer, &err));
+    for (int i = 0; i < 450; i++) { /* more than one transaction of them */
+        struct exchange x = {.id = mem_printf(root, "r%d", i),
+                             .time_ns = (100 - i % 3 * 8) * DAY,
+                             .spender = {.project = i % 2 ? "longer" : "p"},
+                             .state = "done",
+                             .attempts = "[]",
+                             .request_body = "whole"};
+        FINE(store_write(s, put, &x, &err));
+    }
+    int64_t n;
+    FINE(record_expire(s, &standard, 101 * DAY, &n, &err));
+    ck_assert_int_eq(n, 150 + 75); /* bodies of two thirds and rows of one third, of the project without a policy */
+    FINE(record_expire(s, &standard, 101 * DAY, &n, &err));
+    ck_assert_int_eq(n, 0);
+    struct exchange_filter f = {.project = "p"};
+    struct exchange *rows;
+    size_t count;
+    FINE(exchange_list(root, s, &f, &rows, &count, &err));
+    ck_assert_uint_eq(count, 150);
+}
+END_TEST
+
 START_TEST(an_id_that_is_taken_loses_that_record_alone)
 {
     struct record *records[40];
@@ -315,6 +348,7 @@ int main(void)
     tcase_add_test(c, what_a_crash_left_is_marked_at_the_next_start);
     tcase_add_test(c, bodies_are_cut_at_the_cap);
     tcase_add_test(c, a_project_may_have_a_policy_of_its_own);
+    tcase_add_test(c, what_is_past_its_days_goes_by_the_policy_of_its_project);
     tcase_add_test(c, an_id_that_is_taken_loses_that_record_alone);
     tcase_add_test(c, long_answers_go_in_pieces);
     tcase_add_test(c, the_secret_that_was_not_given_for_longest_is_forgotten);
