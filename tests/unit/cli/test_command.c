@@ -4,6 +4,14 @@
 #include <check.h>
 #include <stdlib.h>
 
+/* Lines of the list. */
+enum {
+    COMMANDS = 0
+#define COMMAND(name) +1
+#include "cli/commands.def"
+#undef COMMAND
+};
+
 static mem *ctx;
 static struct err err;
 static struct call call;
@@ -34,7 +42,7 @@ START_TEST(table_is_whole)
 {
     size_t n;
     const struct command *const *all = commands_all(&n);
-    ck_assert_uint_eq(n, 25);
+    ck_assert_uint_eq(n, COMMANDS);
     for (size_t i = 0; i < n; i++) {
         const struct command *c = all[i];
         ck_assert_ptr_eq(command_find(c->name), c);
@@ -180,7 +188,7 @@ START_TEST(json_is_json)
     buf_init(&text, ctx, 1 << 22);
     help_json(&text);
     ck_assert_msg(json_parse(ctx, buf_view(&text), &root, &err) == RC_OK, "%s", err.sentence);
-    ck_assert_uint_eq(json_len(json_get(root, "commands")), 25);
+    ck_assert_uint_eq(json_len(json_get(root, "commands")), COMMANDS);
     ck_assert(json_eqz(json_path(root, "commands.0.name"), "run"));
     ck_assert(json_eqz(json_path(root, "commands.0.options.0.name"), "check"));
 }
