@@ -4,19 +4,8 @@
 
 struct str identity_token(const struct http_request *r)
 {
-    static const char *const names[] = {"x-api-key", "x-goog-api-key"}; /* where SDKs of other dialects put it */
-    struct str bearer = http_header(r, "authorization");
-    if (bearer.n > 7 && str_ieq(str_sub(bearer, 0, 7), STR("Bearer "))) {
-        struct str token = str_trim(str_sub(bearer, 7, bearer.n));
-        if (token_is(token) || r->peer.origin != HTTP_BY_UNIX)
-            return token;
-    }
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        struct str token = http_header(r, names[i]);
-        if (token_is(token))
-            return token;
-    }
-    return STR("");
+    struct str token = http_credential(r);
+    return token_is(token) || r->peer.origin != HTTP_BY_UNIX ? token : STR("");
 }
 
 enum rc identity_check(mem *ctx, struct server *s, const char *token, struct principal *ret, struct err *err)

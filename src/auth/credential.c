@@ -372,6 +372,11 @@ static enum rc file_get(mem *ctx, const char *path, char **ret, struct err *err)
     return rc;
 }
 
+bool credential_waits(const char *reference)
+{
+    return str_starts(str_of(reference), STR("file:"));
+}
+
 enum rc credential_get(mem *ctx, struct credentials *c, const char *reference, char **ret, struct err *err)
 {
     *ret = NULL;
@@ -380,7 +385,7 @@ enum rc credential_get(mem *ctx, struct credentials *c, const char *reference, c
         return rc;
     if (str_starts(str_of(reference), STR("env:")))
         return variable_get(ctx, c, reference + 4, ret, err);
-    if (str_starts(str_of(reference), STR("file:")))
+    if (credential_waits(reference))
         return file_get(ctx, reference + 5, ret, err);
     return sealed_get(ctx, c, reference + 7, ret, err);
 }

@@ -33,4 +33,5 @@ MUST_USE enum rc credential_reference_check(const char *reference, struct err *e
 /* The secret, in ctx; wipe it with credential_wipe. NULL for "". RC_DENIED: not known, wrong mode, wrong owner, box
  * does not open; with what to do. */
 MUST_USE enum rc credential_get(mem *ctx, struct credentials *c, const char *reference, char **ret, struct err *err);
-void credential_wipe(char *secret); /* NULL is fine */
+bool credential_waits(const char *reference); /* credential_get reads the disk for it */
+void credential_wipe(char *secret);           /* NULL is fine */

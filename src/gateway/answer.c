@@ -4,11 +4,6 @@
 #include "base/clock.h"
 #include "gateway/call.h"
 
-static bool of_run(const struct call *c)
-{
-    return c->caller.task_id != NULL;
-}
-
 /* Lines that every answer of the gateway has. */
 static const char *const *answer_lines(struct call *c, size_t room, size_t *ret_n)
 {
@@ -157,11 +152,11 @@ static void answer_as_said(struct call *c, struct attempt *a)
     size_t n;
     const char **lines = (const char **)answer_lines(c, sizeof names / sizeof *names, &n);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *value = head_find(c->ctx, a->head, names[i]);
+        const char *value = attempt_header(a, names[i]);
         if (value)
             lines[n++] = mem_printf(c->ctx, "%s: %s", names[i], value);
     }
-    const char *type = head_find(c->ctx, a->head, "content-type");
+    const char *type = attempt_header(a, "content-type");
     answer_whole(c, a->status, type ? type : "application/octet-stream", buf_view(&a->failure), lines, "failed");
 }
 
@@ -182,9 +177,7 @@ void answer_failure(struct call *c, struct attempt *a)
         c->err = a->err;
         c->retry_after_s = a->why.retry_after_s;
         if (!of_run(c))
-            c->status = a->status >= 300 && a->status < 400 ? 502 /* a provider's address that is not the final one */
-                        : a->why.rc                         ? llm_failure_status(&a->why)
-                                                            : 0;
+            c->status = a->why.rc ? llm_failure_status(&a->why) : 0;
         answer_refuse(c);
         c->end.outcome = "failed";
         return;

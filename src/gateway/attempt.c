@@ -225,9 +225,8 @@ static void attempt_held(struct attempt *a)
         attempt_end(a, a->settle_rc, OUTCOME_RELEASE, false);
         return;
     }
-    /* What needs no file and no exchange of tokens, and little work, is done here: a thread costs more. */
-    const struct provider_view *p = a->target->provider;
-    if (p->kind->auth != PROVIDER_ACCOUNT && strncmp(p->credential, "file:", 5) != 0 && a->call->body.n <= INLINE_MAX) {
+    /* What waits for nothing and is little work is done here: a thread costs more. */
+    if (!way_waits(a->target->provider) && a->call->body.n <= INLINE_MAX) {
         write_work(a);
         write_done(a);
     } else {
@@ -237,15 +236,10 @@ static void attempt_held(struct attempt *a)
 
 /* ---- the request and its answer ---- */
 
-const char *head_find(mem *ctx, struct str head, const char *name)
+const char *attempt_header(struct attempt *a, const char *name)
 {
-    struct str line, key;
-    while (str_line(&head, &line)) {
-        struct str value = line;
-        if (str_next(&value, ':', &key) && str_ieq(key, str_of(name)))
-            return str_dup(ctx, str_trim(value));
-    }
-    return NULL;
+    struct str value;
+    return http_block_find(a->head, name, &value) ? str_dup(a->ctx, value) : NULL;
 }
 
 static void up_head(void *arg, int status, struct str headers)
@@ -257,7 +251,7 @@ static void up_head(void *arg, int status, struct str headers)
     a->first_byte_ms = clock_mono_ms() - a->began_ms;
     if (status != 200 || c->endpoint.kind != LLM_GENERATE)
         return;
-    const char *type = head_find(a->ctx, a->head, "content-type");
+    const char *type = attempt_header(a, "content-type");
     struct llm_bridge_spec spec = {.client = c->endpoint.dialect,
                                    .upstream = a->target->dialect,
                                    .client_stream = c->stream,

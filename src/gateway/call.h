@@ -5,7 +5,8 @@
  *   gateway.c   takes it in; finds the same request of a run under way
  *   prepare.c   pool: who asks, what the request is, which targets may serve it, what it may cost at most
  *   attempt.c   loop: one target after the other: place, admission, hold, sending, judging
- *   write.c     pool: the bytes for a target: key, address, translated or spliced body
+ *   write.c     the bytes for a target: key, address, translated or spliced body; on the pool where it may wait or
+ *               is much work, else on the loop
  *   settle.c    the holds and ledger rows of attempts, with the events and the stored answer
  *   answer.c    loop: what the client gets
  */
@@ -143,9 +144,15 @@ struct gateway {
     size_t count;
 };
 
+static inline bool of_run(const struct call *c)
+{
+    return c->caller.task_id != NULL;
+}
+
 /* prepare.c; pool thread */
 void call_prepare(struct call *c);
-/* write.c; pool thread. Fails with a->err; a->elsewhere when another target need not fail for the same reason. */
+/* write.c; any thread, but one that may wait where way_waits. Fails with a->err; a->elsewhere when another target need
+ * not fail for the same reason. */
 MUST_USE enum rc attempt_write(struct attempt *a);
 /* settle.c */
 void attempt_hold(struct attempt *a, void (*done)(struct attempt *a));   /* writes the hold; settle_rc */
@@ -155,6 +162,7 @@ void call_next(struct call *c); /* takes the next target, or ends the call */
 void attempt_resume(struct call *c);
 void attempt_cancel(struct attempt *a); /* nobody waits for it any more */
 void attempt_free(struct attempt *a);
+const char *attempt_header(struct attempt *a, const char *name); /* of the provider's answer; NULL: absent */
 /* answer.c; loop */
 void answer_begin(struct call *c);                /* a stream's head */
 void answer_bytes(struct call *c, struct buf *b); /* sends what is in b and empties it */
@@ -167,4 +175,3 @@ void answer_whole(struct call *c, int status, const char *content_type, struct s
                   const char *outcome);
 /* gateway.c */
 void call_free(struct call *c);
-const char *head_find(mem *ctx, struct str head, const char *name); /* a header's value, or NULL */

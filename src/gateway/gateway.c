@@ -80,11 +80,6 @@ void call_free(struct call *c)
 
 /* ---- the client ---- */
 
-static bool of_run(const struct call *c)
-{
-    return c->caller.task_id != NULL;
-}
-
 /* A run comes back for its answer. Anybody else's request is ended at the provider where that ends the bill; else it is
  * read to its usage, without anybody to give it to. */
 static void client_gone(struct http_request *r)
@@ -235,17 +230,12 @@ static void call_begin(struct call *c)
     loop_offload(g->spec.loop, prepare_work, prepared, c);
 }
 
-/* SDKs carry the key in different places. */
+/* Google's clients may put the key into the query. */
 static const char *token_find(mem *ctx, const struct http_request *r)
 {
-    struct str bearer = http_header(r, "authorization");
-    if (bearer.n > 7 && str_ieq(str_n(bearer.p, 7), STR("bearer ")))
-        return str_dup(ctx, str_trim(str_sub(bearer, 7, bearer.n)));
-    struct str key = http_header(r, "x-api-key");
-    if (!key.n)
-        key = http_header(r, "x-goog-api-key");
-    const char *query = key.n ? NULL : http_query(r, "key");
-    return query ? mem_str(ctx, query) : str_dup(ctx, key);
+    struct str shown = http_credential(r);
+    const char *query = shown.n ? NULL : http_query(r, "key");
+    return query ? mem_str(ctx, query) : str_dup(ctx, shown);
 }
 
 /* A departed client's answer is not read on for ever. */

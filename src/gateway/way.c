@@ -53,6 +53,11 @@ static enum rc account_way(mem *ctx, const struct ways *w, const struct provider
     return rc;
 }
 
+bool way_waits(const struct provider_view *p)
+{
+    return p->kind->auth == PROVIDER_ACCOUNT || credential_waits(p->credential);
+}
+
 enum rc way_find(mem *ctx, const struct ways *w, const struct provider_view *p, enum llm_endpoint_kind kind,
                  const char *upstream, bool stream, struct way *ret, struct err *err)
 {

@@ -1,5 +1,5 @@
 /* The bytes of a request for one target: the way to it (way.h) and the body in its dialect with the admitted output
- * cap. Runs on a pool thread: keys may be files. Bodies of the same family are the client's own bytes with only what
+ * cap. Bodies of the same family are the client's own bytes with only what
  * must change; others are written anew. */
 #include "gateway/call.h"
 #include "gateway/vertex.h"

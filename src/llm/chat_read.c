@@ -45,45 +45,6 @@ static enum rc tools_read(struct reading *rd, struct json tools, struct err *err
     return RC_OK;
 }
 
-static enum rc choice_read(struct reading *rd, struct json choice, struct err *err)
-{
-    struct llm_request *r = rd->r;
-    if (!json_is(choice))
-        return RC_OK;
-    if (json_eqz(choice, "auto"))
-        r->choice = LLM_CHOICE_AUTO;
-    else if (json_eqz(choice, "none"))
-        r->choice = LLM_CHOICE_NONE;
-    else if (json_eqz(choice, "required"))
-        r->choice = LLM_CHOICE_REQUIRED;
-    else if (json_eqz(json_get(choice, "type"), "function")) {
-        r->choice = LLM_CHOICE_NAMED;
-        r->choice_name = read_z(rd, json_path(choice, "function.name"));
-    } else {
-        return read_uncarried(err, "tool_choice");
-    }
-    return RC_OK;
-}
-
-static enum rc format_read(struct reading *rd, struct json format, struct err *err)
-{
-    struct llm_request *r = rd->r;
-    struct json type = json_get(format, "type"), schema = json_path(format, "json_schema.schema");
-    if (!json_is(format) || json_eqz(type, "text"))
-        return RC_OK;
-    if (json_eqz(type, "json_object")) {
-        r->format = LLM_FORMAT_JSON;
-        return RC_OK;
-    }
-    if (!json_eqz(type, "json_schema") || json_type(schema) != JSON_OBJECT)
-        return read_refuse(err, "response_format", "must be text, json_object, or json_schema with a schema");
-    r->format = LLM_FORMAT_SCHEMA;
-    r->format_name = read_z(rd, json_path(format, "json_schema.name"));
-    r->format_schema = str_dup(r->ctx, json_raw(schema));
-    r->format_strict = json_bool(json_path(format, "json_schema.strict"), false);
-    return RC_OK;
-}
-
 /* --- messages --- */
 
 static enum rc audio_read(struct reading *rd, struct llm_message *m, struct json audio, struct err *err)
@@ -272,8 +233,9 @@ enum rc chat_decode(struct reading *rd, struct json root, struct err *err)
     READ_CHECK(read_stop(rd, json_get(root, "stop"), "stop", err));
     READ_CHECK(modalities_read(json_get(root, "modalities"), err));
     READ_CHECK(tools_read(rd, json_get(root, "tools"), err));
-    READ_CHECK(choice_read(rd, json_get(root, "tool_choice"), err));
-    READ_CHECK(format_read(rd, json_get(root, "response_format"), err));
+    struct json choice = json_get(root, "tool_choice"), format = json_get(root, "response_format");
+    READ_CHECK(read_openai_choice(rd, choice, json_path(choice, "function.name"), err));
+    READ_CHECK(read_openai_format(rd, format, json_get(format, "json_schema"), "response_format", err));
     struct json parallel = json_get(root, "parallel_tool_calls");
     if (json_is(parallel))
         r->parallel = json_bool(parallel, true) ? LLM_FLAG_ON : LLM_FLAG_OFF;

@@ -168,7 +168,7 @@ int llm_failure_status(const struct llm_failure *f)
 {
     if (f->rc == RC_LIMIT)
         return f->quota ? 402 : 429;
-    if (f->rc == RC_UPSTREAM || f->rc == RC_DENIED) /* the gateway's key, not the client's */
+    if (f->rc == RC_UPSTREAM || f->rc == RC_DENIED || f->moved) /* the gateway's key and address, not the client's */
         return 502;
     return rc_http_status(f->rc);
 }

@@ -437,7 +437,7 @@ static void judge(mem *ctx, int status, const struct said *said, int64_t header_
         status = 401; /* Google */
     const struct rule *r = rule_find(status);
     const char *sentence = r->sentence, *hint = r->hint;
-    *ret = (struct llm_failure){.rc = r->rc, .retryable = r->retryable};
+    *ret = (struct llm_failure){.rc = r->rc, .retryable = r->retryable, .moved = status >= 300 && status < 400};
     bool about_request = status != 401 && status != 403 && status != 404;
     if (is_budget(said)) {
         *ret = (struct llm_failure){.rc = RC_LIMIT, .quota = true, .retry_after_s = -1};

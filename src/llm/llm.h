@@ -136,6 +136,7 @@ struct llm_failure {
     enum rc rc;
     bool retryable;        /* the same request may succeed later, without anybody doing anything */
     bool context_too_long; /* a shorter request may succeed */
+    bool moved;            /* a redirection: the provider's address in our settings is not the final one */
     bool quota;            /* an allowance (credit, spending cap), not a rate, is used up */
     int64_t retry_after_s;
     struct err err;

@@ -105,6 +105,46 @@ enum rc read_stop(struct reading *rd, struct json v, const char *name, struct er
     return RC_OK;
 }
 
+enum rc read_openai_choice(struct reading *rd, struct json choice, struct json name, struct err *err)
+{
+    struct llm_request *r = rd->r;
+    if (!json_is(choice))
+        return RC_OK;
+    if (json_eqz(choice, "auto"))
+        r->choice = LLM_CHOICE_AUTO;
+    else if (json_eqz(choice, "none"))
+        r->choice = LLM_CHOICE_NONE;
+    else if (json_eqz(choice, "required"))
+        r->choice = LLM_CHOICE_REQUIRED;
+    else if (json_eqz(json_get(choice, "type"), "function")) {
+        r->choice = LLM_CHOICE_NAMED;
+        r->choice_name = read_z(rd, name);
+    } else {
+        return read_uncarried(err, "tool_choice");
+    }
+    return RC_OK;
+}
+
+enum rc read_openai_format(struct reading *rd, struct json format, struct json of_schema, const char *field,
+                           struct err *err)
+{
+    struct llm_request *r = rd->r;
+    struct json type = json_get(format, "type"), schema = json_get(of_schema, "schema");
+    if (!json_is(format) || json_eqz(type, "text"))
+        return RC_OK;
+    if (json_eqz(type, "json_object")) {
+        r->format = LLM_FORMAT_JSON;
+        return RC_OK;
+    }
+    if (!json_eqz(type, "json_schema") || json_type(schema) != JSON_OBJECT)
+        return read_refuse(err, field, "must be text, json_object, or json_schema with a schema");
+    r->format = LLM_FORMAT_SCHEMA;
+    r->format_name = read_z(rd, json_get(of_schema, "name"));
+    r->format_schema = str_dup(r->ctx, json_raw(schema));
+    r->format_strict = json_bool(json_get(of_schema, "strict"), false);
+    return RC_OK;
+}
+
 void read_system_add(struct reading *rd, struct str text)
 {
     struct llm_conversation *c = rd->r->conversation;

@@ -186,6 +186,11 @@ struct llm_part *read_media(struct reading *rd, struct llm_message *m, struct ll
 bool read_url(struct reading *rd, struct json v, struct llm_part *media);
 MUST_USE enum rc read_tool(struct reading *rd, struct json name, struct json description, struct json schema,
                            bool strict, struct llm_tool **ret, struct err *err);
+/* What OpenAI's two wires say alike. name: where the wire has the name of the one tool; of_schema: where it has name,
+ * schema and strict. */
+MUST_USE enum rc read_openai_choice(struct reading *rd, struct json choice, struct json name, struct err *err);
+MUST_USE enum rc read_openai_format(struct reading *rd, struct json format, struct json of_schema, const char *field,
+                                    struct err *err);
 #define READ_CHECK(call)                                                                                               \
     do {                                                                                                               \
         enum rc rc_ = (call);                                                                                          \

@@ -120,30 +120,17 @@ static enum rc nonsense(struct exchange *x, const char *what)
     return err_set(x->err, RC_UPSTREAM, "%s gave an answer that cannot be read: %s.", x->spec->unix_socket, what);
 }
 
-static bool field_find(struct str head, const char *name, struct str *ret)
-{
-    struct str line, key;
-    while (str_line(&head, &line)) {
-        struct str value = line;
-        if (str_next(&value, ':', &key) && str_ieq(key, str_of(name))) {
-            *ret = str_trim(value);
-            return true;
-        }
-    }
-    return false;
-}
-
 static enum rc framing_read(struct exchange *x)
 {
     struct str value;
     int64_t length;
     if (x->status == 204 || x->status == 304 || strcmp(x->spec->method, "HEAD") == 0) {
         x->phase = PHASE_WHOLE;
-    } else if (field_find(x->headers, "transfer-encoding", &value)) {
+    } else if (http_block_find(x->headers, "transfer-encoding", &value)) {
         if (!str_ieq(value, STR("chunked")))
             return nonsense(x, "an unknown transfer encoding");
         x->phase = PHASE_CHUNKS;
-    } else if (field_find(x->headers, "content-length", &value)) {
+    } else if (http_block_find(x->headers, "content-length", &value)) {
         if (!str_int(value, 0, INT64_MAX, &length))
             return nonsense(x, "a wrong Content-Length");
         x->left = (uint64_t)length;

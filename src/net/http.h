@@ -55,8 +55,14 @@ struct http_request {
     bool keep;  /* set by the handler before or in `gone`: r stays valid after it, see http_on_gone */
 };
 struct str http_header(const struct http_request *r, const char *name); /* empty view when absent */
+/* The key or token that a client shows: Authorization: Bearer (RFC 6750), else x-api-key or x-goog-api-key, where the
+ * SDKs of model providers put it. Empty when there is none. */
+struct str http_credential(const struct http_request *r);
 /* Decoded value of a query parameter, in r->ctx; NULL when absent or malformed. */
 const char *http_query(const struct http_request *r, const char *name);
+
+/* Value of a field in a block of lines "Name: value" (the head of an answer without its first line); false: absent. */
+bool http_block_find(struct str block, const char *name, struct str *ret_value);
 
 struct http_server;
 struct http_server_spec {

@@ -78,6 +78,30 @@ const char *http_query(const struct http_request *r, const char *name)
     return NULL;
 }
 
+bool http_block_find(struct str block, const char *name, struct str *ret_value)
+{
+    struct str line, key;
+    while (str_line(&block, &line)) {
+        struct str value = line;
+        if (str_next(&value, ':', &key) && str_ieq(key, str_of(name))) {
+            *ret_value = str_trim(value);
+            return true;
+        }
+    }
+    return false;
+}
+
+struct str http_credential(const struct http_request *r)
+{
+    static const char *const names[] = {"x-api-key", "x-goog-api-key"};
+    struct str bearer = http_header(r, "authorization"), token = STR("");
+    if (bearer.n > 7 && str_ieq(str_sub(bearer, 0, 7), STR("Bearer ")))
+        return str_trim(str_sub(bearer, 7, bearer.n));
+    for (size_t i = 0; i < sizeof names / sizeof *names && !token.n; i++)
+        token = http_header(r, names[i]);
+    return token;
+}
+
 struct str http_header(const struct http_request *r, const char *name)
 {
     for (size_t i = 0; i < r->field_count; i++)

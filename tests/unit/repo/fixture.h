@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define WORK "task/work" /* the files of the workspace of a task called "task" */
+
 static mem *ctx;
 static struct err err;
 static char *top; /* temporary folder */

@@ -280,7 +280,7 @@ END_TEST
 /* What an agent can put into its folder. */
 static void plant(void)
 {
-    put("task/work/.gitattributes", attributes);
+    put(WORK "/.gitattributes", attributes);
     sh("cd task/work; echo x >>f.p; echo x >>f.q; mkdir -p sub2 src/.git; cp -a ../../evil/.git/. src/.git/; "
        "git init -q sub2; cp ../../evil/.git/config sub2/.git/config; cp -r ../../more-hooks/. sub2/.git/hooks/; "
        "printf 'gitdir: %s/evil/.git\\n' >src/deep/.git; mkdir -p l; ln -sfn %s/evil/.git l/.git; cp -a ../../evil/.git .GIT; "

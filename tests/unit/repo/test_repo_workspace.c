@@ -57,7 +57,7 @@ START_TEST(opens_exactly)
     SAME(sh("cd task/work; export GIT_DIR=../git GIT_WORK_TREE=.; git diff-files; git log --oneline | wc -l"), "2");
     SAME(tree_now(), HEAD_TREE);
     /* Opening again gives the same, with what was done in it. */
-    put("task/work/new", "n\n");
+    put(WORK "/new", "n\n");
     sh("touch task/git/index.lock"); /* of a git that was killed */
     opened("task");
     SAME(listed(tree_now()),
@@ -77,7 +77,7 @@ START_TEST(user_repository_is_only_read)
         "cd r; find . -type f -o -type l | sort | xargs -d '\\n' stat -c '%%n %%Y %%s'; git for-each-ref";
     const char *before = sh("%s", mem_printf(ctx, "%s", list)), *tree;
     opened("task");
-    put("task/work/a.txt", "changed\n");
+    put(WORK "/a.txt", "changed\n");
     tree = tree_now();
     struct repo_commit c = {
         .tree = tree, .parent = w.base, .message = "m", .time_s = 1, .ref = "refs/nightmill/iteration/1"};
@@ -115,10 +115,10 @@ START_TEST(submodules_are_left_empty)
     NOTED("submodule sub is left empty");
     SAME(tree_now(), HEAD_TREE);
     buf_clear(&notes);
-    put("task/work/sub/file", "x");
+    put(WORK "/sub/file", "x");
     SAME(tree_now(), HEAD_TREE);
     NOTED("files in a submodule: sub");
-    sh("rm -r task/work/sub");
+    sh("rm -r " WORK "/sub");
     ck_assert_int_lt(str_find(str_of(listed(tree_now())), STR("160000")), 0); /* taken away on purpose */
     OK(workspace_restore(&w, w.base, &err));
     SAME(tree_now(), HEAD_TREE);
@@ -134,11 +134,11 @@ START_TEST(bytes_are_not_changed)
        ".gitattributes),.gitattributes --cacheinfo 100644,$(git hash-object -w --no-filters id.c),id.c; git commit -qm Attr");
     facts = inspect("r");
     opened("task");
-    SAME(slurp("task/work/crlf"), "a\r\nb\n");
-    SAME(slurp("task/work/id.c"), "$Id$");
+    SAME(slurp(WORK "/crlf"), "a\r\nb\n");
+    SAME(slurp(WORK "/id.c"), "$Id$");
     SAME(tree_now(), HEAD_TREE);
-    put("task/work/crlf", "a\r\nc\r\n");
-    put("task/work/id.c", "$Id: 12345 $");
+    put(WORK "/crlf", "a\r\nc\r\n");
+    put(WORK "/id.c", "$Id: 12345 $");
     const char *tree = tree_now();
     struct str text;
     OK(repo_blob(ctx, w.git_dir, tree, "crlf", 100, &text, &err));
@@ -169,7 +169,7 @@ END_TEST
 START_TEST(temporary_files_of_ours_stay_out)
 {
     opened("task");
-    put("task/work/" PATH_TEMP_PREFIX "abc", "half written");
+    put(WORK "/" PATH_TEMP_PREFIX "abc", "half written");
     SAME(tree_now(), HEAD_TREE);
     sh("echo 'local*' >>r/.git/info/exclude");
     opened("task2");
@@ -197,10 +197,10 @@ START_TEST(nested_repositories_are_moved)
     for (size_t i = 0; i < sizeof moved / sizeof *moved; i++)
         NOTED(moved[i]);
     ck_assert_int_lt(str_find(buf_view(&notes), STR("src/empty")), 0);
-    ck_assert(!exists("task/work/.git") && !exists("task/work/src/.GIT") && !exists("task/work/lnk/.git"));
-    ck_assert(exists("task/work/build.o/dep/.git")); /* below an ignored folder it is nobody's business */
+    ck_assert(!exists(WORK "/.git") && !exists(WORK "/src/.GIT") && !exists(WORK "/lnk/.git"));
+    ck_assert(exists(WORK "/build.o/dep/.git")); /* below an ignored folder it is nobody's business */
     NOTED("**/z/.git");
-    ck_assert(exists("task/work/:(top)x.o/y/.git"));
+    ck_assert(exists(WORK "/:(top)x.o/y/.git"));
     SAME(sh("ls task/aside | wc -l"), "8");
     buf_clear(&notes);
     SAME(tree_now(), tree);
@@ -212,17 +212,17 @@ END_TEST
 START_TEST(the_mount_point_stays)
 {
     opened("task");
-    put("task/work/new", "n\n");
-    sh("mkdir task/work/.git");
+    put(WORK "/new", "n\n");
+    sh("mkdir " WORK "/.git");
     const char *tree = tree_now();
     NOT_NOTED();
-    ck_assert(exists("task/work/.git"));
+    ck_assert(exists(WORK "/.git"));
     OK(workspace_restore(&w, tree, &err));
-    ck_assert(exists("task/work/.git"));
-    sh("echo x >task/work/.git/config"); /* not empty: no mount point */
+    ck_assert(exists(WORK "/.git"));
+    sh("echo x >" WORK "/.git/config"); /* not empty: no mount point */
     SAME(tree_now(), tree);
     NOTED(": .git\n");
-    ck_assert(!exists("task/work/.git"));
+    ck_assert(!exists(WORK "/.git"));
 }
 END_TEST
 
@@ -230,12 +230,12 @@ START_TEST(special_files_are_left_out)
 {
     opened("task");
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
-    snprintf(sa.sun_path, sizeof sa.sun_path, "%s", at("task/work/sock"));
+    snprintf(sa.sun_path, sizeof sa.sun_path, "%s", at(WORK "/sock"));
     int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ck_assert_int_eq(bind(sock, (struct sockaddr *)&sa, sizeof sa), 0);
     close(sock);
     sh("cd task/work; mkfifo pipe src/pipe; rm a.txt; mkfifo a.txt; rm tool; mkdir tool; mkfifo tool/fifo");
-    bool device = mknod(at("task/work/dev"), S_IFCHR | 0666, 0x105) == 0;
+    bool device = mknod(at(WORK "/dev"), S_IFCHR | 0666, 0x105) == 0;
     const char *tree = tree_now();
     SAME(listed(tree), "100644 .gitignore;120000 link;100644 src/deep/d.txt;100644 src/x.c;");
     NOTED("not a regular file: sock");
@@ -246,7 +246,7 @@ START_TEST(special_files_are_left_out)
         NOTED("not a regular file: dev");
     OK(workspace_restore(&w, w.base, &err));
     SAME(tree_now(), HEAD_TREE);
-    ck_assert(!exists("task/work/pipe") && !exists("task/work/sock"));
+    ck_assert(!exists(WORK "/pipe") && !exists(WORK "/sock"));
 }
 END_TEST
 
@@ -351,7 +351,7 @@ START_TEST(deep_folders)
     const char *tree = tree_now();
     SAME(sh("git --git-dir=task/git ls-tree -r --name-only %s | grep -c file", tree), "1");
     NOTED("the folder cannot be read");
-    OK(path_remove_tree(at("task/work/d"), &err));
+    OK(path_remove_tree(at(WORK "/d"), &err));
 }
 END_TEST
 
