@@ -194,6 +194,8 @@ class Providers(AccessCase):
             self.nm.run("provider", "test", wire, code=0)
             result = self.nm.json("model", "test", f"{wire}/fake")["results"][0]
             self.assertTrue(result["ok"], result)
+        metered = self.rows("SELECT provider FROM ledger ORDER BY hold_id")
+        self.assertEqual([r["provider"] for r in metered], ["chat", "openai", "responses", "messages", "gemini"], "trying a model costs tokens too")
         self.nm.run("daemon", "stop", code=0)  # a daemon that is started with the variable in its environment has it
         self.start()
         self.nm.run("model", "test", "messages/fake", code=0, env={KEY_VARIABLE: ""})

@@ -440,6 +440,25 @@ class Clients(GatewayCase):
                 wait_for("the provider's side to end", 15, lambda: self.upstream.entries(f"fake+{words}")[-1]["end"])
         self.assert_healthy()
 
+    def test_what_a_departed_client_cost_stands_in_the_books(self):
+        """Where leaving stops the bill the provider is told and what was held stays; where it does not, the answer is read to its counts."""
+        key = self.key()
+        for stops in (True, False):
+            with self.subTest(cancel_stops_bill=stops):
+                name = f"leaving-{stops}".lower()
+                self.provider(name, "chat", cancel_stops_bill=stops)
+                model = f"fake+event_ms=150+served_as={name}"
+                asking = self.start_asking("chat", f"{name}/{model}", key, stream=True)
+                asking.wait_for(b"data:")
+                asking.close()
+                wait_for("the provider's side to end", 20, lambda: self.upstream.entries(model) and self.upstream.entries(model)[-1]["end"])
+                entry = self.upstream.entries(model)[-1]
+                self.assertEqual(entry["end"], "gone" if stops else "whole")
+                wait_for("the hold's outcome", 10, lambda: self.rows("SELECT state FROM hold WHERE provider = ? AND state <> 'open'", name))
+                self.assertEqual([r["state"] for r in self.rows("SELECT state FROM hold WHERE provider = ?", name)], ["kept" if stops else "settled"])
+                rows = self.rows("SELECT input, output FROM ledger WHERE provider = ?", name)
+                self.assertEqual([(r["input"], r["output"]) for r in rows], [] if stops else [(entry["usage"]["input"], entry["usage"]["output"])])
+
     def test_a_reader_that_stops_holds_up_nobody(self):
         key = self.key()
         stuck = self.start_asking("chat", "chat/fake+huge=8000000", key, stream=True)

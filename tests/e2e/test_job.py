@@ -2,7 +2,7 @@
 import json
 import re
 
-from harness import CANARY_KEY, Case, edit, finish, run, script, tool, turn, write
+from harness import CANARY_KEY, Case, edit, finish, run, script, tool, turn, wait_for, write
 from projects import CALC, CALC_RED, NEW_TEST, PLAIN, PLAIN_CHECK, PLAIN_TASK, RIGHT, TASK, UNITTEST, honest, plain_honest, second_try
 
 
@@ -117,6 +117,50 @@ class MainJob(Case):
         self.assert_state(task, "done")
         self.assertEqual(task["checks"][0]["command"], "make test")
         self.assertIn("make test", ended.out + ended.err)
+
+
+class Road(Case):
+    """How a run comes to its model, and what it leaves for the next one."""
+    seconds = 180
+
+    def test_a_model_that_only_the_gateway_knows(self):
+        model = self.model(script(plain_honest(), plain_honest()))
+        url = self.nm.env.pop("NIGHTMILL_MODEL_URL")
+        self.nm.run("provider", "add", "local", "--kind", "compatible", "--url", url, code=0)
+        self.nm.run("model", "add", "small", "--provider", "local", "--upstream", "scripted", code=0)
+        nothing = self.nm.run("run", PLAIN_TASK, "--check", PLAIN_CHECK, cwd=self.repo(PLAIN, name="none").path)
+        self.assertNotEqual(nothing.code, 0)
+        self.assertIn("no way to a model", nothing.err)
+        self.nm.run("tier", "set", "A", "small", code=0)
+        for name, flags in (("by-name", ("--model", "small")), ("by-tier", ())):
+            with self.subTest(name):
+                _, task = self.do(self.repo(PLAIN, name=name), PLAIN_TASK, "--check", PLAIN_CHECK, *flags, code=0)
+                self.assert_state(task, "done")
+                self.assertEqual({e["data"]["provider"] for e in self.nm.events(task["id"], "model.usage")}, {"local"})
+        self.assertEqual({r["model"] for r in model.requests()}, {"scripted"})
+
+    def test_the_next_task_takes_the_spare_workspace(self):
+        self.model(script(plain_honest(), plain_honest()))
+        repo = self.repo(PLAIN)
+
+        def spares():
+            return [(s / "work").stat().st_ino for s in (self.nm.data / "spares").glob("spare-*") if s.suffix not in (".new", ".lock")]
+        self.do(repo, PLAIN_TASK, "--check", PLAIN_CHECK, code=0)
+        wait_for("a spare workspace", 20, lambda: len(spares()) == 1)
+        spare = spares()[0]
+        _, task = self.do(repo, PLAIN_TASK, "--check", PLAIN_CHECK, code=0)
+        self.assertEqual((self.nm.data / "tasks" / task["id"] / "work").stat().st_ino, spare)
+        wait_for("another one", 20, lambda: spares() and spares()[0] != spare)
+
+    def test_a_runner_does_without_the_library_for_servers_elsewhere(self):
+        model = self.model(script([turn(write("file.txt", "one\ntwo\n"), wait_for="go"), turn(finish())]))
+        command = self.nm.start("run", PLAIN_TASK, "--check", PLAIN_CHECK, cwd=self.repo(PLAIN).path)
+        wait_for("a request", 60, model.requests)
+        [runner] = self.nm.status()["runners"]
+        with open(f"/proc/{runner['pid']}/maps", encoding="utf-8") as maps:
+            self.assertNotIn("libcurl", maps.read())
+        model.open_gate("go")
+        command.wait(60)
 
 
 class Delivery(Case):
