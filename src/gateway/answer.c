@@ -38,7 +38,7 @@ void answer_whole(struct call *c, int status, const char *content_type, struct s
     first_byte(c);
     c->end.status = status;
     c->end.outcome = outcome;
-    c->end.content_type = content_type;
+    c->end.content_type = mem_str(c->ctx, content_type); /* may be the attempt's, which ends before the record */
     record_answer(c->record, body);
     if (c->client)
         http_answer_whole(c->client, status, content_type, body, lines);
