@@ -14,6 +14,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -33,6 +35,7 @@ enum {
     WATCH_MS = 250,           /* between looks at the memory in use */
     END_DEADLINE_MS = 8000,   /* plain: ending what is left */
     QUIET_DEADLINE_MS = 3000, /* waiting for what was killed */
+    LISTEN_QUEUE = 1024,      /* connections that wait to be accepted outside */
 };
 
 struct command {
@@ -44,6 +47,8 @@ static struct {
     int64_t processes, cpu_seconds, file_bytes; /* limits of each command; 0: none */
     int64_t memory_bytes;                       /* watched here; 0: not */
     int64_t memory_kills;
+    int64_t ports[SANDBOX_LISTENERS]; /* to be listened at */
+    int port_count;
     int child_events; /* signalfd of SIGCHLD */
     struct command commands[COMMANDS_MAX];
 } self;
@@ -471,27 +476,62 @@ static bool descriptors_settle(void)
     return syscall(SYS_close_range, ROOM_CONTROL_FD + 1, ~0u, 0u) == 0;
 }
 
+/* MODE PROCESSES CPU FILE MEMORY [TMP] PORT.. */
 static bool arguments_take(int argc, char **argv)
 {
     int64_t *const numbers[] = {&self.processes, &self.cpu_seconds, &self.file_bytes, &self.memory_bytes};
-    self.plain = argc == 8 && strcmp(argv[2], "plain") == 0;
+    self.plain = argc >= 8 && strcmp(argv[2], "plain") == 0;
+    int first_port = self.plain ? 8 : 7;
     /* Only in a namespace of our own does "everything" mean the sandbox. */
-    if (!self.plain && (argc != 7 || strcmp(argv[2], "sealed") != 0 || getpid() != 1))
+    if (!self.plain && (argc < 7 || strcmp(argv[2], "sealed") != 0 || getpid() != 1))
         return false;
     for (int i = 0; i < 4; i++)
         if (!str_int(str_of(argv[3 + i]), 0, INT64_MAX, numbers[i]))
             return false;
+    self.port_count = argc - first_port;
+    if (self.port_count > SANDBOX_LISTENERS)
+        return false;
+    for (int i = 0; i < self.port_count; i++)
+        if (!str_int(str_of(argv[first_port + i]), 0, 65535, &self.ports[i]))
+            return false;
     return true;
 }
 
+/* A listener of 127.0.0.1 in this network namespace; *ret_port the one that it has. -1: none. */
+static int listener_make(int64_t port, int64_t *ret_port)
+{
+    struct sockaddr_in a = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t n = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && bind(fd, (struct sockaddr *)&a, n) == 0 && listen(fd, LISTEN_QUEUE) == 0 &&
+        getsockname(fd, (struct sockaddr *)&a, &n) == 0) {
+        *ret_port = ntohs(a.sin_port);
+        return fd;
+    }
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* Nothing of the listeners stays here: only the outside accepts. A port that cannot be had is told as 0. */
 static void hello(void)
 {
     CLEANUP_MEM mem *tmp = mem_root();
     struct buf b;
+    int fds[SANDBOX_LISTENERS], n = 0;
     buf_init(&b, tmp, 256);
     words_add(&b, "ready");
+    for (int i = 0; i < self.port_count; i++) {
+        int64_t port = 0;
+        fds[n] = listener_make(self.ports[i], &port);
+        n += fds[n] >= 0;
+        words_add_int(&b, port);
+    }
     if (write(ROOM_CONTROL_FD, &(char){ROOM_READY}, 1) == 1)
-        say(&b, NULL, 0);
+        say(&b, fds, n);
+    while (n > 0)
+        close(fds[--n]);
 }
 
 int sandbox_init_main(int argc, char **argv)

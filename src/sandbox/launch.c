@@ -305,6 +305,8 @@ static enum rc bwrap_args(const struct launch *l, const struct sources *s, struc
              mem_printf(a->ctx, "%lld", (long long)l->limits.cpu_seconds),
              mem_printf(a->ctx, "%lld", (long long)l->limits.file_bytes),
              mem_printf(a->ctx, "%lld", l->watch_memory ? (long long)l->limits.memory_bytes : 0), NULL);
+    for (size_t i = 0; i < l->spec->listen_count; i++)
+        args_add(a, mem_printf(a->ctx, "%u", (unsigned)l->spec->listen[i]), NULL);
     return RC_OK;
 }
 

@@ -15,7 +15,10 @@ struct sandbox {
     const char *cwd;              /* inside */
     struct sandbox_mount *mounts; /* plain: for translating paths */
     size_t mount_count;
-    char *plain_tmp; /* plain: our own temporary folder, removed at the end */
+    char *plain_tmp;                  /* plain: our own temporary folder, removed at the end */
+    int listeners[SANDBOX_LISTENERS]; /* those of the spec, made by init */
+    uint16_t ports[SANDBOX_LISTENERS];
+    size_t listener_count;
     int64_t last_id;
     int64_t memory_kills; /* by init's watch so far */
     bool dead;            /* init broke the format or vanished */

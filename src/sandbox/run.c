@@ -210,7 +210,7 @@ static void begin_end(struct running *r)
     if (r->ended || r->kill_ms != INT64_MAX || r->give_up_ms != INT64_MAX)
         return;
     signal_say(r, SIGTERM);
-    r->kill_ms = clock_mono_ms() + TERM_GRACE_MS;
+    r->kill_ms = clock_mono_ms() + (r->cmd->grace_ms > 0 ? r->cmd->grace_ms : TERM_GRACE_MS);
 }
 
 static void file_write(struct running *r, const char *p, size_t n)
@@ -246,6 +246,11 @@ static void pipe_read(struct running *r, int i)
     }
     kept_add(&r->kept[i], chunk, (size_t)n);
     file_write(r, chunk, (size_t)n);
+    if (r->cmd->on_output && !r->cancelled && !(r->ret->flooded && r->cmd->flood_ends) &&
+        !r->cmd->on_output(r->cmd->arg, i == 1, str_n(chunk, (size_t)n))) {
+        r->cancelled = true;
+        begin_end(r);
+    }
     if (!r->ret->flooded && r->kept[0].total + r->kept[1].total > r->out_max) {
         r->ret->flooded = true;
         if (r->cmd->flood_ends)

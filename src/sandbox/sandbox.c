@@ -215,6 +215,8 @@ static int sandbox_end(struct sandbox *sb)
         while (waitpid(sb->outer, NULL, 0) < 0 && errno == EINTR)
             ;
     sb->outer = 0;
+    while (sb->listener_count > 0)
+        close(sb->listeners[--sb->listener_count]);
     if (sb->init_fd >= 0)
         close(fd_take(&sb->init_fd));
     if (sb->outer_fd >= 0)
@@ -281,6 +283,18 @@ struct sandbox *sandbox_close(struct sandbox *sb, int *ret_left)
         *ret_left = sb ? left_count(sb) : 0;
     mem_free(sb); /* sandbox_end is its destructor */
     return NULL;
+}
+
+int sandbox_listener(const struct sandbox *sb, size_t i)
+{
+    BUG_ON(i >= sb->listener_count);
+    return sb->listeners[i];
+}
+
+uint16_t sandbox_listener_port(const struct sandbox *sb, size_t i)
+{
+    BUG_ON(i >= sb->listener_count);
+    return sb->ports[i];
 }
 
 bool sandbox_alive(struct sandbox *sb)
@@ -364,8 +378,28 @@ static enum rc launcher_failure(mem *tmp, struct sandbox *sb, struct err *err)
     return err_hint(err, "%s", w.v[4]);
 }
 
+/* What init listens at: as many descriptors as there are ports, or the sandbox is of no use. */
+static enum rc listeners_take(struct sandbox *sb, const struct words *w, size_t wanted, const int *fds, int fd_count,
+                              struct err *err)
+{
+    int64_t port;
+    for (int i = 0; i < fd_count; i++) {
+        if ((size_t)i < wanted)
+            sb->listeners[sb->listener_count++] = fds[i];
+        else
+            close(fds[i]);
+    }
+    for (size_t i = 0; i < wanted; i++) {
+        if (!words_int(w, 1 + i, 1, 65535, &port) || i >= sb->listener_count)
+            return err_set(err, RC_UNAVAILABLE, "A port of the sandbox's own network could not be listened at");
+        sb->ports[i] = (uint16_t)port;
+    }
+    return RC_OK;
+}
+
 /* Waits until init is there. */
-static enum rc hello_wait(struct sandbox *sb, int log, int deadline_ms, struct err *err)
+static enum rc hello_wait(struct sandbox *sb, const struct sandbox_spec *spec, int log, int deadline_ms,
+                          struct err *err)
 {
     CLEANUP_MEM mem *tmp = mem_root();
     int64_t until = clock_mono_ms() + deadline_ms, left;
@@ -386,16 +420,19 @@ static enum rc hello_wait(struct sandbox *sb, int log, int deadline_ms, struct e
     if (hello == ROOM_ERROR)
         return launcher_failure(tmp, sb, err);
     struct words w;
+    int fds[FRAME_FDS], fd_count = 0;
     left = until - clock_mono_ms();
-    enum rc rc = hello == ROOM_READY ? room_take(tmp, sb, left > 0 ? (int)left : 0, &w, NULL, NULL, err) : RC_IO;
+    enum rc rc = hello == ROOM_READY ? room_take(tmp, sb, left > 0 ? (int)left : 0, &w, fds, &fd_count, err) : RC_IO;
     if (rc == RC_TIMEOUT)
         return rc;
     if (rc != RC_OK || strcmp(w.v[0], "ready") != 0) {
         err_set(err, RC_UNAVAILABLE, "The sandbox could not be started");
         said_detail(log, err);
+        while (rc == RC_OK && fd_count > 0)
+            close(fds[--fd_count]);
         return RC_UNAVAILABLE;
     }
-    return RC_OK;
+    return listeners_take(sb, &w, spec->listen_count, fds, fd_count, err);
 }
 
 /* The program of init, to be read or executed, at offset 0. */
@@ -515,7 +552,7 @@ static enum rc open_sealed(struct sandbox *sb, const struct room_way *way, const
     }
     rc = group_add(sb, sb->outer, err);
     if (rc == RC_OK)
-        rc = hello_wait(sb, log, deadline_ms, err);
+        rc = hello_wait(sb, spec, log, deadline_ms, err);
     if (rc == RC_OK)
         rc = group_add(sb, sb->init, err);
     if (rc != RC_OK)
@@ -557,6 +594,8 @@ static enum rc open_plain(struct sandbox *sb, const struct room_way *way, const 
                           mem_printf(sb, "%lld", (long long)limits.file_bytes),
                           "0",
                           tmp,
+                          spec->listen_count > 0 ? "0" : NULL, /* the machine's own ports: whichever are free */
+                          spec->listen_count > 1 ? "0" : NULL,
                           NULL};
     struct proc_spec start = {.argv = argv, .fds = {-1, -1, -1, theirs, image}, .fd_count = 5, .new_session = true};
     rc = proc_start(&start, &sb->outer, &sb->outer_fd, err);
@@ -565,7 +604,7 @@ static enum rc open_plain(struct sandbox *sb, const struct room_way *way, const 
     close(fd_take(&theirs));
     sb->init = sb->outer;
     rc = group_add(sb, sb->outer, err);
-    return rc == RC_OK ? hello_wait(sb, -1, deadline_ms, err) : rc;
+    return rc == RC_OK ? hello_wait(sb, spec, -1, deadline_ms, err) : rc;
 }
 
 enum rc room_open(mem *ctx, const struct room_way *way, const struct sandbox_spec *spec, int deadline_ms,
@@ -593,6 +632,8 @@ enum rc room_open(mem *ctx, const struct room_way *way, const struct sandbox_spe
 /* Mount points and sources are ours to name, not to guess: absolute, no ".." (bubblewrap would follow it). */
 static enum rc spec_check(const struct sandbox_spec *spec, struct err *err)
 {
+    if (spec->listen_count > SANDBOX_LISTENERS)
+        return err_set(err, RC_INVALID, "A sandbox listens at %d ports at most", SANDBOX_LISTENERS);
     for (size_t i = 0; i < spec->mount_count; i++) {
         const char *both[] = {spec->mounts[i].source, spec->mounts[i].target};
         for (int k = 0; k < 2; k++)

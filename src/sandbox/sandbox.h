@@ -34,6 +34,7 @@ struct sandbox_limits {
     int64_t file_bytes;   /* 4 GiB; largest file written, per file */
     int64_t tmp_bytes;    /* 1 GiB; size of /tmp, and of /dev/shm; both are memory */
 };
+enum { SANDBOX_LISTENERS = 2 }; /* most listeners of a sandbox */
 struct sandbox_spec {
     enum sandbox_user user;
     const struct sandbox_mount *mounts; /* beyond the system; the order counts */
@@ -42,6 +43,12 @@ struct sandbox_spec {
     /* NULL-terminated; PATH, HOME (=/tmp/home), LANG, TERM=dumb, TMPDIR, USER are set unless given here. */
     const char *const *env;
     struct sandbox_limits limits;
+    /* Ports of 127.0.0.1 inside at which the outside listens, open before the first command: the only network that
+     * there is in a sandbox. The descriptors are handed out (sandbox_listener); whoever connects is inside this
+     * sandbox. With `without` the kernel chooses the ports, they are the machine's own, and anybody on it may connect.
+     */
+    uint16_t listen[SANDBOX_LISTENERS];
+    size_t listen_count;
     const char *label; /* for cgroup and log: "task-iteration" */
     bool debug;        /* ptrace is allowed inside: debuggers, strace, the leak sanitizer. init stays out of reach */
     /* --no-sandbox: plain processes of the opener's own user, no protection. Paths inside become those of the mounts'
@@ -53,6 +60,11 @@ struct sandbox;
  * when the machine cannot. */
 MUST_USE enum rc sandbox_open(mem *ctx, const struct sandbox_spec *spec, int deadline_ms, struct sandbox **ret,
                               struct err *err);
+
+/* A listener of the sandbox (spec.listen[i]); stays the sandbox's: duplicate it to keep it. Connections that wait in it
+ * end with its last descriptor. */
+int sandbox_listener(const struct sandbox *sb, size_t i);
+uint16_t sandbox_listener_port(const struct sandbox *sb, size_t i); /* as programs inside see it */
 
 struct sandbox_command {
     const char *const *argv; /* or NULL with `shell` */
@@ -67,6 +79,11 @@ struct sandbox_command {
     int64_t out_max;         /* 0: 64 MiB */
     bool merge;              /* standard error into standard output */
     bool flood_ends;         /* end the command when out_max is passed */
+    /* Called with every piece of output as it arrives, also with what is past out_max; error: of standard error. False:
+     * end the command as by cancel_fd. NULL: nobody listens. */
+    bool (*on_output)(void *arg, bool error, struct str bytes);
+    void *arg;
+    int grace_ms; /* between TERM and KILL; 0: 500 */
 };
 struct sandbox_result {
     int exit_code; /* -1 when ended by a signal */
@@ -79,7 +96,7 @@ struct sandbox_result {
 };
 /* Runs to the end of the command's main process; when it ends, its process group is not ended (background processes
  * stay until close), but reading stops 200 ms later even when they keep the pipe open. RC_OK whatever the command did.
- * To end a command (timeout, cancel, flood): TERM to its process group, 500 ms, KILL. RC_CANCELLED: ended through
+ * To end a command (timeout, cancel, flood): TERM to its process group, grace_ms, KILL. RC_CANCELLED: ended through
  * cancel_fd, *ret is filled. RC_UNAVAILABLE: the sandbox is gone; close it. */
 MUST_USE enum rc sandbox_run(mem *ctx, struct sandbox *sb, const struct sandbox_command *cmd,
                              struct sandbox_result *ret, struct err *err);

@@ -7,7 +7,7 @@
  *                 signal ID SIGNAL
  *                 count
  *                 quiet
- * init to opener: ready                  first of all, after the byte ROOM_READY
+ * init to opener: ready PORT..           first of all, after the byte ROOM_READY  [descriptors: the listeners]
  *                 started ID             [descriptors: standard output, and standard error unless merged]
  *                 failed ID ERRNO SENTENCE
  *                 exited ID CODE SIGNAL MEMORY-KILLS
