@@ -33,6 +33,10 @@ struct sandbox_limits {
     int64_t cpu_seconds;  /* 3600; per process (rlimit) */
     int64_t file_bytes;   /* 4 GiB; largest file written, per file */
     int64_t tmp_bytes;    /* 1 GiB; size of /tmp, and of /dev/shm; both are memory */
+    /* Disk, of all writable mounts together (blocks in use, a file with several names once); /tmp is memory and has its
+     * own limit. The sandbox is ended within moments of passing it: see sandbox_disk_over. 0: no limit. */
+    int64_t disk_bytes;
+    int64_t disk_floor; /* ended too when a file system of a writable mount has less than this free; 0: no floor */
 };
 enum { SANDBOX_LISTENERS = 2 }; /* most listeners of a sandbox */
 struct sandbox_spec {
@@ -51,6 +55,9 @@ struct sandbox_spec {
     size_t listen_count;
     const char *label; /* for cgroup and log: "task-iteration" */
     bool debug;        /* ptrace is allowed inside: debuggers, strace, the leak sanitizer. init stays out of reach */
+    /* User namespaces, and mounts within them, are allowed inside: programs that bring a sandbox of their own. More of
+     * the kernel is in reach then. */
+    bool user_namespaces;
     /* --no-sandbox: plain processes of the opener's own user, no protection. Paths inside become those of the mounts'
      * sources; what is left running is still ended. */
     bool without;
@@ -97,7 +104,8 @@ struct sandbox_result {
 /* Runs to the end of the command's main process; when it ends, its process group is not ended (background processes
  * stay until close), but reading stops 200 ms later even when they keep the pipe open. RC_OK whatever the command did.
  * To end a command (timeout, cancel, flood): TERM to its process group, grace_ms, KILL. RC_CANCELLED: ended through
- * cancel_fd, *ret is filled. RC_UNAVAILABLE: the sandbox is gone; close it. */
+ * cancel_fd, *ret is filled. RC_LIMIT: the disk limit ended the sandbox. RC_UNAVAILABLE: the sandbox is gone. Close it
+ * after either. */
 MUST_USE enum rc sandbox_run(mem *ctx, struct sandbox *sb, const struct sandbox_command *cmd,
                              struct sandbox_result *ret, struct err *err);
 /* Ends every process inside but the sandbox itself, commands and what they left running, and waits until they are gone:
@@ -106,6 +114,9 @@ MUST_USE enum rc sandbox_quiet(struct sandbox *sb, struct err *err);
 /* Whether files must be handed over (sandbox_give) before commands can change them, and taken back (sandbox_take)
  * before the opening process can: with subordinate uids, where it is another user without power over them. */
 bool sandbox_hands_over(const struct sandbox *sb);
+/* Whether the sandbox was ended because its files went over limits.disk_bytes or the disk came down to
+ * limits.disk_floor. Then err says which with the figures (RC_LIMIT); sandbox_run answers the same from then on. */
+bool sandbox_disk_over(const struct sandbox *sb, struct err *err);
 /* Ends every process inside; *ret_left (may be NULL) counts what had to be killed. NULL is fine. Returns NULL. */
 struct sandbox *sandbox_close(struct sandbox *sb, int *ret_left);
 bool sandbox_alive(struct sandbox *sb);
