@@ -7,7 +7,7 @@
 #include "gateway/record.h"
 #include "base/log.h"
 #include "gateway/recording.h"
-#include "gateway/redact.h"
+#include "redact/redact.h"
 
 #define ATTEMPTS_MOST 32
 #define BATCH_RECORDS 256

@@ -1,7 +1,7 @@
 /* Any bytes, cut anywhere: the same result as whole, and none of the known secrets in it. The input's first byte seeds
  * the sizes of the pieces, a line the secrets, the rest is the text. */
 #include "base/err.h"
-#include "gateway/redact.h"
+#include "redact/redact.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,7 +3,7 @@
 #include "base/clock.h"
 #include "gateway/record.h"
 #include "gateway/recording.h"
-#include "gateway/redact.h"
+#include "redact/redact.h"
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,9 +2,9 @@
  *
  * Shapes are those that the providers' documents and their own secret scanners describe. A shape must be rare in
  * ordinary text: a prefix that no word has, and enough bytes after it. */
-#include "gateway/redact_form.h"
+#include "redact/form.h"
 #include "base/buf.h"
-#include "gateway/redact.h"
+#include "redact/redact.h"
 
 /* ---- forms ---- */
 

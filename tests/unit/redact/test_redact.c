@@ -1,6 +1,6 @@
 /* Contract: no form of a known secret and no shape of a key is left in what the redactor gives out, whatever the pieces
  * in which the text came; ordinary text passes as it is; the result is bounded. */
-#include "gateway/redact.h"
+#include "redact/redact.h"
 #include <check.h>
 #include <stdio.h>
 

@@ -4,10 +4,10 @@
  *
  * Why the pieces do not matter: every decision is made byte by byte; only giving out happens at the end of a piece, and
  * only up to the earliest byte that an unfinished match or an undecided shape covers. */
-#include "gateway/redact.h"
+#include "redact/redact.h"
 #include "base/err.h"
-#include "gateway/redact_form.h"
-#include "gateway/redact_spell.h"
+#include "redact/form.h"
+#include "redact/spell.h"
 #include <stdatomic.h>
 
 #define STATES_MOST (4u << 20)

@@ -1,5 +1,5 @@
 /* A small reader of lines and JSON strings. It need not understand what it reads: what is no JSON gives no text. */
-#include "gateway/redact_spell.h"
+#include "redact/spell.h"
 
 enum { AT_LINE, IN_OTHER, IN_JSON, IN_STRING, IN_ESCAPE };
 
