@@ -37,6 +37,8 @@ struct tls {
     struct str in; /* received and not yet read by OpenSSL */
     bool heard;    /* anything at all */
     const char *subject;
+    void (*ready)(struct conn *c); /* NULL: nobody waits for the handshake's end */
+    const char *problem;           /* why the handshake failed; NULL: it did not */
 };
 
 /* --- the BIO ---------------------------------------------------------------------------------------------------------
@@ -112,22 +114,39 @@ static void subject_note(struct conn *c, struct tls *t)
     BIO_free(out);
 }
 
+/* A certificate that is not believed is said in OpenSSL's words for it, everything else in those of its last error. */
+static void problem_note(struct conn *c, struct tls *t)
+{
+    long verified = SSL_get_verify_result(t->ssl);
+    unsigned long code = ERR_peek_last_error();
+    const char *reason = code ? ERR_reason_error_string(code) : NULL;
+    bool untrusted = !SSL_is_server(t->ssl) && verified != X509_V_OK;
+    t->problem = mem_str(c, untrusted ? X509_verify_cert_error_string(verified)
+                            : reason  ? reason
+                                      : "the peer broke the TLS handshake off");
+}
+
 /* 1: done; 0: more input is needed; -1: failed. */
 static int handshake(struct conn *c, struct tls *t)
 {
     int done = SSL_do_handshake(t->ssl);
     if (done == 1) {
         subject_note(c, t);
+        if (t->ready)
+            t->ready(c);
         return 1;
     }
-    return SSL_get_error(t->ssl, done) == SSL_ERROR_WANT_READ ? 0 : -1;
+    if (SSL_get_error(t->ssl, done) == SSL_ERROR_WANT_READ)
+        return 0;
+    problem_note(c, t);
+    return -1;
 }
 
 static enum conn_fed tls_feed(struct conn *c, struct str raw)
 {
     struct tls *t = c->filter_data;
     char piece[READ_PIECE];
-    if (!t->heard && speaks_plain_http(raw)) {
+    if (!t->heard && SSL_is_server(t->ssl) && speaks_plain_http(raw)) {
         plain_http_refuse(c);
         return CONN_FED_BROKEN;
     }
@@ -138,6 +157,8 @@ static enum conn_fed tls_feed(struct conn *c, struct str raw)
         int done = handshake(c, t);
         if (done <= 0)
             return done ? CONN_FED_BROKEN : CONN_FED;
+        if (c->state != CONN_OPEN)
+            return CONN_FED;
     }
     for (;;) {
         int n = SSL_read(t->ssl, piece, sizeof piece);
@@ -354,14 +375,14 @@ void tls_place_reload(struct tls_place *p)
     p->look_now = true;
 }
 
-enum rc tls_attach(struct tls_place *p, struct conn *c, struct err *err)
+enum rc tls_attach_ssl(struct conn *c, SSL *ssl, void (*ready)(struct conn *c), struct err *err)
 {
-    place_look(p);
     struct tls *t = mem_new(c, struct tls);
     BIO *bio = BIO_new(bio_method());
-    t->ssl = SSL_new(p->context);
-    if (!t->ssl || !bio) {
-        SSL_free(t->ssl);
+    t->ssl = ssl;
+    t->ready = ready;
+    if (!ssl || !bio) {
+        SSL_free(ssl);
         BIO_free(bio);
         mem_free(t);
         return openssl_fail(err, "%s", "TLS could not be started on a connection");
@@ -369,13 +390,36 @@ enum rc tls_attach(struct tls_place *p, struct conn *c, struct err *err)
     BIO_set_data(bio, c);
     BIO_set_init(bio, 1);
     SSL_set_bio(t->ssl, bio, bio);
-    SSL_set_accept_state(t->ssl);
     conn_filter_set(c, &tls_filter, t);
-    return RC_OK;
+    if (SSL_is_server(ssl))
+        return RC_OK;
+    ERR_clear_error();
+    return handshake(c, t) >= 0 ? RC_OK : openssl_fail(err, "%s", "TLS could not be started on a connection");
+}
+
+enum rc tls_attach(struct tls_place *p, struct conn *c, struct err *err)
+{
+    place_look(p);
+    SSL *ssl = SSL_new(p->context);
+    if (ssl)
+        SSL_set_accept_state(ssl);
+    return tls_attach_ssl(c, ssl, NULL, err);
 }
 
 const char *tls_subject(const struct conn *c)
 {
     const struct tls *t = c->filter_data;
     return c->filter == &tls_filter ? t->subject : NULL;
+}
+
+const char *tls_problem(const struct conn *c)
+{
+    const struct tls *t = c->filter_data;
+    return c->filter == &tls_filter ? t->problem : NULL;
+}
+
+SSL *tls_ssl(const struct conn *c)
+{
+    const struct tls *t = c->filter_data;
+    return c->filter == &tls_filter ? t->ssl : NULL;
 }
