@@ -4,6 +4,7 @@
 #include "api/server_room.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include <fcntl.h>
 #include <uthash.h>
 
 #define GRACE_MS      3000  /* after the server's start: runners that outlived the last one say hello */
@@ -23,7 +24,8 @@ struct runner {
     bool leaving;    /* has closed its line: its work is handed over, it takes no place among the tasks at work */
     int started_pid; /* 0: not known yet */
     int64_t started_mono_ms, not_before_mono_ms;
-    int failures; /* ends in a row without a new event in between */
+    int failures;                  /* ends in a row without a new event in between */
+    struct run_listener *listener; /* of the sandbox that its agent is in; NULL: none. Ends with the line */
     UT_hash_handle hh;
 };
 
@@ -114,6 +116,7 @@ static void line_close(struct runner_line *l)
     if (l->runner && l->runner->line == l) {
         l->runner->line = NULL;
         l->runner->leaving = true;
+        l->runner->listener = run_listener_close(l->runner->listener);
     }
     uv_close((uv_handle_t *)&l->pipe, line_closed);
 }
@@ -236,6 +239,87 @@ static void welcome_made(void *arg)
         pipe_send_frame((uv_stream_t *)&l->pipe, STR("{\"control\":{\"verb\":\"detach\"}}"));
 }
 
+/* ---- listeners of sandboxes ---- */
+
+static void handle_freed(uv_handle_t *h)
+{
+    mem_free(h->data);
+}
+
+/* A descriptor that came with the frame at hand; they come in the order of their frames. -1: none, or no socket. */
+static int line_fd_take(struct runner_line *l)
+{
+    int fd = -1;
+    if (uv_pipe_pending_count(&l->pipe) == 0 || uv_pipe_pending_type(&l->pipe) != UV_TCP)
+        return -1;
+    uv_tcp_t *got = mem_new(NULL, uv_tcp_t);
+    got->data = got;
+    uv_os_fd_t own;
+    uv_tcp_init(&l->server->uv, got);
+    if (uv_accept((uv_stream_t *)&l->pipe, (uv_stream_t *)got) == 0 && uv_fileno((uv_handle_t *)got, &own) == 0)
+        fd = fcntl(own, F_DUPFD_CLOEXEC, 0);
+    uv_close((uv_handle_t *)got, handle_freed);
+    return fd;
+}
+
+/* {"word":{members of the listener, or of what is wrong}} */
+static void line_say_listener(struct runner_line *l, const char *word, int64_t id, const struct run_listener *listener,
+                              const struct err *problem)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct buf b;
+    struct json_out o;
+    buf_init(&b, tmp, 65536);
+    json_out_init(&o, &b);
+    jo_obj(&o);
+    jo_key(&o, word);
+    jo_obj(&o);
+    if (listener)
+        run_listener_json(listener, &o);
+    else
+        jo_ki(&o, "id", id);
+    if (problem) {
+        jo_kz(&o, "problem", problem->sentence);
+        jo_kz(&o, "code", rc_name(problem->rc));
+    }
+    jo_end_obj(&o);
+    jo_end_obj(&o);
+    pipe_send_frame((uv_stream_t *)&l->pipe, buf_view(&b));
+}
+
+static void line_listen(struct runner_line *l, struct json listen)
+{
+    struct runner *r = l->runner;
+    struct err err = {0};
+    int64_t id = json_int(json_get(listen, "id"), 0);
+    int fd = line_fd_take(l);
+    r->listener = run_listener_close(r->listener);
+    enum rc rc = fd < 0 ? err_set(&err, RC_INVALID, "no listening socket came with the runner's words")
+                        : run_listener_open(l->server, l->task_id, listen, fd, &r->listener, &err);
+    if (rc != RC_OK)
+        log_err(&err, "a run's listener");
+    line_say_listener(l, "listening", id, NULL, rc == RC_OK ? NULL : &err);
+}
+
+static void line_unlisten(struct runner_line *l, struct json unlisten)
+{
+    struct runner *r = l->runner;
+    int64_t id = json_int(json_get(unlisten, "id"), 0);
+    bool ours = r->listener && run_listener_id(r->listener) == id;
+    line_say_listener(l, "unlistened", id, ours ? r->listener : NULL, NULL);
+    if (ours)
+        r->listener = run_listener_close(r->listener);
+}
+
+void runners_guest_ended(void *server, const struct gateway_guest_end *e)
+{
+    struct server *s = server;
+    struct runner *r;
+    HASH_FIND_STR(s->runners, e->task_id, r);
+    if (r && r->line && r->listener && run_listener_ended(r->listener, e))
+        line_say_listener(r->line, "cut", e->listening, r->listener, NULL);
+}
+
 static void line_frame(struct runner_line *l, struct str text)
 {
     CLEANUP_MEM mem *tmp = mem_root();
@@ -260,6 +344,10 @@ static void line_frame(struct runner_line *l, struct str text)
             uv_read_stop((uv_stream_t *)&l->pipe);
         }
         batch_start(l);
+    } else if (l->runner && json_is(json_get(root, "listen"))) {
+        line_listen(l, json_get(root, "listen"));
+    } else if (l->runner && json_is(json_get(root, "unlisten"))) {
+        line_unlisten(l, json_get(root, "unlisten"));
     } else {
         line_close(l);
     }
@@ -306,7 +394,7 @@ static void line_arrived(uv_stream_t *listener, int status)
     frame_reader_init(&l->in, ctx);
     buf_init(&l->events, ctx, EVENTS_MAX + FRAME_MAX);
     buf_init(&l->batch, ctx, EVENTS_MAX + FRAME_MAX + 2);
-    uv_pipe_init(&s->uv, &l->pipe, 0);
+    uv_pipe_init(&s->uv, &l->pipe, 1); /* descriptors come with frames */
     if (uv_accept(listener, (uv_stream_t *)&l->pipe) != 0 ||
         uv_read_start((uv_stream_t *)&l->pipe, line_alloc, line_read) != 0)
         line_close(l);

@@ -190,6 +190,7 @@ static enum rc server_open(struct server *s, struct err *err)
                              .recorder = s->recorder,
                              .metrics = s->metrics,
                              .identify = gateway_identity,
+                             .guest_ended = runners_guest_ended,
                              .arg = s,
                              .connect_ms = 15000,
                              .first_byte_ms = (int)setting_int(set, "model.first_byte") * 1000,

@@ -75,6 +75,27 @@ void runners_start(struct server *s, const char *task_id);    /* now, for a task
 int runners_pid(const struct server *s, const char *task_id); /* 0: none */
 void runners_list(const struct server *s, struct json_out *o);
 
+void runners_guest_ended(void *server, const struct gateway_guest_end *e); /* for the gateway */
+
+/* run_listener.c: where the agent of one run finds the gateway. */
+struct run_listener;
+struct run_listener_state { /* of the last request for an answer that has ended */
+    enum rc rc;
+    bool refused;
+    char limit[16];
+    const char *title, *hint; /* NULL: none */
+    int64_t retry_after_s;
+};
+/* listen: the runner's words about it (flow/link.h). fd is taken, also on failure. */
+MUST_USE enum rc run_listener_open(struct server *s, const char *task_id, struct json listen, int fd,
+                                   struct run_listener **ret, struct err *err);
+struct run_listener *run_listener_close(struct run_listener *l); /* its clients count as gone; returns NULL */
+int64_t run_listener_id(const struct run_listener *l);
+/* Takes note of a request that ended here. True: the run has reached a limit, for the first time. */
+bool run_listener_ended(struct run_listener *l, const struct gateway_guest_end *e);
+void run_listener_json(const struct run_listener *l,
+                       struct json_out *o); /* members: what it is and how the last went */
+
 /* keeper_line.c */
 MUST_USE enum rc keeper_line_open(struct server *s, struct err *err);
 void keeper_line_send(struct server *s, struct str frame);

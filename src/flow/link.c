@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "os/frame.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -18,6 +19,27 @@ struct outgoing {
     struct outgoing *next;
 };
 
+enum listen_state {
+    LISTEN_NONE,
+    LISTEN_WANTED,
+    LISTEN_SENT,
+    LISTEN_THERE,
+    LISTEN_REFUSED,
+    LISTEN_LEAVING,
+    LISTEN_LEFT
+};
+/* What is to be listened at, guarded by the link's lock. */
+struct listening {
+    enum listen_state state;
+    struct link_listen spec; /* fd is a copy of ours */
+    int64_t id;
+    bool again; /* another connection than the first has it: counts are not whole */
+    mem *ctx;   /* of `said` */
+    struct link_listened said;
+    const char *problem;
+    enum rc code;
+};
+
 struct link {
     const char *socket_path, *task_id, *token;
     pthread_t thread;
@@ -27,13 +49,16 @@ struct link {
     int sock;     /* owned by the thread once it runs */
     int wake_fd;  /* main -> thread */
     int order_fd; /* thread -> main; readable while there is an order */
+    int cut_fd;   /* the same, while the agent may ask no more */
     enum link_order order;
     int64_t deadline_ns;
     int64_t acked; /* guarded, like everything below */
     bool connected;
     struct outgoing *first, **last; /* not acknowledged yet, in order of origin */
     struct outgoing *unsent;        /* first that was not sent on this connection */
-    struct buf inputs;              /* JSON values joined by ',' */
+    struct listening listening;
+    int64_t leave_id;  /* listener that the server is to be told the end of; 0: none */
+    struct buf inputs; /* JSON values joined by ',' */
     mem *inputs_ctx;
 };
 
@@ -110,13 +135,18 @@ static enum rc link_greet(struct link *l, mem *ctx, int *ret_fd, struct json *re
     return RC_OK;
 }
 
+static void event_raise(int fd)
+{
+    uint64_t one = 1;
+    if (write(fd, &one, sizeof one) < 0 && errno != EAGAIN)
+        bug_at(__FILE__, __LINE__, "eventfd: %d", errno);
+}
+
 static void link_give_order(struct link *l, enum link_order order)
 {
     if (l->order == LINK_NONE || order == LINK_STOP)
         l->order = order;
-    uint64_t one = 1;
-    if (write(l->order_fd, &one, sizeof one) < 0 && errno != EAGAIN)
-        bug_at(__FILE__, __LINE__, "eventfd: %d", errno);
+    event_raise(l->order_fd);
 }
 
 static void link_acked(struct link *l, int64_t upto)
@@ -150,6 +180,44 @@ static enum link_order order_read(struct json verb)
                                       : LINK_NONE;
 }
 
+static void listening_said(struct listening *at, struct json said)
+{
+    at->ctx = at->ctx ? at->ctx : mem_root();
+    const char *limit = json_z(at->ctx, json_get(said, "limit"), "");
+    at->said = (struct link_listened){.requests = at->again ? -1 : json_int(json_get(said, "requests"), -1),
+                                      .rc = rc_find(json_z(at->ctx, json_get(said, "rc"), "ok")),
+                                      .refused = json_bool(json_get(said, "refused"), false),
+                                      .limit = *limit ? limit : NULL,
+                                      .title = json_z(at->ctx, json_get(said, "title"), ""),
+                                      .hint = json_z(at->ctx, json_get(said, "hint"), ""),
+                                      .retry_after_s = json_int(json_get(said, "retry_after_s"), -1)};
+}
+
+/* Words about the listener. Those about an earlier one come too late and are ignored. */
+static void link_handle_listening(struct link *l, struct json root)
+{
+    struct listening *at = &l->listening;
+    struct json listening = json_get(root, "listening"), cut = json_get(root, "cut"),
+                left = json_get(root, "unlistened");
+    struct json any = json_is(listening) ? listening : json_is(cut) ? cut : left;
+    if (!json_is(any) || json_int(json_get(any, "id"), -1) != at->id || at->state == LISTEN_NONE)
+        return;
+    if (json_is(listening) && at->state == LISTEN_SENT) {
+        at->ctx = at->ctx ? at->ctx : mem_root();
+        at->problem = json_z(at->ctx, json_get(listening, "problem"), NULL);
+        at->code = rc_find(json_z(at->ctx, json_get(listening, "code"), "bug"));
+        at->state = at->problem ? LISTEN_REFUSED : LISTEN_THERE;
+    } else if (json_is(cut)) {
+        listening_said(at, cut);
+        event_raise(l->cut_fd);
+    } else if (json_is(left) && at->state == LISTEN_LEAVING) {
+        if (json_is(json_get(left, "rc"))) /* else the server knows nothing of it */
+            listening_said(at, left);
+        at->state = LISTEN_LEFT;
+    }
+    pthread_cond_broadcast(&l->changed);
+}
+
 static void link_handle(struct link *l, struct str text)
 {
     CLEANUP_MEM mem *tmp = mem_root();
@@ -160,6 +228,7 @@ static void link_handle(struct link *l, struct str text)
         link_acked(l, json_int(json_get(root, "ack"), 0));
     if (json_is(json_get(root, "input")))
         link_add_input(l, json_raw(json_get(root, "input")));
+    link_handle_listening(l, root);
     enum link_order order = order_read(json_path(root, "control.verb"));
     if (order != LINK_NONE)
         link_give_order(l, order);
@@ -172,6 +241,14 @@ static void link_drop(struct link *l)
     l->sock = -1;
     l->connected = false;
     l->unsent = l->first;
+    l->leave_id = 0; /* it ends with the connection */
+    if (l->listening.state == LISTEN_SENT || l->listening.state == LISTEN_THERE) {
+        l->listening.state = LISTEN_WANTED; /* the next server is told anew */
+        l->listening.again = true;
+    } else if (l->listening.state == LISTEN_LEAVING) {
+        l->listening.state = LISTEN_LEFT;
+    }
+    pthread_cond_broadcast(&l->changed);
 }
 
 /* Called without the lock; inputs that came with the welcome are events that this runner may not have seen. */
@@ -194,10 +271,40 @@ static void link_reconnect(struct link *l)
     pthread_mutex_unlock(&l->lock);
 }
 
+/* With the lock, which it gives up while it writes. False: the connection is broken. */
+static bool listening_send(struct link *l)
+{
+    char text[256];
+    struct listening *at = &l->listening;
+    bool ok = true;
+    if (l->leave_id) {
+        int n = snprintf(text, sizeof text, "{\"unlisten\":{\"id\":%lld}}", (long long)l->leave_id);
+        l->leave_id = 0;
+        pthread_mutex_unlock(&l->lock);
+        ok = frame_send(l->sock, str_n(text, (size_t)n), NULL, 0, NULL) == RC_OK;
+        pthread_mutex_lock(&l->lock);
+    }
+    if (!ok || at->state != LISTEN_WANTED)
+        return ok;
+    int n = snprintf(text, sizeof text, "{\"listen\":{\"id\":%lld,\"iteration\":%lld,\"requests\":%lld,\"key\":%s}}",
+                     (long long)at->id, (long long)at->spec.iteration, (long long)at->spec.requests,
+                     at->spec.key ? "true" : "false");
+    int fd = fcntl(at->spec.fd, F_DUPFD_CLOEXEC, 0); /* the main thread may close its own meanwhile */
+    at->state = LISTEN_SENT;
+    pthread_mutex_unlock(&l->lock);
+    ok = fd >= 0 && frame_send(l->sock, str_n(text, (size_t)n), &fd, 1, NULL) == RC_OK;
+    if (fd >= 0)
+        close(fd);
+    pthread_mutex_lock(&l->lock);
+    return ok;
+}
+
 static void link_send_pending(struct link *l)
 {
     pthread_mutex_lock(&l->lock);
-    while (l->unsent) {
+    if (!listening_send(l))
+        link_drop(l);
+    while (l->sock >= 0 && l->unsent) {
         struct outgoing *o = l->unsent;
         /* The entry cannot go while it is unsent on this connection: only an acknowledgement frees it, and that is read
          * by this thread. */
@@ -294,9 +401,7 @@ static void *link_main(void *arg)
 
 static void link_wake(struct link *l)
 {
-    uint64_t one = 1;
-    if (write(l->wake_fd, &one, sizeof one) < 0 && errno != EAGAIN)
-        bug_at(__FILE__, __LINE__, "eventfd: %d", errno);
+    event_raise(l->wake_fd);
 }
 
 static int link_destructor(struct link *l)
@@ -314,10 +419,14 @@ static int link_destructor(struct link *l)
         mem_free(o);
     }
     mem_free(l->inputs_ctx);
+    mem_free(l->listening.ctx);
+    if (l->listening.spec.fd >= 0)
+        close(l->listening.spec.fd);
     if (l->sock >= 0)
         close(l->sock);
     close(l->wake_fd);
     close(l->order_fd);
+    close(l->cut_fd);
     return 0;
 }
 
@@ -334,7 +443,9 @@ enum rc link_open(mem *ctx, const char *socket_path, const char *task_id, const 
     pthread_cond_init(&l->changed, NULL);
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     l->order_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    BUG_ON(l->wake_fd < 0 || l->order_fd < 0);
+    l->cut_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    BUG_ON(l->wake_fd < 0 || l->order_fd < 0 || l->cut_fd < 0);
+    l->listening.spec.fd = -1;
     l->inputs_ctx = mem_root();
     buf_init(&l->inputs, l->inputs_ctx, 16u << 20);
     talloc_set_destructor(l, link_destructor);
@@ -469,6 +580,79 @@ char *link_take_inputs(struct link *l, mem *ctx)
     }
     pthread_mutex_unlock(&l->lock);
     return text;
+}
+
+/* With the lock: waits until the listener's state is none of these. False: the time is over. */
+static bool listening_wait(struct link *l, enum listen_state a, enum listen_state b, int timeout_ms)
+{
+    struct timespec until;
+    int why = 0;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += (timeout_ms % 1000) * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
+    }
+    while ((l->listening.state == a || l->listening.state == b) && why == 0)
+        why = pthread_cond_timedwait(&l->changed, &l->lock, &until);
+    return l->listening.state != a && l->listening.state != b;
+}
+
+enum rc link_listen(struct link *l, const struct link_listen *spec, int timeout_ms, struct err *err)
+{
+    static int64_t last_id;
+    struct listening *at = &l->listening;
+    int fd = fcntl(spec->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return err_sys(err, errno, "could not keep the sandbox's listener");
+    pthread_mutex_lock(&l->lock);
+    BUG_ON(at->state != LISTEN_NONE);
+    *at = (struct listening){.state = LISTEN_WANTED, .spec = *spec, .id = ++last_id};
+    at->spec.fd = fd;
+    at->said = (struct link_listened){.requests = -1, .rc = RC_OK, .title = "", .hint = "", .retry_after_s = -1};
+    link_wake(l);
+    bool told = listening_wait(l, LISTEN_WANTED, LISTEN_SENT, timeout_ms);
+    enum rc rc = !told ? err_set(err, RC_UNAVAILABLE, "the daemon does not take the sandbox's listener")
+                 : at->state == LISTEN_REFUSED
+                     ? err_set(err, at->code, "the daemon cannot answer in the sandbox: %s", at->problem)
+                     : RC_OK;
+    pthread_mutex_unlock(&l->lock);
+    if (rc != RC_OK)
+        link_unlisten(l, NULL, 0, NULL);
+    return rc;
+}
+
+int link_cut_fd(const struct link *l)
+{
+    return l->cut_fd;
+}
+
+void link_unlisten(struct link *l, mem *ctx, int timeout_ms, struct link_listened *ret)
+{
+    struct listening *at = &l->listening;
+    uint64_t drained;
+    pthread_mutex_lock(&l->lock);
+    l->leave_id = at->id;
+    link_wake(l);
+    if (at->state == LISTEN_THERE || at->state == LISTEN_SENT) {
+        at->state = LISTEN_LEAVING;
+        (void)!listening_wait(l, LISTEN_LEAVING, LISTEN_LEAVING, timeout_ms);
+    }
+    if (ret) {
+        *ret = at->said;
+        ret->limit = at->said.limit ? mem_str(ctx, at->said.limit) : NULL;
+        ret->title = mem_str(ctx, at->said.title);
+        ret->hint = mem_str(ctx, at->said.hint);
+        if (at->again)
+            ret->requests = -1;
+    }
+    mem_free(at->ctx);
+    close(at->spec.fd);
+    *at = (struct listening){.spec.fd = -1};
+    pthread_mutex_unlock(&l->lock);
+    if (read(l->cut_fd, &drained, sizeof drained) < 0 && errno != EAGAIN)
+        bug_at(__FILE__, __LINE__, "eventfd: %d", errno);
 }
 
 struct link *link_close(struct link *l)

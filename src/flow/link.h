@@ -3,8 +3,10 @@
  *
  * Everything that is sent stands in the journal first, so a line that is down loses nothing; the server takes each
  * origin once. Frames (os/frame.h), JSON objects: runner: {"hello":{"task","token","pid"}}
- * {"event":{"origin","time","type","actor","data"}} server: {"welcome":{"acked","job","task","spec","inputs"}}
- * {"ack":N}   {"control":{"verb"}}   {"input":{event}} Threads: every call is for the main thread; the link's own
+ * {"event":{"origin","time","type","actor","data"}} {"listen":{"id","iteration","requests","key"}} with a descriptor
+ * {"unlisten":{"id"}} server: {"welcome":{"acked","job","task","spec","inputs"}}
+ * {"ack":N}   {"control":{"verb"}}   {"input":{event}} {"listening":{"id","problem","code"}}
+ * {"cut":{listener}} {"unlistened":{listener}} Threads: every call is for the main thread; the link's own
  * thread shares state under one lock. */
 #pragma once
 #include "flow/journal.h"
@@ -34,4 +36,25 @@ void link_set_deadline(struct link *l, int64_t mono_ns);
 bool link_connected(struct link *l);
 /* Hints and answers that came while running, as a JSON array text of events, then forgotten; in ctx, NULL when none. */
 char *link_take_inputs(struct link *l, mem *ctx);
+/* The listener of the sandbox that the agent is in: handed to the server, which answers there as the gateway of this
+ * run, now and after every reconnection until link_unlisten. The descriptor stays the caller's. */
+struct link_listen {
+    int fd;
+    int64_t iteration;
+    int64_t requests; /* that the agent may make; 0: any number */
+    bool key;         /* anybody can connect: only the run's token as key makes a client the run */
+};
+MUST_USE enum rc link_listen(struct link *l, const struct link_listen *spec, int timeout_ms, struct err *err);
+/* Readable (and stays so until link_unlisten) once the server said that the run has reached a limit. */
+int link_cut_fd(const struct link *l);
+struct link_listened {
+    int64_t requests;         /* that the server counted; -1: not known, it was another one meanwhile */
+    enum rc rc;               /* of the last request: RC_OK when it was answered, or there was none */
+    bool refused;             /* by the gateway, not by the model's provider */
+    const char *limit;        /* reached: "requests", "money", ...; NULL: none */
+    const char *title, *hint; /* in ctx */
+    int64_t retry_after_s;    /* -1: not known */
+};
+/* Ends it; *ret by what the server says, or said last. */
+void link_unlisten(struct link *l, mem *ctx, int timeout_ms, struct link_listened *ret);
 struct link *link_close(struct link *l); /* joins the thread; NULL is fine; returns NULL */

@@ -130,7 +130,7 @@ void answer_refuse(struct call *c)
     c->end.words = c->err.sentence;
     if (!c->client)
         return;
-    if (of_run(c)) {
+    if (of_runner(c)) {
         answer_problem(c, c->limit ? 402 : status);
     } else {
         struct buf b;
@@ -164,19 +164,19 @@ void answer_failure(struct call *c, struct attempt *a)
 {
     if (!c->client)
         return;
-    if (c->begun && of_run(c)) {
+    if (c->begun && of_runner(c)) {
         http_answer_abort(c->client); /* the runner asks again; half an answer must not look whole */
     } else if (c->begun) {
         if (c->tail.n) /* the error event */
             answer_bytes(c, &c->tail);
         http_answer_end(c->client);
-    } else if (of_run(c) && a->status >= 400) {
+    } else if (of_runner(c) && a->status >= 400) {
         answer_as_said(c, a);
         return;
     } else {
         c->err = a->err;
         c->retry_after_s = a->why.retry_after_s;
-        if (!of_run(c))
+        if (!of_runner(c))
             c->status = a->why.rc ? llm_failure_status(&a->why) : 0;
         answer_refuse(c);
         c->end.outcome = "failed";

@@ -134,7 +134,7 @@ static void call_refused(struct call *c)
 
 static bool nobody_waits(const struct call *c)
 {
-    return !c->client && !c->caller.task_id;
+    return !c->client && !of_runner(c);
 }
 
 void call_next(struct call *c)

@@ -85,11 +85,12 @@ struct call {
     struct http_request *client; /* NULL once gone */
     const char *request;         /* its id: "req_" and letters and digits */
     struct llm_endpoint endpoint;
-    const char *token;   /* secret */
-    const char *address; /* of the client */
-    bool trusted;        /* came over the Unix socket of the daemon's user */
-    struct str body;     /* as the client sent it */
-    const char *key;     /* a run's name for it, or "" */
+    const char *token;                 /* secret */
+    const char *address;               /* of the client */
+    bool trusted;                      /* came over the Unix socket of the daemon's user */
+    struct str body;                   /* as the client sent it */
+    const struct gateway_guest *guest; /* came by a listener of a run; NULL: not */
+    const char *key;                   /* a run's name for it, or "" */
     int64_t iteration;
     int64_t began_ns;
     /* prepare.c: */
@@ -103,6 +104,7 @@ struct call {
     struct reply stored;
     const struct catalog *catalog;
     struct llm_request_facts facts;
+    const char *model;           /* by which targets are found: as the client says, or a guest's own */
     struct llm_request *neutral; /* NULL until a target of another family needs it */
     struct llm_embed embed;
     struct target *targets;
@@ -147,6 +149,12 @@ struct gateway {
 static inline bool of_run(const struct call *c)
 {
     return c->caller.task_id != NULL;
+}
+
+/* Asked by the runner itself, which comes back for its answer and reads problem documents. */
+static inline bool of_runner(const struct call *c)
+{
+    return of_run(c) && !c->guest;
 }
 
 /* prepare.c; pool thread */

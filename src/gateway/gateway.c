@@ -43,6 +43,25 @@ static void rate_end(struct call *c, int64_t tokens)
         ratelimit_end(c->g->ratelimit, &c->ticket, tokens, clock_mono_ns());
 }
 
+static void guest_tell(struct call *c)
+{
+    struct gateway_spec *spec = &c->g->spec;
+    bool refused = c->end.outcome && strcmp(c->end.outcome, "refused") == 0;
+    bool good = c->end.outcome && !refused && strcmp(c->end.outcome, "failed") != 0;
+    struct gateway_guest_end end = {.task_id = c->guest->task_id,
+                                    .listening = c->guest->listening,
+                                    .status = c->end.status,
+                                    .generate = c->endpoint.kind == LLM_GENERATE,
+                                    .refused = refused,
+                                    .rc = good ? RC_OK : c->err.rc,
+                                    .limit = good ? NULL : c->limit,
+                                    .sentence = c->err.sentence,
+                                    .hint = c->err.hint,
+                                    .retry_after_s = c->retry_after_s};
+    if (spec->guest_ended)
+        spec->guest_ended(spec->arg, &end);
+}
+
 static void call_tell(struct call *c)
 {
     c->end.ms = clock_mono_ms() - c->began_ms;
@@ -51,6 +70,8 @@ static void call_tell(struct call *c)
     metrics_request(c->g->spec.metrics, c->endpoint.dialect->name, c->end.provider, c->end.model, c->end.status);
     record_end(c->record, &c->end);
     c->record = NULL;
+    if (c->guest)
+        guest_tell(c);
 }
 
 void call_free(struct call *c)
@@ -89,10 +110,10 @@ static void client_gone(struct http_request *r)
     c->client = NULL;
     if (c->queued.at) {
         call_free(c);
-    } else if (a && a->sent && a->up && !of_run(c) && a->target->provider->cancel_stops_bill) {
+    } else if (a && a->sent && a->up && !of_runner(c) && a->target->provider->cancel_stops_bill) {
         attempt_cancel(a);
     } else if (a && a->sent && a->up) {
-        if (!of_run(c))
+        if (!of_runner(c))
             c->drain_until_ms = clock_mono_ms() + c->g->spec.drain_ms;
         attempt_resume(c);
     }
@@ -169,8 +190,8 @@ static void record_open(struct call *c)
                                  .stream = c->stream,
                                  .whole = c->record_whole};
     if (!c->g->spec.recorder || (!c->caller.task_id && who->access == ACCESS_NONE))
-        return; /* strangers do not fill the record */
-    if (*c->token)
+        return;                 /* strangers do not fill the record */
+    if (*c->token && !c->guest) /* a guest shows what it likes; what it shows must not vanish from all records */
         recorder_secret(c->g->spec.recorder, str_of(c->token));
     c->record = record_begin(c->g->spec.recorder, &start);
     record_request(c->record, c->body);
@@ -249,7 +270,38 @@ void gateway_tick(struct gateway *g)
     }
 }
 
+static const struct gateway_guest *guest_copy(mem *ctx, const struct gateway_guest *guest)
+{
+    struct gateway_guest *copy = guest ? mem_new(ctx, struct gateway_guest) : NULL;
+    if (!copy)
+        return NULL;
+    *copy = *guest;
+    copy->task_id = mem_str(ctx, guest->task_id);
+    copy->left = NULL; /* the caller's, for the moment of the call */
+    return copy;
+}
+
+/* Whether the guest has requests left; else it has its answer. */
+static bool guest_may(struct call *c, const struct gateway_guest *guest)
+{
+    if (!guest || !guest->left || c->endpoint.kind != LLM_GENERATE || (*guest->left)-- > 0)
+        return true;
+    *guest->left = 0;
+    c->limit = "requests";
+    c->status = 402; /* no client tries this one again */
+    c->code = "request_limit";
+    err_set(&c->err, RC_LIMIT, "the agent has made all the model requests that it may make in one iteration");
+    answer_refuse(c);
+    call_free(c);
+    return false;
+}
+
 bool gateway_handle(struct gateway *g, struct http_request *r)
+{
+    return gateway_handle_guest(g, r, NULL);
+}
+
+bool gateway_handle_guest(struct gateway *g, struct http_request *r, const struct gateway_guest *guest)
 {
     struct llm_endpoint endpoint;
     struct str target = r->target, path;
@@ -272,8 +324,11 @@ bool gateway_handle(struct gateway *g, struct http_request *r)
     c->token = token_find(ctx, r);
     c->trusted = r->peer.origin == HTTP_BY_UNIX && (r->peer.uid == geteuid() || r->peer.uid == 0);
     c->body = str_n(mem_strn(ctx, r->body.p, r->body.n), r->body.n);
-    c->key = str_dup(ctx, http_header(r, "x-nightmill-call"));
-    if (!str_int(http_header(r, "x-nightmill-iteration"), 0, INT64_MAX, &c->iteration))
+    c->guest = guest_copy(ctx, guest);
+    c->key = guest ? "" : str_dup(ctx, http_header(r, "x-nightmill-call"));
+    if (guest)
+        c->iteration = guest->iteration;
+    else if (!str_int(http_header(r, "x-nightmill-iteration"), 0, INT64_MAX, &c->iteration))
         c->iteration = 0;
     c->began_ns = clock_wall_ns();
     c->began_ms = clock_mono_ms();
@@ -288,6 +343,7 @@ bool gateway_handle(struct gateway *g, struct http_request *r)
     r->user = c;
     http_on_gone(r, client_gone);
     http_on_drained(r, client_drained);
-    call_begin(c);
+    if (guest_may(c, guest))
+        call_begin(c);
     return true;
 }

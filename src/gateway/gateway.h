@@ -29,6 +29,28 @@ struct caller {
     const char *task_id; /* a run; NULL: `who` asks for itself */
     struct principal who;
 };
+/* A run whose agent asks at a listener of the run's own: whoever connects there is the run, whatever key it shows. Its
+ * requests are admitted, metered and recorded as the run's; answers are not stored, since nobody comes back for them,
+ * and failures are told in the client's dialect. A model that is not the run's is taken for the run's first one: agents
+ * ask for small models by names of their own. */
+struct gateway_guest {
+    const char *task_id;
+    bool key;          /* anybody can connect there: the key shown must be the run's token */
+    int64_t iteration; /* that its requests belong to */
+    int64_t listening; /* number of the listener, given back at the end */
+    int64_t *left; /* requests for answers that may still come, counted down when one is taken in; NULL: any number */
+};
+struct gateway_guest_end { /* valid during the call */
+    const char *task_id;
+    int64_t listening;
+    int status;    /* that the client got; 0: it left before */
+    bool generate; /* not a list of models or a count of tokens */
+    bool refused;  /* by the gateway: rc is its reason; else a failure of the provider's, or RC_OK */
+    enum rc rc;
+    const char *limit; /* as in a refusal's problem document; NULL: none */
+    const char *sentence, *hint;
+    int64_t retry_after_s; /* -1: not known */
+};
 struct gateway;
 struct gateway_spec {
     struct loop *loop;
@@ -42,6 +64,8 @@ struct gateway_spec {
     struct metrics *metrics;   /* NULL: nothing is counted */
     /* Whose token it is; "" with trusted: the daemon's own user. Pool thread. RC_DENIED. */
     enum rc (*identify)(void *arg, mem *ctx, const char *token, bool trusted, struct caller *ret, struct err *err);
+    /* A guest's request has come to its end; the loop's thread. NULL: nobody wants to know. */
+    void (*guest_ended)(void *arg, const struct gateway_guest_end *e);
     void *arg;
     int first_byte_ms, idle_ms, connect_ms; /* where the provider's row says nothing */
     int drain_ms;                           /* longest time that the answer of a departed client is read on */
@@ -52,6 +76,7 @@ struct gateway_spec {
 struct gateway *gateway_new(mem *ctx, const struct gateway_spec *spec);
 /* Answers a request that is one of the dialects'. False: it is none of them, and untouched. */
 bool gateway_handle(struct gateway *g, struct http_request *r);
+bool gateway_handle_guest(struct gateway *g, struct http_request *r, const struct gateway_guest *guest); /* copied */
 void gateway_tick(struct gateway *g); /* once a second or so: ends what has been drained for too long */
 /* What is known of the providers now. In ctx. */
 struct upstream_health;

@@ -40,28 +40,38 @@ static void row_add(struct rows *r, struct llm_model_row row)
     r->v[r->n++] = row;
 }
 
-static enum rc models_answer(struct call *c)
+static void models_of_catalog(struct rows *rows, const struct catalog *cat)
 {
-    struct rows rows = {.call = c};
-    const struct catalog *cat = c->catalog;
+    mem *ctx = rows->call->ctx;
     for (size_t i = 0; i < cat->tier_count; i++)
-        row_add(&rows, (struct llm_model_row){.id = cat->tiers[i].name, .owner = "nightmill"});
+        row_add(rows, (struct llm_model_row){.id = cat->tiers[i].name, .owner = "nightmill"});
     for (size_t i = 0; i < cat->model_count; i++) {
         const struct model *m = &cat->models[i];
-        row_add(&rows, (struct llm_model_row){.id = m->id,
-                                              .owner = m->provider,
-                                              .created_s = m->created_ns / 1000000000,
-                                              .context = m->context,
-                                              .max_output = m->max_output});
+        row_add(rows, (struct llm_model_row){.id = m->id,
+                                             .owner = m->provider,
+                                             .created_s = m->created_ns / 1000000000,
+                                             .context = m->context,
+                                             .max_output = m->max_output});
     }
     size_t n = 0;
     const struct price *prices = price_builtin(&n);
     for (size_t i = 0; i < n; i++) { /* names that a provider without rows takes too */
         struct catalog_target *targets;
         size_t found;
-        if (catalog_targets(c->ctx, cat, prices[i].model, false, &targets, &found, NULL) == RC_OK)
-            row_add(&rows, (struct llm_model_row){.id = prices[i].model, .owner = targets[0].provider->row.id});
+        if (catalog_targets(ctx, cat, prices[i].model, false, &targets, &found, NULL) == RC_OK)
+            row_add(rows, (struct llm_model_row){.id = prices[i].model, .owner = targets[0].provider->row.id});
     }
+}
+
+/* spec: of the run, or none. A run has its own model and no other. */
+static enum rc models_answer(struct call *c, struct json spec)
+{
+    struct rows rows = {.call = c};
+    const char *own = json_z(c->ctx, json_path(spec, "model.name"), NULL);
+    if (own)
+        row_add(&rows, (struct llm_model_row){.id = own, .owner = "nightmill"});
+    else
+        models_of_catalog(&rows, c->catalog);
     buf_clear(&c->whole);
     c->content_type = "application/json";
     c->verdict = CALL_ANSWERED;
@@ -103,8 +113,11 @@ static enum rc targets_of_run(struct call *c, struct json spec)
 {
     struct json model = json_get(spec, "model");
     const char *url = json_z(c->ctx, json_get(model, "url"), ""), *key = json_z(c->ctx, json_get(model, "key"), "");
-    if (!json_eqz(json_get(model, "name"), c->facts.model) && !json_eqz(json_get(model, "stronger"), c->facts.model))
-        return err_set(&c->err, RC_DENIED, "this run may not use the model %s", c->facts.model);
+    if (!json_eqz(json_get(model, "name"), c->model) && !json_eqz(json_get(model, "stronger"), c->model)) {
+        if (!c->guest)
+            return err_set(&c->err, RC_DENIED, "this run may not use the model %s", c->model);
+        c->model = json_z(c->ctx, json_get(model, "name"), c->model);
+    }
     if (!*url)
         return RC_AGAIN;
     const char *wire = json_z(c->ctx, json_get(model, "wire"), "chat");
@@ -121,8 +134,8 @@ static enum rc targets_of_run(struct call *c, struct json spec)
         return rc;
     view->credential = row->credential; /* a server of one's own may need no key where its kind usually does */
     struct target t = {.provider = view,
-                       .model = c->facts.model,
-                       .upstream = c->facts.model,
+                       .model = c->model,
+                       .upstream = c->model,
                        .dialect = llm_dialect_find(wire),
                        .weight = 100,
                        .max_output = json_int(json_get(model, "max_output"), 0)};
@@ -151,7 +164,7 @@ static enum rc neutral_make(struct call *c)
 /* A tier may hold a pair of chains: the client's wish for reasoning chooses. */
 static bool wants_thinking(struct call *c)
 {
-    if (c->endpoint.kind != LLM_GENERATE || !name_is_tier(c, c->facts.model) || neutral_make(c) != RC_OK)
+    if (c->endpoint.kind != LLM_GENERATE || !name_is_tier(c, c->model) || neutral_make(c) != RC_OK)
         return false;
     const struct llm_request *r = c->neutral;
     return r->thinking > 0 || r->thinking == -1 || (r->effort && strcmp(r->effort, "none") != 0);
@@ -161,7 +174,7 @@ static enum rc targets_of_catalog(struct call *c)
 {
     struct catalog_target *found;
     size_t n;
-    enum rc rc = catalog_targets(c->ctx, c->catalog, c->facts.model, wants_thinking(c), &found, &n, &c->err);
+    enum rc rc = catalog_targets(c->ctx, c->catalog, c->model, wants_thinking(c), &found, &n, &c->err);
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         const char *names[CATALOG_PRICE_NAMES];
         size_t count = catalog_price_names(c->ctx, &found[i], names);
@@ -309,6 +322,7 @@ static enum rc embeddings_bound(struct call *c)
 static enum rc targets_find(struct call *c, struct json spec)
 {
     enum rc rc;
+    c->model = c->facts.model;
     c->targets = mem_array(c->ctx, struct target, TARGETS_MAX);
     if (c->caller.task_id)
         rc = targets_of_run(c, spec);
@@ -345,11 +359,25 @@ static enum rc request_prepare(struct call *c, struct json spec)
     return rc;
 }
 
+static enum rc caller_find(struct call *c)
+{
+    const struct gateway_guest *guest = c->guest;
+    const struct gateway_spec *g = &c->g->spec;
+    if (guest && !guest->key) {
+        c->caller = (struct caller){.task_id = guest->task_id};
+        return RC_OK;
+    }
+    enum rc rc = g->identify(g->arg, c->ctx, c->token, !guest && c->trusted, &c->caller, &c->err);
+    if (rc == RC_OK && guest && (!c->caller.task_id || strcmp(c->caller.task_id, guest->task_id) != 0))
+        rc = err_set(&c->err, RC_DENIED, "this address is another run's");
+    return rc;
+}
+
 void call_prepare(struct call *c)
 {
     struct gateway_spec *g = &c->g->spec;
     c->verdict = CALL_REFUSED;
-    if (g->identify(g->arg, c->ctx, c->token, c->trusted, &c->caller, &c->err) != RC_OK) {
+    if (caller_find(c) != RC_OK) {
         refuse(c, 401, "invalid_api_key");
         return;
     }
@@ -360,7 +388,7 @@ void call_prepare(struct call *c)
     struct json spec = {0};
     if (c->caller.task_id && task_read(c, &spec) != RC_OK)
         return;
-    if (c->caller.task_id && reply_find(c->ctx, g->store, c->caller.task_id, c->key, &c->stored, NULL) == RC_OK) {
+    if (of_runner(c) && reply_find(c->ctx, g->store, c->caller.task_id, c->key, &c->stored, NULL) == RC_OK) {
         c->verdict = CALL_STORED;
         return;
     }
@@ -380,7 +408,7 @@ void call_prepare(struct call *c)
     if (catalog_ref(g->catalogs, &c->catalog, &c->err) != RC_OK)
         return;
     if (c->endpoint.kind == LLM_MODELS || c->endpoint.kind == LLM_MODEL)
-        (void)!models_answer(c);
+        (void)!models_answer(c, spec);
     else
         (void)!request_prepare(c, spec);
 }
