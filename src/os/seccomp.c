@@ -15,84 +15,85 @@
 #define CLONE_NEWTIME 0x00000080
 #endif
 
+enum { ALWAYS, UNLESS_DEBUG, UNLESS_NAMESPACES };
 /* number: for libraries older than the call; since Linux 5.1 new calls have the same number everywhere. 0: by name
  * only. */
 struct denied {
     const char *name;
     int number;
     int errnum;
-    bool debug; /* allowed with seccomp_choice.debug */
+    int when;
 };
 static const struct denied denied[] = {
     /* other processes */
-    {"ptrace", 0, EPERM, true},
-    {"process_vm_readv", 0, EPERM, true},
-    {"process_vm_writev", 0, EPERM, false},
-    {"process_madvise", 440, EPERM, false},
-    {"pidfd_getfd", 438, EPERM, false},
-    {"kcmp", 0, EPERM, false},
-    {"move_pages", 0, EPERM, false},
-    {"migrate_pages", 0, EPERM, false},
+    {"ptrace", 0, EPERM, UNLESS_DEBUG},
+    {"process_vm_readv", 0, EPERM, UNLESS_DEBUG},
+    {"process_vm_writev", 0, EPERM, ALWAYS},
+    {"process_madvise", 440, EPERM, ALWAYS},
+    {"pidfd_getfd", 438, EPERM, ALWAYS},
+    {"kcmp", 0, EPERM, ALWAYS},
+    {"move_pages", 0, EPERM, ALWAYS},
+    {"migrate_pages", 0, EPERM, ALWAYS},
     /* mounts and file handles */
-    {"mount", 0, EPERM, false},
-    {"umount", 0, EPERM, false},
-    {"umount2", 0, EPERM, false},
-    {"pivot_root", 0, EPERM, false},
-    {"chroot", 0, EPERM, false},
-    {"open_tree", 428, ENOSYS, false},
-    {"open_tree_attr", 467, ENOSYS, false},
-    {"move_mount", 429, ENOSYS, false},
-    {"fsopen", 430, ENOSYS, false},
-    {"fsconfig", 431, ENOSYS, false},
-    {"fsmount", 432, ENOSYS, false},
-    {"fspick", 433, ENOSYS, false},
-    {"mount_setattr", 442, ENOSYS, false},
-    {"open_by_handle_at", 0, EPERM, false},
-    {"name_to_handle_at", 0, EOPNOTSUPP, false},
-    {"fanotify_init", 0, EPERM, false},
-    {"quotactl", 0, EPERM, false},
-    {"quotactl_fd", 443, ENOSYS, false},
-    {"swapon", 0, EPERM, false},
-    {"swapoff", 0, EPERM, false},
-    {"uselib", 0, ENOSYS, false},
-    {"sysfs", 0, ENOSYS, false},
-    {"ustat", 0, ENOSYS, false},
-    {"nfsservctl", 0, ENOSYS, false},
+    {"mount", 0, EPERM, UNLESS_NAMESPACES},
+    {"umount", 0, EPERM, UNLESS_NAMESPACES},
+    {"umount2", 0, EPERM, UNLESS_NAMESPACES},
+    {"pivot_root", 0, EPERM, UNLESS_NAMESPACES},
+    {"chroot", 0, EPERM, UNLESS_NAMESPACES},
+    {"open_tree", 428, ENOSYS, ALWAYS},
+    {"open_tree_attr", 467, ENOSYS, ALWAYS},
+    {"move_mount", 429, ENOSYS, ALWAYS},
+    {"fsopen", 430, ENOSYS, ALWAYS},
+    {"fsconfig", 431, ENOSYS, ALWAYS},
+    {"fsmount", 432, ENOSYS, ALWAYS},
+    {"fspick", 433, ENOSYS, ALWAYS},
+    {"mount_setattr", 442, ENOSYS, ALWAYS},
+    {"open_by_handle_at", 0, EPERM, ALWAYS},
+    {"name_to_handle_at", 0, EOPNOTSUPP, ALWAYS},
+    {"fanotify_init", 0, EPERM, ALWAYS},
+    {"quotactl", 0, EPERM, ALWAYS},
+    {"quotactl_fd", 443, ENOSYS, ALWAYS},
+    {"swapon", 0, EPERM, ALWAYS},
+    {"swapoff", 0, EPERM, ALWAYS},
+    {"uselib", 0, ENOSYS, ALWAYS},
+    {"sysfs", 0, ENOSYS, ALWAYS},
+    {"ustat", 0, ENOSYS, ALWAYS},
+    {"nfsservctl", 0, ENOSYS, ALWAYS},
     /* namespaces; clone and unshare are judged by their flags below */
-    {"setns", 0, EPERM, false},
-    {"clone3", 435, ENOSYS, false}, /* its flags lie in memory, out of a filter's sight; libc falls back to clone */
+    {"setns", 0, EPERM, UNLESS_NAMESPACES},
+    {"clone3", 435, ENOSYS, ALWAYS}, /* its flags lie in memory, out of a filter's sight; libc falls back to clone */
     /* the kernel itself */
-    {"bpf", 0, EPERM, false},
-    {"perf_event_open", 0, EPERM, false},
-    {"userfaultfd", 0, ENOSYS, false},
-    {"io_uring_setup", 425, ENOSYS, false},
-    {"io_uring_enter", 426, ENOSYS, false},
-    {"io_uring_register", 427, ENOSYS, false},
-    {"kexec_load", 0, EPERM, false},
-    {"kexec_file_load", 0, EPERM, false},
-    {"init_module", 0, EPERM, false},
-    {"finit_module", 0, EPERM, false},
-    {"delete_module", 0, EPERM, false},
-    {"create_module", 0, ENOSYS, false},
-    {"get_kernel_syms", 0, ENOSYS, false},
-    {"query_module", 0, ENOSYS, false},
-    {"lookup_dcookie", 0, ENOSYS, false},
-    {"add_key", 0, EPERM, false},
-    {"request_key", 0, EPERM, false},
-    {"keyctl", 0, EPERM, false},
-    {"syslog", 0, EPERM, false},
-    {"acct", 0, EPERM, false},
-    {"reboot", 0, EPERM, false},
-    {"sethostname", 0, EPERM, false},
-    {"setdomainname", 0, EPERM, false},
-    {"settimeofday", 0, EPERM, false},
-    {"clock_settime", 0, EPERM, false},
-    {"stime", 0, EPERM, false},
-    {"vhangup", 0, EPERM, false},
-    {"iopl", 0, EPERM, false},
-    {"ioperm", 0, EPERM, false},
-    {"vm86", 0, ENOSYS, false},
-    {"vm86old", 0, ENOSYS, false},
+    {"bpf", 0, EPERM, ALWAYS},
+    {"perf_event_open", 0, EPERM, ALWAYS},
+    {"userfaultfd", 0, ENOSYS, ALWAYS},
+    {"io_uring_setup", 425, ENOSYS, ALWAYS},
+    {"io_uring_enter", 426, ENOSYS, ALWAYS},
+    {"io_uring_register", 427, ENOSYS, ALWAYS},
+    {"kexec_load", 0, EPERM, ALWAYS},
+    {"kexec_file_load", 0, EPERM, ALWAYS},
+    {"init_module", 0, EPERM, ALWAYS},
+    {"finit_module", 0, EPERM, ALWAYS},
+    {"delete_module", 0, EPERM, ALWAYS},
+    {"create_module", 0, ENOSYS, ALWAYS},
+    {"get_kernel_syms", 0, ENOSYS, ALWAYS},
+    {"query_module", 0, ENOSYS, ALWAYS},
+    {"lookup_dcookie", 0, ENOSYS, ALWAYS},
+    {"add_key", 0, EPERM, ALWAYS},
+    {"request_key", 0, EPERM, ALWAYS},
+    {"keyctl", 0, EPERM, ALWAYS},
+    {"syslog", 0, EPERM, ALWAYS},
+    {"acct", 0, EPERM, ALWAYS},
+    {"reboot", 0, EPERM, ALWAYS},
+    {"sethostname", 0, EPERM, UNLESS_NAMESPACES},
+    {"setdomainname", 0, EPERM, UNLESS_NAMESPACES},
+    {"settimeofday", 0, EPERM, ALWAYS},
+    {"clock_settime", 0, EPERM, ALWAYS},
+    {"stime", 0, EPERM, ALWAYS},
+    {"vhangup", 0, EPERM, ALWAYS},
+    {"iopl", 0, EPERM, ALWAYS},
+    {"ioperm", 0, EPERM, ALWAYS},
+    {"vm86", 0, ENOSYS, ALWAYS},
+    {"vm86old", 0, ENOSYS, ALWAYS},
 };
 enum { DENIED_COUNT = sizeof denied / sizeof denied[0] };
 
@@ -111,7 +112,7 @@ static void deny_listed(scmp_filter_ctx f, const struct seccomp_choice *choice, 
 {
     for (int i = 0; i < DENIED_COUNT; i++) {
         const struct denied *d = &denied[i];
-        if (d->debug && choice->debug)
+        if ((d->when == UNLESS_DEBUG && choice->debug) || (d->when == UNLESS_NAMESPACES && choice->namespaces))
             continue;
         int number = seccomp_syscall_resolve_name(d->name);
         if (number < 0) /* unknown to the library, or not on this machine */
@@ -184,7 +185,8 @@ static int filter_fill(scmp_filter_ctx f, const struct seccomp_choice *choice)
     add(&failed, seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS));
     add(&failed, seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2)); /* a binary tree over the numbers */
     deny_listed(f, choice, &failed);
-    deny_namespaces(f, &failed);
+    if (!choice->namespaces)
+        deny_namespaces(f, &failed);
     deny_terminal_input(f, &failed);
     deny_sockets(f, &failed);
     deny_personalities(f, &failed);

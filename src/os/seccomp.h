@@ -8,7 +8,8 @@
 #include "base/err.h"
 
 struct seccomp_choice {
-    bool debug; /* ptrace and process_vm_readv are allowed: debuggers, strace, the leak sanitizer */
+    bool namespaces; /* new namespaces, and mounts in them, are allowed: for sandboxes of the programs' own */
+    bool debug;      /* ptrace and process_vm_readv are allowed: debuggers, strace, the leak sanitizer */
 };
 /* Classic BPF program as seccomp(2) takes it, in a sealed memfd (close-on-exec) of its own offset 0. The caller closes
  * it. Every reader moves the offset of the descriptor that it shares: open /proc/self/fd/N anew for each start. */

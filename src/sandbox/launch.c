@@ -289,7 +289,7 @@ static enum rc bwrap_args(const struct launch *l, const struct sources *s, struc
     args_add(a, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--uid", id,
              "--gid", id, "--hostname", "nightmill", "--die-with-parent", "--new-session", "--as-pid-1", "--cap-drop",
              "ALL", "--clearenv", NULL);
-    if (l->disable_userns && s->userns < 0)
+    if (l->disable_userns && s->userns < 0 && !l->spec->user_namespaces)
         args_add(a, "--disable-userns", NULL);
     args_add(a, "--seccomp", mem_printf(a->ctx, "%d", FD_SECCOMP), NULL);
     enum rc rc = system_args(a, l->spec->user, l->limits.tmp_bytes, err);

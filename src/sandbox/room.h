@@ -5,11 +5,22 @@
 #include "sandbox/sandbox.h"
 #include "sandbox/words.h"
 
+/* Why the disk ended a sandbox, as the watching process tells it. */
+enum disk_why { DISK_FINE, DISK_LIMIT, DISK_FLOOR, DISK_FILES, DISK_DEPTH };
+struct disk_report {
+    enum disk_why why;
+    int64_t used, free;
+    int64_t limit, floor; /* as they were set */
+};
+
 struct sandbox {
     int control;                  /* our end of init's socket; -1 once closed */
     pid_t outer, init;            /* bubblewrap (or a plain init, then equal), init as seen from here */
     int outer_fd, init_fd;        /* pidfds; -1: none */
     struct cgroup *cgroup;        /* NULL: none */
+    pid_t disk_pid;               /* the process that watches the disk; 0: none */
+    int disk_fd;                  /* what it reports; -1: none */
+    struct disk_report disk;      /* once it was read */
     bool plain;                   /* without protection */
     const char *const *env;       /* of every command */
     const char *cwd;              /* inside */

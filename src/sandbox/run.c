@@ -402,7 +402,7 @@ enum rc sandbox_run(mem *ctx, struct sandbox *sb, const struct sandbox_command *
     ret->elapsed_ns = clock_mono_ns() - started_ns;
     if (rc == RC_TIMEOUT) { /* of a frame, not of the command */
         sb->dead = true;
-        return err_set(err, RC_UNAVAILABLE, "The first process of the sandbox did not answer");
+        rc = err_set(err, RC_UNAVAILABLE, "The first process of the sandbox did not answer");
     }
-    return rc;
+    return rc == RC_UNAVAILABLE && sandbox_disk_over(sb, err) ? RC_LIMIT : rc;
 }

@@ -6,6 +6,7 @@
 #include "os/path.h"
 #include "os/proc.h"
 #include "os/seccomp.h"
+#include "sandbox/disk.h"
 #include "sandbox/init_image.h"
 #include "sandbox/launch.h"
 #include "sandbox/room.h"
@@ -211,6 +212,7 @@ static int sandbox_end(struct sandbox *sb)
         if (sb->control >= 0)
             close(fd_take(&sb->control));
     }
+    disk_watch_end(sb);
     if (sb->outer > 0 && (sb->outer_fd < 0 || pidfd_wait(sb->outer_fd, until)))
         while (waitpid(sb->outer, NULL, 0) < 0 && errno == EINTR)
             ;
@@ -319,16 +321,17 @@ static int reopen(int fd)
 }
 
 /* The filter is built once for a process and choice. */
-static enum rc filter_get(bool debug, int *ret_fd, struct err *err)
+static enum rc filter_get(const struct sandbox_spec *spec, int *ret_fd, struct err *err)
 {
-    static int built[2] = {-1, -1};
-    struct seccomp_choice choice = {.debug = debug};
-    if (built[debug] < 0) {
-        enum rc rc = seccomp_build(&choice, &built[debug], err);
+    static int built[] = {-1, -1, -1, -1};
+    struct seccomp_choice choice = {.debug = spec->debug, .namespaces = spec->user_namespaces};
+    int *fd = &built[spec->debug + 2 * spec->user_namespaces];
+    if (*fd < 0) {
+        enum rc rc = seccomp_build(&choice, fd, err);
         if (rc != RC_OK)
             return rc;
     }
-    *ret_fd = reopen(built[debug]);
+    *ret_fd = reopen(*fd);
     return *ret_fd < 0 ? err_sys(err, errno, "Could not open the system call filter again") : RC_OK;
 }
 
@@ -525,7 +528,7 @@ static enum rc open_sealed(struct sandbox *sb, const struct room_way *way, const
     CLEANUP_FD int life_ours = life[1]; /* closed on every return: the guard then ends a start that failed */
     l.life = life_theirs;
     l.uid = way->rung == RUNG_REAL_UID ? uid_base + (uid_t)spec->user : 1 + (uid_t)spec->user;
-    enum rc rc = filter_get(spec->debug, &filter, err);
+    enum rc rc = filter_get(spec, &filter, err);
     if (rc == RC_OK)
         rc = image_get(&image, err);
     if (rc == RC_OK)
@@ -562,7 +565,7 @@ static enum rc open_sealed(struct sandbox *sb, const struct room_way *way, const
         return err_set(err, RC_UNAVAILABLE, "The first process of the sandbox could not be watched");
     if (write(life_ours, &(char){ROOM_READY}, 1) != 1)
         return err_set(err, RC_UNAVAILABLE, "The guard of the start has gone");
-    return RC_OK;
+    return disk_watch(sb, spec, way, err);
 }
 
 /* For spec->without. The group, where there is one, is only for finding what is left. */
@@ -611,7 +614,7 @@ enum rc room_open(mem *ctx, const struct room_way *way, const struct sandbox_spe
                   struct sandbox **ret, struct err *err)
 {
     struct sandbox *sb = mem_new(ctx, struct sandbox);
-    *sb = (struct sandbox){.control = -1, .outer_fd = -1, .init_fd = -1, .plain = spec->without};
+    *sb = (struct sandbox){.control = -1, .outer_fd = -1, .init_fd = -1, .disk_fd = -1, .plain = spec->without};
     talloc_set_destructor(sb, sandbox_end);
     sb->mounts = mem_array(sb, struct sandbox_mount, spec->mount_count);
     sb->mount_count = spec->mount_count;

@@ -34,7 +34,8 @@ struct sandbox_limits {
     int64_t file_bytes;   /* 4 GiB; largest file written, per file */
     int64_t tmp_bytes;    /* 1 GiB; size of /tmp, and of /dev/shm; both are memory */
     /* Disk, of all writable mounts together (blocks in use, a file with several names once); /tmp is memory and has its
-     * own limit. The sandbox is ended within moments of passing it: see sandbox_disk_over. 0: no limit. */
+     * own limit. The sandbox is ended within moments of passing it: see sandbox_disk_over. 0: no limit. Both are not
+     * held with `without`. */
     int64_t disk_bytes;
     int64_t disk_floor; /* ended too when a file system of a writable mount has less than this free; 0: no floor */
 };
@@ -116,7 +117,7 @@ MUST_USE enum rc sandbox_quiet(struct sandbox *sb, struct err *err);
 bool sandbox_hands_over(const struct sandbox *sb);
 /* Whether the sandbox was ended because its files went over limits.disk_bytes or the disk came down to
  * limits.disk_floor. Then err says which with the figures (RC_LIMIT); sandbox_run answers the same from then on. */
-bool sandbox_disk_over(const struct sandbox *sb, struct err *err);
+bool sandbox_disk_over(struct sandbox *sb, struct err *err);
 /* Ends every process inside; *ret_left (may be NULL) counts what had to be killed. NULL is fine. Returns NULL. */
 struct sandbox *sandbox_close(struct sandbox *sb, int *ret_left);
 bool sandbox_alive(struct sandbox *sb);

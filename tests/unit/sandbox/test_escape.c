@@ -508,6 +508,32 @@ START_TEST(a_sandbox_in_the_sandbox_fails)
 }
 END_TEST
 
+/* With the switch a program may bring its own sandbox; the rest of the wall stands as it does without. */
+START_TEST(a_sandbox_in_the_sandbox_when_asked)
+{
+    static const char *const still[] = {"terminal", "personality", "tables",      "init",
+                                        "files",    "devices",     "descriptors", "sockets"};
+    if (!rig_begin(_i))
+        return;
+    ck_assert_int_eq(sandbox_give(rig_path("work"), SANDBOX_AGENT, &err), RC_OK);
+    struct sandbox_mount mounts[] = {{rig_path("work"), "/workspace", true},
+                                     {rig_path("program"), "/opt/attack", false}};
+    struct sandbox_spec spec = {.mounts = mounts, .mount_count = 2, .cwd = "/workspace", .user_namespaces = true};
+    struct sandbox *sb = rig_open_spec(&spec);
+    rig_says(sb,
+             "bwrap --unshare-all --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp sh -c 'echo $$; ls /tmp | wc -l'",
+             "2\n0\n");
+    rig_says(sb, "unshare -Urm sh -c 'mount -t tmpfs x /mnt && id -u' 2>/dev/null || unshare -Ur id -u", "0\n");
+    rig_refuses(sb, "unshare -Urm mount -o remount,rw /");
+    rig_refuses(sb, "unshare -Urm sh -c 'mount -o remount,rw,bind /usr && touch /usr/x'");
+    rig_refuses(sb, "nsenter -t 1 -m true");
+    for (size_t i = 0; i < sizeof still / sizeof *still; i++)
+        attack(sb, still[i]);
+    sandbox_close(sb, NULL);
+    rig_end();
+}
+END_TEST
+
 /* Two sandboxes at once do not see each other's processes, memory or sockets. */
 START_TEST(neighbours_are_strangers)
 {
@@ -557,6 +583,7 @@ static Suite *suite(void)
     RIG_ALL(t, links_lead_nowhere);
     RIG_ALL(t, set_user_id_gives_nothing);
     RIG_ALL(t, a_sandbox_in_the_sandbox_fails);
+    RIG_ALL(t, a_sandbox_in_the_sandbox_when_asked);
     RIG_ALL(t, neighbours_are_strangers);
     RIG_ALL(t, debuggers_when_asked);
     suite_add_tcase(s, t);
