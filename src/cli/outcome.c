@@ -87,6 +87,7 @@ static const struct step {
     {"paused", "limit_budget", "nightmill budget ls", "raise the one that is used up: the task goes on by itself"},
     {"paused", "limit_tokens", "nightmill resume %I --tokens N", "go on with a higher limit"},
     {"paused", "limit_time", "nightmill resume %I --time 2h", "go on with a higher limit"},
+    {"paused", "limit_disk", "nightmill resume %I", "go on, once its folder or the disk has room again"},
     {"paused", "user", "nightmill resume %I", "go on"},
     {"paused", "approval_expired", "nightmill resume %I", "ask again"},
     {"paused", "delivery", "nightmill resume %I", "try to deliver again"},

@@ -49,6 +49,7 @@ enum rc run_open_sandbox(mem *ctx, struct run *run, const char *label, struct sa
         .cwd = "/workspace",
         .env = env,
         .limits = run_sandbox_limits(run),
+        .user_namespaces = setting_bool(run->settings, "sandbox.user_namespaces"),
         .label = mem_printf(ctx, "%s-%s-%lld", run->place->task_id, label, (long long)run->iteration),
         .without = json_bool(json_get(run->spec, "no_sandbox"), false)};
     return sandbox_open(ctx, &spec, (int)setting_int(run->settings, "sandbox.start_deadline") * 1000, ret, err);
@@ -137,6 +138,10 @@ static enum rc agent_once(mem *ctx, struct run *run, struct str prompt, struct a
                                   .command_timeout_s = setting_int(run->settings, "agent.command_timeout"),
                                   .tool_output_max = (size_t)setting_int(run->settings, "agent.tool_output")};
         rc = agent_iterate(ctx, &spec, &road, res, err);
+    }
+    if (sandbox_disk_over(sb, err)) {
+        rc = RC_LIMIT;
+        run->limit_kind = "disk";
     }
     int left = 0;
     sandbox_close(sb, &left);

@@ -218,7 +218,9 @@ struct sandbox_limits run_sandbox_limits(const struct run *run)
                                    .processes = setting_int(run->settings, "sandbox.processes"),
                                    .cpu_seconds = setting_int(run->settings, "sandbox.cpu"),
                                    .file_bytes = setting_int(run->settings, "sandbox.file_size"),
-                                   .tmp_bytes = setting_int(run->settings, "sandbox.tmp_size")};
+                                   .tmp_bytes = setting_int(run->settings, "sandbox.tmp_size"),
+                                   .disk_bytes = setting_int(run->settings, "sandbox.disk"),
+                                   .disk_floor = setting_int(run->settings, "sandbox.disk_floor")};
 }
 
 /* ---- what people said ---- */

@@ -26,7 +26,7 @@ struct run {
     int64_t iteration_limit, time_limit_s;
     int64_t worked_ns;       /* before this process */
     int64_t started_mono_ns; /* of this process */
-    const char *limit_kind;  /* what the gateway refused for: "money", "tokens"; NULL */
+    const char *limit_kind;  /* what the gateway refused for: "money", "tokens"; or "disk"; NULL */
     bool keep_files;         /* the next iteration judges the files as they are: the person allowed more (then in its
                                 iteration.started) */
     int64_t failures;        /* infrastructure failures in a row */

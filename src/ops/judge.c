@@ -26,7 +26,9 @@ static enum rc judge(mem *ctx, const struct settings *set, const struct judge_wi
                                           .processes = setting_int(set, "sandbox.processes"),
                                           .cpu_seconds = setting_int(set, "sandbox.cpu"),
                                           .file_bytes = setting_int(set, "sandbox.file_size"),
-                                          .tmp_bytes = setting_int(set, "sandbox.tmp_size")},
+                                          .tmp_bytes = setting_int(set, "sandbox.tmp_size"),
+                                          .disk_bytes = setting_int(set, "sandbox.disk"),
+                                          .disk_floor = setting_int(set, "sandbox.disk_floor")},
                                .cancel_fd = w->cancel_fd,
                                .on_run = w->on_run,
                                .arg = w->arg};

@@ -8,6 +8,7 @@
 #include "verify/private.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -185,7 +186,14 @@ static enum rc stage_command(mem *ctx, struct stage *r, const char *command, con
                                 .out_max = OUTPUT_MAX,
                                 .merge = true,
                                 .flood_ends = true};
-    return sandbox_trouble(sandbox_run(ctx, r->sandbox, &c, ret, err), err);
+    enum rc rc = sandbox_run(ctx, r->sandbox, &c, ret, err);
+    if (rc == RC_LIMIT && sandbox_disk_over(r->sandbox, err)) { /* the commit's own doing, and an end like another */
+        r->run->disk_limit = true;
+        ret->exit_code = -1;
+        ret->signal = SIGKILL;
+        return RC_OK;
+    }
+    return sandbox_trouble(rc, err);
 }
 
 /* False when a setup command fails: then the check could not start, and the run shows that command's output. */
@@ -313,7 +321,9 @@ bool run_green(const struct verdict_run *r)
 
 const char *run_words(mem *ctx, const struct verdict_run *r)
 {
-    const char *memory = r->memory_limit ? ", the memory limit was reached" : "";
+    const char *memory = r->memory_limit ? ", the memory limit was reached"
+                         : r->disk_limit ? ", the disk limit was reached"
+                                         : "";
     if (r->timed_out)
         return mem_printf(ctx, "timed out after %s", text_duration(ctx, r->elapsed_ns / 1000000000));
     if (r->flooded)

@@ -75,6 +75,7 @@ void run_json(const struct verdict_run *r, struct json_out *out)
     jo_kb(out, "flooded", r->flooded);
     jo_kb(out, "could_not_start", r->could_not_start);
     jo_kb(out, "memory_limit", r->memory_limit);
+    jo_kb(out, "disk_limit", r->disk_limit);
     jo_kb(out, "garbled", r->garbled);
     counts_member(out, &r->counts);
     jo_ki(out, "elapsed_ns", r->elapsed_ns);
@@ -150,6 +151,7 @@ void run_read(mem *ctx, struct json v, struct verdict_run *ret)
                                 .flooded = json_bool(json_get(v, "flooded"), false),
                                 .could_not_start = json_bool(json_get(v, "could_not_start"), false),
                                 .memory_limit = json_bool(json_get(v, "memory_limit"), false),
+                                .disk_limit = json_bool(json_get(v, "disk_limit"), false),
                                 .garbled = json_bool(json_get(v, "garbled"), false),
                                 .counts = counts_member_read(ctx, json_get(v, "counts")),
                                 .elapsed_ns = json_int(json_get(v, "elapsed_ns"), 0),

@@ -76,7 +76,7 @@ struct verdict_run {
     const char *tree;
     int exit_code, signal;
     bool timed_out, flooded, could_not_start;
-    bool memory_limit; /* was reached while it ran */
+    bool memory_limit, disk_limit; /* was reached while it ran */
     bool garbled;      /* what it printed is no text */
     struct test_counts counts;
     int64_t elapsed_ns;
