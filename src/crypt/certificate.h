@@ -1,0 +1,23 @@
+/* A certificate authority of our own, and certificates that it signs for hosts (X.509v3, ECDSA P-256, SHA-256).
+ *
+ * The authority is made once: <dir>/ca.pem (0644) and its key in <dir>/ca.key (0600, in a folder of 0700). It may sign
+ * for hosts only and for no further authority. Two processes that make it at the same time end with the same one.
+ * Objects are OpenSSL's, freed by its functions. Threads: an authority is used by one thread at a time. */
+#pragma once
+#include "base/err.h"
+#include "base/str.h"
+#include <openssl/types.h>
+
+struct authority;
+/* Reads the authority of the folder, or makes it. A certificate that ends within a month is replaced. Belongs to ctx.
+ * RC_DENIED: others may read the key; RC_INVALID: the files do not belong together. */
+MUST_USE enum rc authority_open(mem *ctx, const char *dir, struct authority **ret, struct err *err);
+char *authority_path(mem *ctx, const char *dir);  /* <dir>/ca.pem */
+X509 *authority_certificate(struct authority *a); /* borrowed */
+/* All leaves share one key, made with the authority's start: it never leaves the process. Borrowed. */
+EVP_PKEY *authority_leaf_key(struct authority *a);
+/* A certificate for one host (a DNS name, or a numeric address), valid for a month, from an hour ago. The caller's. */
+MUST_USE enum rc authority_sign(struct authority *a, const char *host, bool numeric, X509 **ret, struct err *err);
+/* Writes `path` (0644) anew: the authority's certificate and behind it the text of each of the files (those that are
+ * not there are left out). */
+MUST_USE enum rc authority_bundle(struct authority *a, const char *path, const char *const *files, struct err *err);
