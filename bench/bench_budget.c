@@ -132,7 +132,7 @@ int main(void)
     double one[ROUNDS], two[ROUNDS], rows[ROUNDS];
     static const enum scope scopes[] = {SCOPE_ORGANISATION, SCOPE_PROJECT, SCOPE_AGENT, SCOPE_KEY, SCOPE_USER};
     if (!mkdtemp(folder) || store_open(root, folder, &s, &err) != RC_OK ||
-        budgets_open(root, s, NULL, &b, &err) != RC_OK)
+        budgets_open(root, s, NULL, NULL, &b, &err) != RC_OK)
         fail("open", &err);
     for (int i = 0; i < 5; i++) {
         struct budget row = {.scope = scopes[i],

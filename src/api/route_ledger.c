@@ -272,6 +272,8 @@ static enum rc ledger_write(struct route_call *c, bool csv)
     struct sink s = {.c = c, .csv = csv};
     int64_t next = -1;
     enum rc rc = ask_read(c, &a);
+    if (rc == RC_OK)
+        rc = books_sync(c->server->books, &c->err);
     if (rc != RC_OK)
         return rc;
     if (!csv) {

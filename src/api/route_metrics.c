@@ -9,7 +9,9 @@ static void metrics_work(void *arg)
     struct metrics *m = c->server->metrics;
     struct held *held;
     size_t n;
-    c->err.rc = hold_held(c->ctx, c->server->store, &held, &n, &c->err);
+    c->err.rc = books_sync(c->server->books, &c->err);
+    if (c->err.rc == RC_OK)
+        c->err.rc = hold_held(c->ctx, c->server->store, &held, &n, &c->err);
     if (c->err.rc != RC_OK)
         return;
     metrics_held_none(m);

@@ -125,7 +125,9 @@ static enum rc spent_convert(struct route_call *c, const struct task *t, const s
 static enum rc ledger_read(struct route_call *c, const struct task *t, struct ledger_row **ret, size_t *ret_n,
                            struct spent *ret_spent, int64_t *ret_unpriced)
 {
-    enum rc rc = ledger_list(c->ctx, c->server->store, c->param, ret, ret_n, &c->err);
+    enum rc rc = books_sync(c->server->books, &c->err);
+    if (rc == RC_OK)
+        rc = ledger_list(c->ctx, c->server->store, c->param, ret, ret_n, &c->err);
     if (rc == RC_OK)
         rc = ledger_spent(c->server->store, c->param, ret_spent, &c->err);
     if (rc == RC_OK)

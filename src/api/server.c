@@ -158,7 +158,7 @@ static void recorder_open(struct server *s)
 
 static enum rc server_open(struct server *s, struct err *err)
 {
-    int64_t kept;
+    int64_t kept, found;
     enum rc rc = store_open(s->ctx, s->place->data_dir, &s->store, err);
     if (rc != RC_OK)
         return rc;
@@ -168,7 +168,12 @@ static enum rc server_open(struct server *s, struct err *err)
     s->board = (struct board){s->store, s->place->data_dir};
     s->metrics = metrics_new(s->ctx);
     recorder_open(s);
-    rc = budgets_open(s->ctx, s->store, &kept, &s->budgets, err);
+    rc = books_open(s->ctx, s->store, s->place->data_dir, &s->books, &found, err);
+    if (rc == RC_OK && found)
+        log_info("%lld entries of the books were not rows yet when the last server ended; they are now",
+                 (long long)found);
+    if (rc == RC_OK)
+        rc = budgets_open(s->ctx, s->store, s->books, &kept, &s->budgets, err);
     if (rc == RC_OK)
         budgets_on_notice(s->budgets, budget_noticed_tell, s);
     if (rc == RC_OK && kept)
@@ -182,6 +187,7 @@ static enum rc server_open(struct server *s, struct err *err)
     const struct settings *set = s->place->settings;
     struct gateway_spec g = {.loop = &s->loop,
                              .store = s->store,
+                             .books = s->books,
                              .pool = s->pool,
                              .budgets = s->budgets,
                              .catalogs = s->catalogs,
@@ -198,7 +204,8 @@ static enum rc server_open(struct server *s, struct err *err)
                              .drain_ms = (int)setting_int(set, "gateway.drain") * 1000,
                              .max_output = setting_int(set, "model.max_output"),
                              .cache_ms = setting_int(set, "gateway.cache") * 1000,
-                             .cache_bytes = (size_t)setting_int(set, "gateway.cache_size")};
+                             .cache_bytes = (size_t)setting_int(set, "gateway.cache_size"),
+                             .sync_ms = setting_int(set, "gateway.sync")};
     s->gateway = gateway_new(s->ctx, &g);
     struct http_server_spec h = {.loop = &s->uv,
                                  .max_body = REQUEST_BODY_MOST,
@@ -254,6 +261,7 @@ int server_main(const struct server_place *place)
     /* The loop has stopped: no callback runs any more. Jobs on pool threads end by themselves; the store waits for its
      * writes. */
     recorder_free(s->recorder);
+    mem_free(s->books);
     store_close(s->store);
     credentials_wipe(s);
     log_info("ended");

@@ -25,8 +25,9 @@ struct server {
     const struct server_place *place;
     uv_loop_t uv;
     struct loop loop;
-    struct board board;      /* any thread */
-    struct store *store;     /* any thread */
+    struct board board; /* any thread */
+    struct store *store;
+    struct books *books;     /* any thread */
     struct budgets *budgets; /* any thread */
     struct http_server *http;
     struct listeners *listeners;

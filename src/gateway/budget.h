@@ -7,11 +7,11 @@
  *
  * The order of things, which makes a crash exact at every point:
  *   1. budgets_admit           memory only, about a microsecond, any thread, also the loop's
- *   2. reservation_hold + hold_open in a store_write_async; NOTHING is sent before its done() said RC_OK.
+ *   2. reservation_hold + books_hold (or hold_open in a write of the store); NOTHING is sent before it is there.
  *                              It failed: budgets_release.
- *   3. hold_settle (or hold_close "released"/"kept") together with the events of the step in ONE store write;
- *      repeating it changes nothing
- *   4. after its commit, e.g. in done(): budgets_settle / budgets_release / budgets_keep with the same outcome. The
+ *   3. books_end, or hold_settle (or hold_close "released"/"kept") together with the events of the step in ONE store
+ *      write; repeating it changes nothing
+ *   4. after that: budgets_settle / budgets_release / budgets_keep with the same outcome. The
  * write of 3 failed: budgets_keep. Rows first, memory second: between 3 and 4 too much is held, never too little. Steps
  * 4 are idempotent: the first one decides.
  *
@@ -33,11 +33,13 @@
 #pragma once
 #include "store/store.h"
 
+struct books;
 struct budgets;
-/* Rebuilds everything from the rows: keeps (as spent) what holds a crash left open, sums the ledger for the windows
- * around now. *ret_kept (may be NULL): how many holds were left open. Belongs to ctx; free it before the store, when no
- * reservation is open any more. */
-MUST_USE enum rc budgets_open(mem *ctx, struct store *store, int64_t *ret_kept, struct budgets **ret, struct err *err);
+/* Rebuilds everything from the rows (books, which are opened before, may be NULL): keeps (as spent) what holds a crash
+ * left open, sums the ledger for the windows around now. *ret_kept (may be NULL): how many holds were left open.
+ * Belongs to ctx; free it before the store, when no reservation is open any more. */
+MUST_USE enum rc budgets_open(mem *ctx, struct store *store, struct books *books, int64_t *ret_kept,
+                              struct budgets **ret, struct err *err);
 
 /* ---- admission ---- */
 

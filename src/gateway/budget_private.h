@@ -3,6 +3,7 @@
 #pragma once
 #include "gateway/budget.h"
 #include "gateway/zone.h"
+#include "store/books.h"
 #include <pthread.h>
 #include <uthash.h>
 
@@ -36,6 +37,7 @@ struct node { /* one scope id that has accounts */
 };
 struct budgets {
     struct store *store;
+    struct books *books; /* NULL: rows are written by those who hold */
     pthread_mutex_t lock;
     pthread_mutex_t admin; /* one change of budgets at a time; taken before lock, never on the writer thread */
     struct node *nodes[SCOPES];

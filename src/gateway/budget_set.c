@@ -73,11 +73,24 @@ static bool only_limits(const struct account *a, const struct budget *row)
     return !a->broken && strcmp(a->row.zone, row->zone) == 0 && strcmp(a->row.currency, row->currency) == 0;
 }
 
+/* Runs a change on the writer thread. What ends meanwhile waits: it would be neither in the rows that are counted nor
+ * under way in memory. */
+static enum rc rows_write(struct budgets *b, store_fn fn, void *arg, struct err *err)
+{
+    books_freeze(b->books);
+    enum rc rc = store_write(b->store, fn, arg, err);
+    books_thaw(b->books);
+    return rc;
+}
+
 static enum rc change_tx(struct store_tx *tx, void *arg, struct err *err)
 {
     struct change *c = arg;
     struct budgets *b = c->b;
     bool of_task = is_of_task(c);
+    enum rc rc = books_apply(b->books, tx, err);
+    if (rc != RC_OK)
+        return rc;
     pthread_mutex_lock(&b->lock);
     c->now_ns = budgets_time(b, c->now_ns);
     struct account *old = account_same(b, c->row, of_task);
@@ -89,7 +102,7 @@ static enum rc change_tx(struct store_tx *tx, void *arg, struct err *err)
         c->carried_tokens = old->carried_tokens;
     }
     pthread_mutex_unlock(&b->lock);
-    enum rc rc = of_task ? RC_OK : budget_put(tx, c->row, err);
+    rc = of_task ? RC_OK : budget_put(tx, c->row, err);
     if (rc != RC_OK)
         return rc;
     if (!old || !only_limits(old, c->row)) {
@@ -126,7 +139,7 @@ static void change_undo(struct change *c)
 /* With the admin lock. */
 static enum rc change_make(struct change *c, struct err *err)
 {
-    enum rc rc = store_write(c->b->store, change_tx, c, err);
+    enum rc rc = rows_write(c->b, change_tx, c, err);
     if (rc != RC_OK)
         change_undo(c);
     return rc;
@@ -414,7 +427,9 @@ static enum rc rate_tx(struct store_tx *tx, void *arg, struct err *err)
 {
     struct rate_change *c = arg;
     struct budgets *b = c->b;
-    enum rc rc = rate_insert(tx, c->rate, err);
+    enum rc rc = books_apply(b->books, tx, err);
+    if (rc == RC_OK)
+        rc = rate_insert(tx, c->rate, err);
     if (rc != RC_OK)
         return rc;
     c->old_own = b->rates_own;
@@ -429,7 +444,7 @@ enum rc budgets_rate_set(struct budgets *b, struct rate *rate, struct err *err)
 {
     struct rate_change c = {.b = b, .rate = rate};
     pthread_mutex_lock(&b->admin);
-    enum rc rc = store_write(b->store, rate_tx, &c, err);
+    enum rc rc = rows_write(b, rate_tx, &c, err);
     pthread_mutex_lock(&b->lock);
     mem *unused = c.made ? c.old_own : NULL;
     if (c.made && rc != RC_OK) {
@@ -516,7 +531,9 @@ static void deltas_apply(struct reconcile *x, int sign)
 static enum rc reconcile_tx(struct store_tx *tx, void *arg, struct err *err)
 {
     struct reconcile *x = arg;
-    enum rc rc = hold_reconcile(tx, x->hold.id, x->row, err);
+    enum rc rc = books_apply(x->b->books, tx, err);
+    if (rc == RC_OK)
+        rc = hold_reconcile(tx, x->hold.id, x->row, err);
     for (int i = 0; rc == RC_OK && i < SCOPES; i++) {
         struct node *n = NULL;
         const char *id = spender_id(&x->hold.spender, (enum scope)i);
@@ -541,11 +558,13 @@ enum rc budgets_reconcile(struct budgets *b, int64_t hold_id, const struct ledge
     struct reconcile *x = mem_new(tmp, struct reconcile);
     x->b = b;
     x->row = row;
-    enum rc rc = hold_find(tmp, b->store, hold_id, &x->hold, err);
+    enum rc rc = b->books ? books_sync(b->books, err) : RC_OK;
+    if (rc == RC_OK)
+        rc = hold_find(tmp, b->store, hold_id, &x->hold, err);
     if (rc != RC_OK)
         return rc;
     pthread_mutex_lock(&b->admin);
-    rc = store_write(b->store, reconcile_tx, x, err);
+    rc = rows_write(b, reconcile_tx, x, err);
     if (rc != RC_OK && x->applied)
         deltas_apply(x, -1);
     pthread_mutex_unlock(&b->admin);
@@ -593,13 +612,15 @@ static int budgets_destroy(struct budgets *b)
     return 0;
 }
 
-enum rc budgets_open(mem *ctx, struct store *store, int64_t *ret_kept, struct budgets **ret, struct err *err)
+enum rc budgets_open(mem *ctx, struct store *store, struct books *books, int64_t *ret_kept, struct budgets **ret,
+                     struct err *err)
 {
     CLEANUP_MEM mem *tmp = mem_root();
     struct budgets *b = mem_new(ctx, struct budgets);
     struct opening o = {.b = b};
     struct rate *rates = NULL;
     b->store = store;
+    b->books = books;
     b->now_ns = clock_wall_ns();
     b->rates_own = mem_root();
     pthread_mutex_init(&b->lock, NULL);

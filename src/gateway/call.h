@@ -77,6 +77,13 @@ struct attempt {
     enum rc settle_rc;
     bool above_hold; /* it cost more than its upper bound: the bound is wrong, an operator must know */
     void (*after_settle)(struct attempt *a);
+    /* settle.c: an entry of the books on its way. */
+    enum rc (*write_entry)(struct attempt *a);
+    void (*after_entry)(struct attempt *a);
+    struct attempt *entry_next;
+};
+struct attempt_queue {
+    struct attempt *first, *last;
 };
 
 struct call {
@@ -144,6 +151,13 @@ struct gateway {
     struct replays *replays;
     struct call *active;
     size_t count;
+    /* settle.c: */
+    uv_timer_t flush_timer;
+    int64_t flush_due_ms; /* on the loop's clock; 0: not armed */
+    bool flushing;
+    enum rc flush_rc;
+    struct err flush_err;
+    struct attempt_queue unwritten, unsynced, syncing; /* entries without room; those that wait for the disk */
 };
 
 static inline bool of_run(const struct call *c)
@@ -162,7 +176,8 @@ void call_prepare(struct call *c);
 /* write.c; any thread, but one that may wait where way_waits. Fails with a->err; a->elsewhere when another target need
  * not fail for the same reason. */
 MUST_USE enum rc attempt_write(struct attempt *a);
-/* settle.c */
+/* settle.c; done may be called before these return */
+void settle_open(struct gateway *g);
 void attempt_hold(struct attempt *a, void (*done)(struct attempt *a));   /* writes the hold; settle_rc */
 void attempt_settle(struct attempt *a, void (*done)(struct attempt *a)); /* by its outcome; settle_rc */
 /* attempt.c; loop */

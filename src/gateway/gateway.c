@@ -22,6 +22,7 @@ struct gateway *gateway_new(mem *ctx, const struct gateway_spec *spec)
     g->ratelimit = ratelimit_new(g, RATE_KEYS_MOST);
     g->replays = replays_new(g);
     g->cache = cache_new(g, spec->cache_bytes, spec->cache_ms);
+    settle_open(g);
     return g;
 }
 
@@ -263,10 +264,11 @@ static const char *token_find(mem *ctx, const struct http_request *r)
 void gateway_tick(struct gateway *g)
 {
     int64_t now = clock_mono_ms();
-    for (struct call *c = g->active, *next; c; c = next) {
-        next = c->next;
-        if (c->drain_until_ms && c->drain_until_ms < now && c->attempt && c->attempt->up)
+    for (struct call *c = g->active; c;) {
+        bool late = c->drain_until_ms && c->drain_until_ms < now && c->attempt && c->attempt->up;
+        if (late)
             attempt_cancel(c->attempt);
+        c = late ? g->active : c->next; /* one that ends may end others, which waited for its place */
     }
 }
 

@@ -1,10 +1,10 @@
 /* The gateway: the only road to a model. It takes a request in any dialect, finds who may serve it, holds its bound on
  * every budget, sends it, meters the answer as it streams, and settles.
  *
- * Money is held before anything is sent, in one step over all budgets that apply, and the hold is durable before the
- * first byte leaves; a request whose bound does not fit is refused. It is settled from the usage that the provider
- * reports, in one transaction with the event and the stored answer; when usage stays unknown the hold is kept and
- * counts as spent. Each attempt at a target has a hold of its own.
+ * Money is held before anything is sent, in one step over all budgets that apply, and the hold stands in the books
+ * (store/books.h) before the first byte leaves; a request whose bound does not fit is refused. It is settled from the
+ * usage that the provider reports, a run's in one transaction with the event and the stored answer; when usage stays
+ * unknown the hold is kept and counts as spent. Each attempt at a target has a hold of its own.
  *
  * Targets are tried in the order of their chain until the first byte of an answer went to the client; after that a
  * failure is an error event in the client's dialect. Equal targets share the requests by weight and by what they have
@@ -24,6 +24,7 @@
 #include "net/http.h"
 #include "net/upstream.h"
 #include "os/loop.h"
+#include "store/books.h"
 
 struct caller {
     const char *task_id; /* a run; NULL: `who` asks for itself */
@@ -55,6 +56,7 @@ struct gateway;
 struct gateway_spec {
     struct loop *loop;
     struct store *store;
+    struct books *books;
     struct upstream_pool *pool;
     struct budgets *budgets;
     struct catalogs *catalogs;
@@ -72,6 +74,7 @@ struct gateway_spec {
     int64_t max_output;                     /* output cap where neither client nor model says one */
     int64_t cache_ms;                       /* how long equal requests are answered from memory; 0: never */
     size_t cache_bytes;
+    int64_t sync_ms; /* until holds and ledger rows are on the disk; 0: each request waits for that */
 };
 struct gateway *gateway_new(mem *ctx, const struct gateway_spec *spec);
 /* Answers a request that is one of the dialects'. False: it is none of them, and untouched. */

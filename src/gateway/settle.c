@@ -1,64 +1,191 @@
-/* The rows of an attempt: its hold before it is sent, its ledger row with the event and the stored answer at its end.
- * Each is one write of the store; what memory counts (budget.h) follows the rows. */
+/* The rows of an attempt: its hold before it is sent, its ledger row at its end.
+ *
+ * Both are entries of the books (store/books.h), which are safe at once and become rows every `sync_ms`; with sync_ms 0
+ * each waits until it is durable on the disk. What a run's request leaves besides (the event, the stored answer) has no
+ * place there: its end is one write of the store. What memory counts (budget.h) follows the books. Loop thread. */
 #include "base/clock.h"
+#include "base/log.h"
 #include "gateway/call.h"
 
-struct writing {
-    struct attempt *attempt;
-    void (*done)(struct attempt *a);
-};
+#define AGAIN_MS 5 /* the books are full, or frozen while somebody compares them with memory */
 
-static void writing_done_on_loop(void *arg)
+/* ---- entries of the books ---- */
+
+static void flush_arm(struct gateway *g, int64_t ms);
+
+static void queue_put(struct attempt_queue *q, struct attempt *a)
 {
-    struct writing *w = arg;
-    struct attempt *a = w->attempt;
-    void (*done)(struct attempt *) = w->done;
-    mem_free(w);
-    done(a);
+    a->entry_next = NULL;
+    if (q->first)
+        q->last->entry_next = a;
+    else
+        q->first = a;
+    q->last = a;
 }
 
-static void writing_done(void *arg, enum rc rc, const struct err *err)
+/* Gives the list away, emptied. */
+static struct attempt *queue_take(struct attempt_queue *q)
 {
-    struct writing *w = arg;
-    w->attempt->settle_rc = rc;
+    struct attempt *first = q->first;
+    q->first = NULL;
+    return first;
+}
+
+static void entry_done(struct attempt *a, enum rc rc)
+{
+    a->settle_rc = rc;
+    a->after_entry(a);
+}
+
+static void entry_put(struct attempt *a)
+{
+    struct gateway *g = a->call->g;
+    enum rc rc = a->write_entry(a);
+    if (rc == RC_AGAIN) {
+        queue_put(&g->unwritten, a);
+        flush_arm(g, AGAIN_MS);
+    } else if (rc == RC_OK && g->spec.sync_ms == 0) {
+        queue_put(&g->unsynced, a);
+        flush_arm(g, 0);
+    } else {
+        flush_arm(g, g->spec.sync_ms);
+        entry_done(a, rc);
+    }
+}
+
+/* Room came, or is still missing: each tries again, in order. */
+static void flush_arrived(void *arg)
+{
+    struct gateway *g = arg;
+    struct attempt *synced = queue_take(&g->syncing), *unwritten = queue_take(&g->unwritten), *next;
+    enum rc rc = g->flush_rc;
+    g->flushing = false;
+    if (rc != RC_OK)
+        log_err(&g->flush_err, "could not write model requests into the database");
+    for (struct attempt *a = synced; a; a = next) {
+        next = a->entry_next;
+        if (rc != RC_OK)
+            a->err = g->flush_err;
+        entry_done(a, rc);
+    }
+    for (struct attempt *a = unwritten; a; a = next) {
+        next = a->entry_next;
+        if (rc == RC_OK) {
+            entry_put(a);
+        } else {
+            a->err = g->flush_err;
+            entry_done(a, rc);
+        }
+    }
+    if (books_pending(g->spec.books))
+        flush_arm(g, g->unsynced.first ? 0 : g->spec.sync_ms ? g->spec.sync_ms : AGAIN_MS);
+}
+
+/* Writer thread. */
+static void flush_done(void *arg, enum rc rc, const struct err *err)
+{
+    struct gateway *g = arg;
+    g->flush_rc = rc;
+    if (rc != RC_OK)
+        g->flush_err = *err;
+    loop_post(g->spec.loop, flush_arrived, g);
+}
+
+static void flush_begin(uv_timer_t *timer)
+{
+    struct gateway *g = timer->data;
+    g->flush_due_ms = 0;
+    if (g->flushing)
+        return; /* its end looks what came meanwhile */
+    g->flushing = true;
+    g->syncing.first = queue_take(&g->unsynced);
+    books_flush(g->spec.books, flush_done, g);
+}
+
+/* At the earliest of the times asked for. */
+static void flush_arm(struct gateway *g, int64_t ms)
+{
+    int64_t due = (int64_t)uv_now(g->spec.loop->uv) + ms;
+    if (g->flush_due_ms && g->flush_due_ms <= due)
+        return;
+    g->flush_due_ms = due;
+    uv_timer_start(&g->flush_timer, flush_begin, (uint64_t)ms, 0);
+}
+
+void settle_open(struct gateway *g)
+{
+    uv_timer_init(g->spec.loop->uv, &g->flush_timer);
+    uv_unref((uv_handle_t *)&g->flush_timer);
+    g->flush_timer.data = g;
+}
+
+/* ---- writes of the store ---- */
+
+static void stored_on_loop(void *arg)
+{
+    struct attempt *a = arg;
+    a->after_entry(a);
+}
+
+static void stored(void *arg, enum rc rc, const struct err *err)
+{
+    struct attempt *a = arg;
+    a->settle_rc = rc;
     if (rc != RC_OK && err)
-        w->attempt->err = *err;
-    loop_post(w->attempt->call->g->spec.loop, writing_done_on_loop, w);
-}
-
-static void attempt_store(struct attempt *a, store_fn fn, void (*done)(struct attempt *a))
-{
-    struct writing *w = mem_new(NULL, struct writing);
-    *w = (struct writing){a, done};
-    store_write_async(a->call->g->spec.store, fn, w, writing_done);
+        a->err = *err;
+    loop_post(a->call->g->spec.loop, stored_on_loop, a);
 }
 
 /* ---- before ---- */
 
-static enum rc hold_tx(struct store_tx *tx, void *arg, struct err *err)
+static enum rc hold_entry(struct attempt *a)
 {
-    struct attempt *a = ((struct writing *)arg)->attempt;
     struct call *c = a->call;
     struct hold h;
     reservation_hold(&a->reservation, &h);
     bool named = c->caller.task_id && c->key[0];
     h.request = named ? hold_request_of_call(a->ctx, c->caller.task_id, c->key) : c->request;
-    h.attempt = 0; /* the next free one: after a crash a run asks again under the same name */
+    h.attempt = named ? 0 : a->number; /* 0: the next free one; after a crash a run asks again under the same name */
     h.iteration = c->iteration;
     h.provider = a->target->provider->row.id;
     h.dialect = a->target->dialect->name;
     h.price_id = a->target->priced ? a->target->price.id : 0;
     if (!h.currency || !*h.currency)
         h.currency = c->currency ? c->currency : "USD";
-    return hold_open(tx, &h, err);
+    return books_hold(c->g->spec.books, &h, &a->err);
 }
 
 void attempt_hold(struct attempt *a, void (*done)(struct attempt *a))
 {
-    attempt_store(a, hold_tx, done);
+    a->write_entry = hold_entry;
+    a->after_entry = done;
+    entry_put(a);
 }
 
 /* ---- after ---- */
+
+static const char *const ends[] = {
+    [OUTCOME_RELEASE] = "released", [OUTCOME_KEEP] = "kept", [OUTCOME_SETTLE] = "settled"};
+
+static struct ledger_row ledger_row_of(const struct attempt *a)
+{
+    const struct target *t = a->target;
+    const char *asked = a->call->currency ? a->call->currency : "USD";
+    return (struct ledger_row){.provider = "", /* that of the hold */
+                               .time_ns = clock_wall_ns(),
+                               .model_served = a->model_served ? a->model_served : t->upstream,
+                               .price_id = t->priced ? t->price.id : 0,
+                               .currency = t->priced ? t->price.currency : asked,
+                               .usage = a->usage,
+                               .cost = a->cost};
+}
+
+static enum rc end_entry(struct attempt *a)
+{
+    struct ledger_row row = ledger_row_of(a);
+    return books_end(a->call->g->spec.books, a->reservation.hold_id, ends[a->outcome],
+                     a->outcome == OUTCOME_SETTLE ? &row : NULL, &a->err);
+}
 
 static enum rc usage_event(struct attempt *a, struct store_tx *tx, struct err *err)
 {
@@ -120,25 +247,18 @@ static enum rc reply_store(struct attempt *a, struct store_tx *tx, struct err *e
 
 static enum rc settle_tx(struct store_tx *tx, void *arg, struct err *err)
 {
-    struct attempt *a = ((struct writing *)arg)->attempt;
+    struct attempt *a = arg;
     int64_t hold = a->reservation.hold_id;
-    enum rc rc;
     bool fresh = true;
-    if (a->outcome == OUTCOME_RELEASE)
-        return hold_close(tx, hold, "released", err);
-    if (a->outcome == OUTCOME_KEEP) {
-        rc = hold_close(tx, hold, "kept", err);
-    } else {
-        struct ledger_row row = {.time_ns = clock_wall_ns(),
-                                 .model_served = a->model_served ? a->model_served : a->target->upstream,
-                                 .price_id = a->target->priced ? a->target->price.id : 0,
-                                 .currency = a->target->priced   ? a->target->price.currency
-                                             : a->call->currency ? a->call->currency
-                                                                 : "USD",
-                                 .usage = a->usage,
-                                 .cost = a->cost};
+    enum rc rc = books_apply(a->call->g->spec.books, tx, err);
+    if (rc == RC_OK && a->outcome == OUTCOME_SETTLE) {
+        struct ledger_row row = ledger_row_of(a);
         rc = hold_settle(tx, hold, &row, &fresh, err);
+    } else if (rc == RC_OK) {
+        rc = hold_close(tx, hold, ends[a->outcome], err);
     }
+    if (rc != RC_OK || a->outcome == OUTCOME_RELEASE)
+        return rc;
     if (rc == RC_OK && fresh)
         rc = usage_event(a, tx, err);
     return rc == RC_OK ? reply_store(a, tx, err) : rc;
@@ -151,10 +271,15 @@ void attempt_settle(struct attempt *a, void (*done)(struct attempt *a))
     if (a->outcome == OUTCOME_SETTLE)
         a->cost = a->target->priced ? price_cost(&a->target->price, &a->usage) : 0;
     a->after_settle = done;
-    attempt_store(a, settle_tx, settled);
+    a->after_entry = settled;
+    a->write_entry = end_entry;
+    if (of_run(a->call))
+        store_write_async(a->call->g->spec.store, settle_tx, a, stored);
+    else
+        entry_put(a);
 }
 
-/* Memory follows the rows; a write that failed keeps what was held. */
+/* Memory follows the books; a write that failed keeps what was held. */
 static void settled(struct attempt *a)
 {
     struct budgets *b = a->call->g->spec.budgets;

@@ -30,7 +30,7 @@ static const struct db_column hold_columns[] = {
     DB_COLUMN(hold, id, DB_INT64),
     DB_COLUMN(hold, state, DB_TEXT),
 };
-static const struct db_shape insert_shape = DB_SHAPE_HEAD(hold, hold_columns, 18);
+const struct db_shape hold_shape = DB_SHAPE_HEAD(hold, hold_columns, 18);
 static const struct db_shape read_shape = DB_SHAPE(hold, hold_columns);
 
 #define TOKENS_MAX INT64_C(1000000000000) /* of one request: beyond any model, and sums stay in range */
@@ -53,11 +53,9 @@ static enum rc spender_check(const struct spender *s, struct err *err)
     return s->model && s->model[0] ? RC_OK : err_set(err, RC_INVALID, "A hold needs the name of a model.");
 }
 
-static enum rc hold_check(struct store_tx *tx, const struct hold *h, struct err *err)
+enum rc hold_check(const struct hold *h, struct err *err)
 {
-    enum rc rc = h->spender.task ? task_need(tx, h->spender.task, err) : RC_OK;
-    if (!rc)
-        rc = spender_check(&h->spender, err);
+    enum rc rc = spender_check(&h->spender, err);
     if (rc)
         return rc;
     if (!h->request || !h->request[0] || strlen(h->request) > 256 || h->attempt < 0 || h->id < 0)
@@ -82,26 +80,31 @@ static enum rc rates_insert(struct store_tx *tx, const struct hold *h, struct er
     return rc;
 }
 
-enum rc hold_open(struct store_tx *tx, struct hold *h, struct err *err)
+enum rc hold_insert(struct store_tx *tx, struct hold *h, struct err *err)
 {
     DB_SQL(sql_attempt, "SELECT coalesce(max(attempt), 0) + 1 FROM hold WHERE request_id = $1");
     DB_SQL(sql_id, "SELECT coalesce(max(id), 0) + 1 FROM hold");
     DB_SQL(sql, "INSERT INTO hold (" COLUMNS ", id, state)"
-                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 'open')");
-    enum rc rc = hold_check(tx, h, err);
-    if (!rc && h->attempt == 0)
+                " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)");
+    enum rc rc = RC_OK;
+    if (h->attempt == 0)
         rc = db_one_int(tx->c, &sql_attempt, DB_ARGS(db_text(h->request)), &h->attempt, err);
     if (!rc && h->id == 0)
         rc = db_one_int(tx->c, &sql_id, DB_NONE, &h->id, err);
     if (!rc)
-        rc = db_exec(tx->c, &sql, DB_ROW(&insert_shape, h), NULL, err);
+        rc = db_exec(tx->c, &sql, DB_ROW(&read_shape, h), NULL, err);
     if (rc == RC_CONFLICT)
         return err_set(err, rc, "Attempt %" PRId64 " of this model request was made already.", h->attempt);
+    return rc ? rc : rates_insert(tx, h, err);
+}
+
+enum rc hold_open(struct store_tx *tx, struct hold *h, struct err *err)
+{
+    enum rc rc = h->spender.task ? task_need(tx, h->spender.task, err) : RC_OK;
+    h->state = "open";
     if (!rc)
-        rc = rates_insert(tx, h, err);
-    if (!rc)
-        h->state = "open";
-    return rc;
+        rc = hold_check(h, err);
+    return rc ? rc : hold_insert(tx, h, err);
 }
 
 /* ---- reading ---- */
@@ -174,7 +177,7 @@ int64_t usage_tokens(const struct usage *u)
                      u->output);
 }
 
-static enum rc row_check(const struct ledger_row *row, struct err *err)
+enum rc ledger_check(const struct ledger_row *row, struct err *err)
 {
     const int64_t counts[] = {row->usage.input,          row->usage.cache_read, row->usage.cache_write,
                               row->usage.cache_write_1h, row->usage.output,     row->usage.reasoning};
@@ -186,7 +189,7 @@ static enum rc row_check(const struct ledger_row *row, struct err *err)
 
 static enum rc settle(struct store_tx *tx, int64_t hold_id, const struct ledger_row *row, struct err *err)
 {
-    enum rc rc = row_check(row, err);
+    enum rc rc = ledger_check(row, err);
     if (!rc)
         rc = ledger_insert(tx, hold_id, row, err);
     return rc ? rc : state_set(tx, hold_id, "settled", err);

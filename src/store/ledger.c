@@ -36,7 +36,7 @@ static const struct db_column ledger_columns[] = {
     DB_COLUMN(ledger_row, iteration, DB_INT64),
     DB_COLUMN(ledger_row, opened_ns, DB_INT64),
 };
-static const struct db_shape given_shape = DB_SHAPE_HEAD(ledger_row, ledger_columns, 13);
+const struct db_shape ledger_given_shape = DB_SHAPE_HEAD(ledger_row, ledger_columns, 13);
 static const struct db_shape read_shape = DB_SHAPE(ledger_row, ledger_columns);
 
 /* A provider that is not given stays that of the hold. */
@@ -48,7 +48,24 @@ enum rc ledger_insert(struct store_tx *tx, int64_t hold_id, const struct ledger_
            " " FROM_HOLD " FROM hold WHERE id = $1");
     struct ledger_row r = *row;
     r.hold_id = hold_id;
-    return db_exec(tx->c, &sql, DB_ROW(&given_shape, &r), NULL, err);
+    return db_exec(tx->c, &sql, DB_ROW(&ledger_given_shape, &r), NULL, err);
+}
+
+enum rc ledger_insert_of(struct store_tx *tx, const struct hold *h, const struct ledger_row *row, struct err *err)
+{
+    DB_SQL(sql, "INSERT INTO ledger (hold_id, " GIVEN ", " FROM_HOLD
+                ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,"
+                " $21, $22, $23, $24, $25)");
+    struct ledger_row r = *row;
+    r.hold_id = h->id;
+    r.provider = r.provider && *r.provider ? r.provider : h->provider;
+    r.request = h->request;
+    r.attempt = h->attempt;
+    r.spender = h->spender;
+    r.dialect = h->dialect;
+    r.iteration = h->iteration;
+    r.opened_ns = h->opened_ns;
+    return db_exec(tx->c, &sql, DB_ROW(&read_shape, &r), NULL, err);
 }
 
 enum rc ledger_list(mem *ctx, struct store *s, const char *task_id, struct ledger_row **ret, size_t *ret_n,

@@ -33,5 +33,13 @@ MUST_USE enum rc task_missing(const char *id, struct err *err);
 MUST_USE enum rc task_need(struct store_tx *tx, const char *id, struct err *err); /* RC_OK when there is such a task */
 
 MUST_USE enum rc price_insert_builtin(struct store_tx *tx, struct err *err); /* those that are not there yet */
+/* For books.c: a hold's columns but its state; its row as it is, with what it must hold to; what is given to the ledger
+ * besides the hold. */
+extern const struct db_shape hold_shape, ledger_given_shape;
+MUST_USE enum rc hold_check(const struct hold *h, struct err *err);
+MUST_USE enum rc hold_insert(struct store_tx *tx, struct hold *h, struct err *err);
+MUST_USE enum rc ledger_check(const struct ledger_row *row, struct err *err);
+MUST_USE enum rc ledger_insert_of(struct store_tx *tx, const struct hold *h, const struct ledger_row *row,
+                                  struct err *err);
 /* The ledger's row of a hold: who asked is copied from the hold. */
 MUST_USE enum rc ledger_insert(struct store_tx *tx, int64_t hold_id, const struct ledger_row *row, struct err *err);

@@ -31,7 +31,7 @@ static void open_all(void)
 {
     root = mem_root();
     HOLDS(store_open(root, folder, &s, &err) == RC_OK);
-    HOLDS(budgets_open(root, s, NULL, &b, &err) == RC_OK);
+    HOLDS(budgets_open(root, s, NULL, NULL, &b, &err) == RC_OK);
 }
 
 static void close_all(void)
