@@ -141,6 +141,21 @@ static int64_t roots_bytes_mapped(const struct watch *w)
     return sum;
 }
 
+int64_t disk_usage(const char *dir)
+{
+    const struct room_way *way;
+    struct watch w = {.n = 1};
+    w.roots[0] = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (w.roots[0] < 0)
+        return errno == ENOENT ? 0 : -1;
+    w.remap = room_way(false, &way, NULL) == RC_OK && way->rung == RUNG_SUB_UID;
+    if (w.remap)
+        w.map = way->map;
+    int64_t bytes = w.remap ? roots_bytes_mapped(&w) : roots_bytes(&w);
+    close(w.roots[0]);
+    return bytes;
+}
+
 /* ---- watching ---- */
 
 struct space {

@@ -7,8 +7,9 @@
  * Phase "setup" is written only by setup commands that run on the files of a base commit, before any agent. Checks get
  * no volume at all: a verdict does not rest on what an earlier run has left.
  * A volume that outgrew its cap is emptied when nobody uses it: every tool here takes an empty cache, and none a cache
- * with holes. When all together are over theirs, those used longest ago are emptied first.
- * Not here: what a cache holds. Threads: main thread of a small process (sandbox_give); volume_trim: any. */
+ * with holes. When all together are over theirs, those used longest ago are emptied first. A sandbox's own limit of
+ * disk counts its volumes too.
+ * Not here: what a cache holds. Threads: main thread of a small process (files may have to change hands). */
 #pragma once
 #include "sandbox/sandbox.h"
 
@@ -20,19 +21,23 @@ struct volume_spec {
     const char *project; /* one path component, such as a hash */
     enum volume_phase phase;
     enum sandbox_user user; /* whose files they are: always the same for one phase */
-    int64_t volume_bytes;   /* cap of one volume; 0: 4 GiB */
 };
-/* Open volumes: in use until volume_close, which NULL is fine for. */
+/* Volumes in use: until volume_close, or the end of the process. */
 struct volumes {
-    struct sandbox_mount mounts[VOLUME_KINDS]; /* writable */
+    struct sandbox_mount mounts[VOLUME_KINDS]; /* writable; texts in ctx */
     size_t n;
-    const char *const *env; /* NULL-terminated */
+    const char *const *env; /* NULL-terminated, lasts for ever */
     int locks[VOLUME_KINDS];
 };
-/* Makes what is missing. Several sandboxes may use the same volumes at once, as the tools themselves allow. *ret in
- * ctx. */
+/* Makes what is missing. Several sandboxes may use the same volumes at once, as the tools themselves allow. Nothing is
+ * open on failure. */
 MUST_USE enum rc volume_open(mem *ctx, const struct volume_spec *spec, struct volumes *ret, struct err *err);
-void volume_close(struct volumes *v);
-/* Empties volumes below dir, used longest ago first, until all together have at most max_bytes, and those not used for
- * unused_s; those in use stay. *ret_freed bytes. */
-MUST_USE enum rc volume_trim(const char *dir, int64_t max_bytes, int64_t unused_s, int64_t *ret_freed, struct err *err);
+void volume_close(struct volumes *v); /* all zero is fine */
+
+struct volume_caps {
+    int64_t each_bytes;  /* of one volume */
+    int64_t total_bytes; /* of all below dir */
+    int64_t unused_s;    /* a volume that nobody used for so long is emptied */
+};
+/* Holds the caps for all volumes below dir; those in use stay as they are. *ret_freed bytes. */
+MUST_USE enum rc volume_trim(const char *dir, const struct volume_caps *caps, int64_t *ret_freed, struct err *err);
