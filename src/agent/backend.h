@@ -31,7 +31,7 @@ enum backend_format {
     BACKEND_TEXT,  /* plain text */
     BACKEND_ACP,   /* Agent Client Protocol: acp.h holds the conversation; standard input stays open */
 };
-enum backend_input { BACKEND_BY_STDIN, BACKEND_BY_ARGUMENT };
+enum backend_input { BACKEND_BY_STDIN, BACKEND_BY_ARGUMENT, BACKEND_BY_FILE };
 enum backend_session { BACKEND_SESSION_NONE, BACKEND_SESSION_CHOSEN, BACKEND_SESSION_READ };
 /* What the agent may do without asking. BACKEND_ASK needs somebody to ask: ACP only. */
 enum backend_approval { BACKEND_FULL, BACKEND_EDITS, BACKEND_ASK };
@@ -43,14 +43,17 @@ struct backend_draft; /* plan under construction; private to this room */
 struct backend_words; /* how the output is read; private to this room */
 
 struct backend {
-    const char *name;                     /* "codex": the word of --agent */
-    const char *title;                    /* "Codex" */
-    const char *package;                  /* npm package, or NULL */
-    const char *version;                  /* pinned version of the package; NULL with package NULL */
-    const char *source;                   /* package NULL: where it is had, for the hint */
-    const char *licence;                  /* SPDX, "proprietary", or "unknown" */
-    int node;                             /* least major version of Node.js; 0: it needs none */
-    bool scripts;                         /* installing it must run the package's own scripts */
+    const char *name;    /* "codex": the word of --agent */
+    const char *title;   /* "Codex" */
+    const char *package; /* npm package, or NULL */
+    const char *version; /* pinned version of the package; NULL with package NULL */
+    const char *source;  /* package NULL: where it is had, for the hint */
+    const char *licence; /* SPDX, "proprietary", or "unknown" */
+    int node;            /* least major version of Node.js; 0: it needs none */
+    /* Where the program is below node_modules, the first that is there; "%a" stands for the machine (x64, arm64), "%A"
+     * for its longer name (x86_64, aarch64). NULL: .bin/<program>. A package's own native program needs neither its
+     * launcher nor its install scripts. */
+    const char *const *places;
     const char *program;                  /* name of the program; NULL: from the settings (command, http, acp) */
     const char *const *version_arguments; /* NULL-terminated; NULL: no way to ask */
     const char *wire; /* llm dialect that it is told to speak: "chat", "messages", ...; NULL: its own business */
@@ -59,9 +62,10 @@ struct backend {
     enum backend_format format;
     unsigned approvals; /* BACKEND_MAY bits */
     enum backend_session session;
-    bool resumes;  /* a later iteration can go on with the session */
-    bool servers;  /* takes MCP servers over stdio */
-    bool end_mark; /* its output has an event that says it came to an end */
+    bool resumes;         /* a later iteration can go on with the session */
+    bool servers;         /* takes MCP servers over stdio */
+    bool usage_cumulates; /* its figures of a resumed session include those of before */
+    bool end_mark;        /* its output has an event that says it came to an end */
     const char *const
         *hosts;              /* names that it asks for by itself, with its switches set; NULL-terminated, may be NULL */
     const char *const *deaf; /* ways of cancelling that it ignores or survives in parts: "SIGINT", "SIGTERM" */
@@ -88,13 +92,18 @@ struct backend_custom {
 /* What is wanted. All paths are the ones inside the sandbox, absolute. Texts are borrowed until backend_plan returns;
  * the plan holds copies. */
 struct backend_ask {
+    /* Where the program is below node_modules, the first that is there; "%a" stands for the machine (x64, arm64), "%A"
+     * for its longer name (x86_64, aarch64). NULL: .bin/<program>. A package's own native program needs neither its
+     * launcher nor its install scripts. */
+    const char *const *places;
     const char *program;   /* path of the program; NULL: its name, looked up in PATH */
     const char *tool_path; /* put in front of PATH (a newer node, the package's .bin); may be NULL */
     struct str prompt;     /* not empty */
     const char *model;
-    const char *base_url; /* "http://127.0.0.1:PORT" of the run's listener */
-    const char *key;      /* placeholder; never a real one */
-    const char *session;  /* id to resume, or (chosen by the caller) to start with: a UUID; NULL: none */
+    int64_t context_tokens, output_tokens; /* of the model; 0: unknown */
+    const char *base_url;                  /* "http://127.0.0.1:PORT" of the run's listener */
+    const char *key;                       /* placeholder; never a real one */
+    const char *session; /* id to resume, or (chosen by the caller) to start with: a UUID; NULL: none */
     bool resume;
     const char *home, *workspace;
     enum backend_approval approval;
@@ -132,6 +141,10 @@ struct backend_plan {
  */
 MUST_USE enum rc backend_plan(mem *ctx, const struct backend *backend, const struct backend_ask *ask,
                               struct backend_plan *ret, struct err *err);
+
+/* Variables that send the traffic of every usual ecosystem through a proxy and have its authority trusted; either may
+ * be NULL. "NAME=value", NULL-terminated, in ctx. Whatever is at 127.0.0.1 is asked directly. */
+const char *const *backend_proxy_env(mem *ctx, const char *proxy_url, const char *ca_file);
 
 /* --- What it prints --- */
 

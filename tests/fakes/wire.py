@@ -112,11 +112,17 @@ def check_responses(body):
             require(item.get("role") in ("system", "developer", "user", "assistant"), f"unknown role {item.get('role')!r}")
             kinds = {"output_text", "refusal"} if item["role"] == "assistant" else {"input_text", "input_image", "input_file"}
             require(isinstance(item.get("content"), str) or all(p.get("type") in kinds for p in item.get("content") or [{}]), f"content of a {item['role']} message: {item.get('content')!r}")
+        elif kind == "custom_tool_call":
+            require(item.get("call_id") and item.get("name") and isinstance(item.get("input"), str), "malformed custom_tool_call")
+            open_calls.add(item["call_id"])
+        elif kind == "custom_tool_call_output":
+            require(item.get("call_id") in open_calls, f"No tool call found for custom tool call output with call_id {item.get('call_id')}.")
+            open_calls.discard(item["call_id"])
         else:
             require(kind == "reasoning", f"unknown input item {kind!r}")
     require(not open_calls, f"No tool output found for function call {sorted(open_calls)}.")
     for tool in body.get("tools") or []:
-        require(tool.get("type") == "function" and tool.get("name"), "malformed tool")
+        require(tool.get("type") in ("web_search", "image_generation") or tool.get("type") in ("function", "custom", "namespace") and tool.get("name"), "malformed tool")
 
 
 def check_gemini(body):
@@ -127,7 +133,8 @@ def check_gemini(body):
         role, parts = content.get("role", "user"), content.get("parts")
         require(role in ("user", "model"), "Please use a valid role: user, model.")
         require(isinstance(parts, list) and parts, "* GenerateContentRequest.contents.parts: must not be empty")
-        results = [p["functionResponse"] for p in parts if "functionResponse" in p]
+        # Gemini CLI gives a result again after a resume; one with an id counts once.
+        results = list({p["functionResponse"].get("id") or n: p["functionResponse"] for n, p in enumerate(parts) if "functionResponse" in p}.values())
         for result in results:
             require(result.get("name") and isinstance(result.get("response"), dict), "function_response: name and an object as response are required")
         require([r["name"] for r in results] == open_calls or sorted(r["name"] for r in results) == sorted(open_calls),
@@ -230,7 +237,7 @@ def read_responses(body):
         elif kind == "reasoning":
             asked.signatures += bool(item.get("encrypted_content"))
         called = kind == "function_call"
-    asked.tools = [(t["name"], t.get("parameters") or {}) for t in body.get("tools") or []]
+    asked.tools = [(t["name"], t.get("parameters") or {}) for t in body.get("tools") or [] if t["type"] == "function"]
     choice = body.get("tool_choice")
     asked.forced = choice.get("name") if isinstance(choice, dict) else {"none": "none", "required": "any"}.get(choice)
     asked.parallel = body.get("parallel_tool_calls") is not False
@@ -240,15 +247,18 @@ def read_responses(body):
 
 def read_messages(body, strict=False):
     """The service itself joins neighbours of one role; strict: refuses them, as older servers do."""
-    joined = []
+    joined, amid = [], []
     for m in body.get("messages") or []:
+        if m.get("role") == "system":   # an instruction amid the conversation
+            amid.append(flat(m.get("content")))
+            continue
         parts = m["content"] if isinstance(m.get("content"), list) else [{"type": "text", "text": m.get("content")}]
         if joined and joined[-1]["role"] == m.get("role") and not strict:
             joined[-1]["content"] = joined[-1]["content"] + parts
         else:
             joined.append({"role": m.get("role"), "content": parts})
     check_messages({**body, "messages": joined})
-    asked = Asked(body.get("model"), bool(body.get("stream")), body["max_tokens"], flat(body.get("system")))
+    asked = Asked(body.get("model"), bool(body.get("stream")), body["max_tokens"], " ".join([flat(body.get("system")), *amid]))
     for m in joined:
         images = [p for p in m["content"] if p.get("type") == "image"]
         asked.images += [p["source"].get("data") or p["source"].get("url") for p in images]

@@ -39,6 +39,9 @@ class Registers(unittest.TestCase):
     def test_tools_of_the_agent(self):
         self.same([f.stem.removeprefix("tool_") for f in (SRC / "agent").glob("tool_*.c")], lines_of("agent/tools.def", "TOOL"), "src/agent/tools.def")
 
+    def test_agent_backends(self):
+        self.same([f.stem.removeprefix("backend_") for f in (SRC / "agent").glob("backend_*.c")], lines_of("agent/backends.def", "BACKEND"), "src/agent/backends.def")
+
     def test_providers(self):
         self.same([f.stem.removeprefix("provider_") for f in (SRC / "gateway").glob("provider_*.c")], lines_of("gateway/providers.def", "PROVIDER"), "src/gateway/providers.def")
 
