@@ -1,6 +1,8 @@
 /* Sockets on the loop; the promises are in conn.h. Not here: any protocol, filters included. */
 #include "net/conn.h"
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -185,7 +187,7 @@ static void poll_ready(uv_poll_t *poll, int status, int events);
 /* A filter may answer input by itself: that of a peer that reads nothing is left where it is. */
 static bool conn_wants_input(const struct conn *c)
 {
-    return c->state != CONN_OPEN || (c->in.n < CONN_IN_MAX && !(c->filter && out_left(c) > CONN_HIGH));
+    return c->state != CONN_OPEN || (!c->held && c->in.n < CONN_IN_MAX && !(c->filter && out_left(c) > CONN_HIGH));
 }
 
 /* Once the peer has closed, its hang-up would be reported for ever: only the end of our output is then of interest. */
@@ -194,11 +196,12 @@ static void conn_watch(struct conn *c)
     int events = 0;
     if (c->state == CONN_CLOSED)
         return;
-    if (!c->peer_closed)
+    bool deaf = c->peer_closed || c->connecting;
+    if (!deaf && !(c->held && c->state == CONN_OPEN))
         events |= UV_DISCONNECT;
-    if (!c->peer_closed && conn_wants_input(c))
+    if (!deaf && conn_wants_input(c))
         events |= UV_READABLE;
-    if (c->full)
+    if (c->full || c->connecting)
         events |= UV_WRITABLE;
     if (events == c->watched)
         return;
@@ -246,7 +249,7 @@ static void conn_break(struct conn *c)
 static void conn_seal(struct conn *c)
 {
     size_t n = plain_left(c) < SEAL_MOST ? plain_left(c) : SEAL_MOST;
-    if (!c->filter || out_left(c) > 0)
+    if (!c->filter || out_left(c) > 0 || (c->outward && !c->ready))
         return;
     if (n > 0) {
         buf_clear(&c->out);
@@ -254,6 +257,7 @@ static void conn_seal(struct conn *c)
         if (!c->filter->seal(c, str_n(c->plain.p + c->sealed, n)))
             conn_break(c);
         c->sealed += n;
+        c->taken += n;
         front_drop(&c->plain, &c->sealed);
     } else if (c->state == CONN_FINISHING && !c->farewell) {
         c->farewell = true;
@@ -264,7 +268,7 @@ static void conn_seal(struct conn *c)
 /* Writes what the socket takes. Calls nobody: a failure is remembered and said on the next turn. */
 static void conn_flush(struct conn *c)
 {
-    if (c->broken)
+    if (c->broken || c->connecting)
         return;
     c->full = false;
     for (;;) {
@@ -281,10 +285,12 @@ static void conn_flush(struct conn *c)
             break;
         }
         if (n < 0) {
+            c->error = errno;
             conn_break(c);
             return;
         }
         c->sent += (size_t)n;
+        c->taken += c->filter ? 0 : (size_t)n;
         c->stall_at = 0;
     }
     front_drop(&c->out, &c->sent);
@@ -379,7 +385,10 @@ void conn_wake(struct conn *c)
 
 static void conn_ended(struct conn *c)
 {
+    c->end_waits = c->held && c->state == CONN_OPEN;
     c->peer_closed = true;
+    if (c->end_waits)
+        return;
     conn_say_gone(c);
     if (conn_backlog(c) == 0 || c->state == CONN_LINGERING)
         conn_drop(c);
@@ -398,6 +407,7 @@ static bool conn_feed(struct conn *c, struct str raw)
         return true;
     }
     enum conn_fed fed = c->filter->feed(c, raw);
+    c->ended_well |= fed == CONN_FED_END;
     if (fed == CONN_FED_END && c->state != CONN_CLOSED)
         conn_ended(c);
     if (fed == CONN_FED_BROKEN) {
@@ -418,10 +428,12 @@ static void conn_read(struct conn *c)
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             return;
         if (n < 0) {
+            c->error = errno;
             conn_lost(c);
             return;
         }
         if (n == 0) {
+            c->ended_well |= !c->filter;
             conn_ended(c);
             return;
         }
@@ -430,11 +442,58 @@ static void conn_read(struct conn *c)
     }
 }
 
+void conn_tell_ready(struct conn *c)
+{
+    c->ready = true;
+    if (c->state == CONN_OPEN)
+        c->kind->on_ready(c);
+    if (conn_backlog(c) > 0)
+        conn_soil(c);
+}
+
+static void conn_connected(struct conn *c)
+{
+    socklen_t n = sizeof c->error;
+    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &c->error, &n) != 0)
+        c->error = errno;
+    if (c->error) {
+        conn_lost(c);
+        return;
+    }
+    c->connecting = false;
+    if (!c->filter)
+        conn_tell_ready(c);
+    else if (out_left(c) > 0)
+        conn_soil(c); /* the filter's first words */
+    conn_watch(c);
+}
+
+/* The socket has an error. What came before it may still be in the kernel. */
+static void conn_failed(struct conn *c, int status)
+{
+    c->watched = 0; /* libuv has stopped the poll */
+    if (!c->outward) {
+        conn_lost(c);
+        return;
+    }
+    if (!c->held)
+        conn_read(c);
+    if (status != UV_EBADF && c->state != CONN_CLOSED) { /* not what libuv says for an error of the socket itself */
+        conn_lost(c);
+        return;
+    }
+    conn_watch(c);
+}
+
 static void poll_ready(uv_poll_t *poll, int status, int events)
 {
     struct conn *c = poll->data;
+    if (c->connecting) {
+        conn_connected(c);
+        return;
+    }
     if (status < 0) {
-        conn_lost(c);
+        conn_failed(c, status);
         return;
     }
     if (events & UV_READABLE)
@@ -448,13 +507,18 @@ static void poll_ready(uv_poll_t *poll, int status, int events)
 
 static void conn_turn(struct conn *c)
 {
-    if (c->broken) {
+    if (c->broken && c->outward && c->state == CONN_OPEN) {
+        if (!c->held)
+            conn_read(c); /* a server may refuse a request before it has read it, and close */
+    } else if (c->broken) {
         conn_lost(c);
         return;
     }
     if (c->wake) {
         c->wake = false;
         conn_offer(c, STR(""));
+        if (c->end_waits && !c->held && c->state == CONN_OPEN)
+            conn_ended(c);
     }
     if (c->state != CONN_OPEN)
         buf_done(&c->in);
@@ -509,6 +573,41 @@ enum rc conn_open(struct conn *c, struct conn_hub *hub, int fd, const struct con
     hub->count++;
     conn_watch(c);
     return RC_OK;
+}
+
+static enum rc outward_fail(struct err *err, int error)
+{
+    err_set(err, RC_UNAVAILABLE, "A connection could not be begun.");
+    return err_detail(err, "%s", strerror(error));
+}
+
+enum rc conn_connect(struct conn *c, struct conn_hub *hub, const struct sockaddr *to, socklen_t n,
+                     const struct conn_kind *kind, struct err *err)
+{
+    int one = 1, fd = socket(to->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return outward_fail(err, errno);
+    if (to->sa_family != AF_UNIX) {
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+    }
+    if (connect(fd, to, n) != 0 && errno != EINPROGRESS) {
+        int error = errno;
+        close(fd);
+        return outward_fail(err, error);
+    }
+    c->outward = c->connecting = true;
+    return conn_open(c, hub, fd, kind, err);
+}
+
+void conn_hold(struct conn *c, bool held)
+{
+    if (c->held == held || c->state == CONN_CLOSED)
+        return;
+    c->held = held;
+    if (!held)
+        conn_wake(c);
+    conn_watch(c);
 }
 
 void conn_filter_set(struct conn *c, const struct conn_filter *filter, void *data)

@@ -31,7 +31,8 @@ struct conn_kind {
     size_t (*on_bytes)(struct conn *c, struct str bytes);
     void (*on_deadline)(struct conn *c); /* the deadline of conn_deadline has passed */
     void (*on_drained)(struct conn *c);
-    void (*on_gone)(struct conn *c); /* the peer left; at most once; never after conn_finish or conn_drop */
+    void (*on_gone)(struct conn *c);  /* the peer left; at most once; never after conn_finish or conn_drop */
+    void (*on_ready)(struct conn *c); /* after conn_connect: connected, and the filter's handshake is done */
 };
 
 /* Turns the socket's bytes into those for the layer above, and its output into bytes for the socket: TLS (tls.c). The
@@ -87,6 +88,14 @@ struct conn {
     bool peer_closed; /* the peer's last byte was read */
     bool above;       /* the backlog was over CONN_HIGH */
     bool wake;
+    /* Of conn_connect: */
+    bool outward; /* we connected: what the peer said before a write failed is still read */
+    bool connecting, ready;
+    bool held;       /* see conn_hold */
+    bool end_waits;  /* the peer's end was read while held */
+    bool ended_well; /* the peer said its end, through the filter too: nothing was cut off */
+    int error;       /* errno of what ended it; 0: none */
+    uint64_t taken;  /* bytes of the layer above that were handed to the socket, or to the filter */
 };
 
 MUST_USE enum rc conn_hub_open(struct conn_hub *hub, uv_loop_t *loop, int stall_ms, struct err *err);
@@ -98,6 +107,13 @@ void conn_hub_each(struct conn_hub *hub, void (*each)(struct conn *c));
 /* c: zeroed, first member of a talloc object, which is freed by the hub after the connection has closed. Takes a
  * connected, non-blocking descriptor, also when it fails (then the object is still the caller's). */
 MUST_USE enum rc conn_open(struct conn *c, struct conn_hub *hub, int fd, const struct conn_kind *kind, struct err *err);
+/* As conn_open with a new socket that connects to `to`. on_ready or on_gone comes; what is written before on_ready
+ * waits for it. RC_UNAVAILABLE: it cannot even be tried. Set a filter after it at once. */
+MUST_USE enum rc conn_connect(struct conn *c, struct conn_hub *hub, const struct sockaddr *to, socklen_t n,
+                              const struct conn_kind *kind, struct err *err);
+/* The layer above takes nothing now: reading stops, and so does looking out for the peer's departure, so that nothing
+ * of what it said is lost. Ended by false, then what was kept is offered again. Only for conn_connect. */
+void conn_hold(struct conn *c, bool held);
 void conn_write(struct conn *c, struct str bytes); /* copied */
 size_t conn_backlog(const struct conn *c);
 void conn_wake(struct conn *c);                 /* offers the kept input again, on the next turn */
@@ -112,4 +128,5 @@ void conn_abort(struct conn *c, bool reset);
 /* For a filter, which is set before the first byte can have come. */
 void conn_filter_set(struct conn *c, const struct conn_filter *filter, void *data);
 void conn_pass(struct conn *c, struct str plain);
+void conn_tell_ready(struct conn *c); /* after conn_connect: the handshake is done */
 void conn_put(struct conn *c, struct str raw);

@@ -52,3 +52,17 @@ MUST_USE enum rc http_target_split(mem *ctx, struct str method, struct str targe
                                    struct str *ret_query, struct err *err);
 /* Percent-decoding; plus: '+' is a blank (forms). NUL-terminated, in ctx; false when an escape is broken. */
 bool http_percent_decode(mem *ctx, struct str s, bool plus, struct str *ret);
+
+/* The head of an answer. The first finds its end: *scanned is 0 at first and kept between calls over a growing `in`;
+ * RC_AGAIN: not there yet; RC_INVALID: it can never be one. The second reads a whole one; `fields` is a view of the
+ * lines behind the status line. Sentences are bare reasons. */
+struct http_answer_head {
+    int status, minor_version;
+    int64_t content_length; /* -1: none */
+    bool chunked;
+    bool keep_alive;
+    bool close, keep; /* words of Connection */
+    struct str fields;
+};
+MUST_USE enum rc http_answer_head_find(struct str in, size_t *scanned, size_t *ret_length, struct err *err);
+MUST_USE enum rc http_answer_head_parse(struct str head, struct http_answer_head *ret, struct err *err);

@@ -1,11 +1,10 @@
-/* HTTP client on the loop: libcurl's multi interface (OpenSSL flavour) driven by libuv. One pool per loop; connections
- * are reused.
+/* Requests to model servers on the loop, over http_client.h. One pool per loop; connections are reused.
  *
- * Never blocks the loop: CURLOPT_QUICK_EXIT, empty Expect, no redirects, http and https only, no proxy from the
- * environment, no compression asked for (a body that comes compressed all the same is unpacked, though its head still
- * says Content-Encoding and the packed length; one in an encoding that cannot be read is RC_UPSTREAM). Callbacks come
- * from the loop only, never from inside a call of this header; inside a callback every call of this header is allowed,
- * on any call of the pool. The process ignores SIGPIPE. Threads: the loop's thread. */
+ * Never blocks the loop. HTTP/1.1, http and https only, no redirects, no proxy from the environment, no compression
+ * asked for (a body that comes compressed all the same is unpacked, though its head still says Content-Encoding and the
+ * packed length; one in an encoding that cannot be read is RC_UPSTREAM). Callbacks come from the loop only, never from
+ * inside a call of this header; inside a callback every call of this header is allowed, on any call of the pool. The
+ * process ignores SIGPIPE. Threads: the loop's thread. */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
@@ -38,7 +37,7 @@ struct upstream_spec {
      *   ends that met the server's closing of an idle connection: the two cannot be told apart. The request was sent
      *   once: only GET and HEAD without a body are repeated by this room, on a new connection.
      * RC_TIMEOUT: first byte or idle; it may have been processed.
-     * RC_LIMIT: a head beyond 256 KiB, or a line of it beyond libcurl's own cap.
+     * RC_LIMIT: a head beyond 256 KiB.
      * err in words, without secrets (origins, never paths); NULL for RC_OK. Not called after upstream_cancel. The call
      * is gone when it returns. */
     void (*on_end)(void *arg, enum rc rc, const struct err *err);
