@@ -10,6 +10,7 @@ static const struct {
     {"keeper", role_keeper},
     {"server", role_server},
     {"runner", role_runner},
+    {"proxy", role_proxy},
 };
 
 int main(int argc, char **argv)

@@ -2,4 +2,5 @@
 #pragma once
 int role_keeper(int argc, char **argv); /* keeper DATA */
 int role_server(int argc, char **argv); /* server DATA KEEPER_PID [ADDRESS]... */
+int role_proxy(int argc, char **argv);  /* proxy DATA */
 int role_runner(int argc, char **argv); /* runner DATA TASK */
