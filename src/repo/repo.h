@@ -66,6 +66,17 @@ MUST_USE enum rc workspace_tree(mem *ctx, const struct workspace *w, const char 
 /* Brings the files back to a tree (tracked and untracked, not ignored ones). */
 MUST_USE enum rc workspace_restore(const struct workspace *w, const char *tree, struct err *err);
 
+/* What stands in a folder beside the files of a tree that were exported to it. Nothing may write there meanwhile. Paths
+ * in ctx, NUL-terminated, byte order; a folder of which everything is ignored is one path and ends in "/". */
+struct repo_extra {
+    const char *const *ignored, *const *others; /* by the folder's own .gitignore files and the repository's exclude */
+    size_t ignored_count, other_count;
+    const char *const *changed; /* files of the tree that are not as they were */
+    size_t changed_count;
+};
+MUST_USE enum rc repo_extra(mem *ctx, const char *git_dir, const char *treeish, const char *dir, struct repo_extra *ret,
+                            struct err *err);
+
 struct repo_commit {
     const char *tree;
     const char *parent; /* NULL: none */

@@ -34,6 +34,7 @@ enum {
 /* What is bound, by the path that bubblewrap is to use. */
 struct sources {
     const char **paths; /* one for each mount */
+    bool *left_out;     /* optional ones without a place */
     size_t n;
     int userns; /* to be entered by bubblewrap; -1: it makes its own */
 };
@@ -113,9 +114,16 @@ static enum rc guard_start(struct err *err)
 
 /* ---- where the inner user can reach them ---- */
 
+static bool same_type(int source, const struct stat *target)
+{
+    struct stat st;
+    return fstat(source, &st) == 0 && S_ISDIR(st.st_mode) == S_ISDIR(target->st_mode) &&
+           (S_ISDIR(st.st_mode) || S_ISREG(target->st_mode));
+}
+
 /* What ran in a writable mount before may have put a link where a later mount belongs, which would then cover another
  * place and leave its own open. */
-static enum rc nested_check(const struct launch *l, const int *fds, struct err *err)
+static enum rc nested_check(const struct launch *l, const struct sources *s, const int *fds, struct err *err)
 {
     struct open_how how = {.flags = O_PATH | O_CLOEXEC | O_NOFOLLOW,
                            .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
@@ -128,11 +136,16 @@ static enum rc nested_check(const struct launch *l, const int *fds, struct err *
             const char *rest = inner->target + n + strspn(inner->target + n, "/");
             CLEANUP_FD int fd = (int)syscall(SYS_openat2, fds[k], *rest ? rest : ".", &how, sizeof how);
             struct stat st;
-            bool link = fd >= 0 ? fstat(fd, &st) < 0 || S_ISLNK(st.st_mode) : errno == ELOOP;
+            int failed = fd < 0 ? errno : 0;
+            bool link = fd >= 0 ? fstat(fd, &st) < 0 || S_ISLNK(st.st_mode) : failed == ELOOP;
+            if (inner->optional && (fd >= 0 ? link || !same_type(fds[i], &st) : failed != ENOENT)) {
+                s->left_out[i] = true;
+                continue;
+            }
             if (link)
                 return err_set(err, RC_DENIED, "A link stands where %s is to be mounted", inner->target);
-            if (fd < 0 && errno != ENOENT)
-                return err_sys(err, errno, "Could not look at %s, where something is to be mounted", inner->target);
+            if (fd < 0 && failed != ENOENT)
+                return err_sys(err, failed, "Could not look at %s, where something is to be mounted", inner->target);
         }
     return RC_OK;
 }
@@ -146,7 +159,7 @@ static enum rc sources_open(mem *ctx, const struct launch *l, const struct sourc
             return err_sys(err, errno, "%s cannot be put into the sandbox", s->paths[i]);
     }
     *ret = fds;
-    return nested_check(l, fds, err);
+    return nested_check(l, s, fds, err);
 }
 
 /* Binds every source below a folder of ours, because the inner user may not be able to pass the folders above it (a
@@ -298,7 +311,9 @@ static enum rc bwrap_args(const struct launch *l, const struct sources *s, struc
     args_add(a, "--dir", "/run/nightmill", "--perms", "0755", "--file", mem_printf(a->ctx, "%d", FD_IMAGE), INIT_INSIDE,
              NULL);
     for (size_t i = 0; i < l->spec->mount_count; i++)
-        args_add(a, l->spec->mounts[i].writable ? "--bind" : "--ro-bind", s->paths[i], l->spec->mounts[i].target, NULL);
+        if (!s->left_out[i])
+            args_add(a, l->spec->mounts[i].writable ? "--bind" : "--ro-bind", s->paths[i], l->spec->mounts[i].target,
+                     NULL);
     /* Last, when all mount points have been made. */
     args_add(a, "--remount-ro", "/", "--chdir", "/", "--", INIT_INSIDE, "init", "sealed",
              mem_printf(a->ctx, "%lld", l->limit_processes ? (long long)l->limits.processes : 0),
@@ -316,6 +331,7 @@ static enum rc launch_prepare(const struct launch *l, pid_t opener, struct args 
     limit_lower(RLIMIT_NOFILE, FILES_SOFT, FILES_HARD);
     struct sources s = {
         .paths = mem_array(a->ctx, const char *, l->spec->mount_count), .n = l->spec->mount_count, .userns = -1};
+    s.left_out = mem_array(a->ctx, bool, s.n);
     for (size_t i = 0; i < l->spec->mount_count; i++)
         s.paths[i] = l->spec->mounts[i].source;
     enum rc rc = enter[l->rung](l, a->ctx, &s, err);

@@ -24,6 +24,8 @@ struct sandbox_mount {
     const char *target; /* absolute path inside; made when missing. Inside an earlier writable mount, no part of it may
                            be a link by now: RC_DENIED */
     bool writable;
+    bool optional; /* left out where a link, or a file for a folder, stands in the way within an earlier writable mount
+                    */
 };
 /* 0: the default that is given here; callers pass the settings. Without a control group, init looks four times a second
  * at the memory in use and ends the largest process. */

@@ -10,12 +10,15 @@
  * A tree with the same such files as the base gets the base's layer, which was made of the base's own files: so an
  * agent can neither change what a check stands on nor leave something behind for another task. Any other tree gets a
  * layer of its own, made of its own files, without cache volumes, under a key that no other tree has.
- * Layers are kept at <layers>/<key>; one is made by one process while the others wait for it.
+ * Layers are kept at <layers>/<key>; one is made by one process while the others wait for it. At most SETUP_ROOTS
+ * files and folders are in a layer.
  * Not here: when to do it and what is told about it (src/flow/layer.c). Threads: main thread of a small process. */
 #pragma once
 #include "repo/repo.h"
 #include "sandbox/sandbox.h"
 #include "sandbox/volume.h"
+
+enum { SETUP_ROOTS = 64 };
 
 struct setup_spec {
     const char *git_dir;
@@ -33,6 +36,8 @@ struct setup_spec {
     const struct sandbox_mount *mounts;
     size_t mount_count;
     const char *const *env;
+    const uint16_t *listen; /* ports inside, as of struct sandbox_spec; NULL: none */
+    size_t listen_count;
     /* The sandbox is open, no command has run: to take its listener, say. May be NULL. */
     enum rc (*on_open)(void *arg, struct sandbox *sb, struct err *err);
     /* A command begins (result NULL) or has ended. May be NULL. */
@@ -42,7 +47,7 @@ struct setup_spec {
 struct setup_layer {
     const char *key; /* hex */
     struct sandbox_mount
-        *mounts; /* read-only, targets below /workspace, byte order; none when the commands made none */
+        *mounts; /* read-only, optional, below /workspace, byte order; none when the commands made none */
     size_t n;
     bool fresh;        /* made by this call */
     const char *notes; /* lines: what was made and is not in the layer; "" */
