@@ -1,0 +1,299 @@
+/* nightmill agent: the coding agents that Nightmill can run, which of them are here, and putting them here. It works
+ * without the daemon. */
+#include "agent/install.h"
+#include "base/text.h"
+#include "cli/session.h"
+#include "ops/place.h"
+#include <stdlib.h>
+
+enum { PROBE_MS = 60000 };
+
+static const struct argument arguments[] = {
+    {.name = "VERB", .help = "list agents, ask them for their version, install one", .choices = "ls|probe|install"},
+    {.name = "NAME", .help = "the agent; of probe: all that are here when it is left out", .optional = true},
+    {0},
+};
+static const struct option options[] = {
+    {.name = "all", .help = "ls: also those that are not here"},
+    {0},
+};
+static const struct example examples[] = {
+    {"nightmill agent ls --all", "every agent, whether it is here, its version"},
+    {"nightmill agent install pi", "the pinned version, in a folder of its own below the data folder"},
+    {"nightmill agent probe", "starts each in a sandbox and asks for its version"},
+    {0},
+};
+
+static enum rc look(struct cli *cli, const struct backend *b, struct install_place *ret, struct err *err)
+{
+    return install_find(cli->ctx, place_data(cli->ctx, cli->settings), getenv("PATH"), b, ret, err);
+}
+
+static enum rc named(struct cli *cli, const struct backend **ret, struct err *err)
+{
+    const char *name = call_argument(&cli->call, 1);
+    if (!name) {
+        err_set(err, RC_INVALID, "Name the agent");
+        return err_hint(err, "nightmill agent %s NAME; nightmill agent ls --all lists them",
+                        call_argument(&cli->call, 0));
+    }
+    *ret = backend_find(name);
+    if (*ret)
+        return RC_OK;
+    const char *names[64];
+    size_t n = 0;
+    while (backends[n] && n < 64) {
+        names[n] = backends[n]->name;
+        n++;
+    }
+    const char *near = text_nearest(str_of(name), names, n);
+    err_set(err, RC_NOT_FOUND, "there is no agent \"%.60s\"", name);
+    return near ? err_hint(err, "did you mean %s?", near) : err_hint(err, "nightmill agent ls --all lists them");
+}
+
+/* --- ls --- */
+
+static void member_list(struct json_out *o, const char *key, const char *const *list)
+{
+    jo_key(o, key);
+    jo_arr(o);
+    for (; list && *list; list++)
+        jo_z(o, *list);
+    jo_end_arr(o);
+}
+
+static void agent_write(struct json_out *o, const struct backend *b, const struct install_place *p)
+{
+    static const char *const sessions[] = {
+        [BACKEND_SESSION_NONE] = "none", [BACKEND_SESSION_CHOSEN] = "chosen", [BACKEND_SESSION_READ] = "read"};
+    jo_obj(o);
+    jo_kz(o, "name", b->name);
+    jo_kz(o, "title", b->title);
+    jo_kb(o, "here", p->origin != NULL);
+    jo_kz(o, "origin", p->origin);
+    jo_kz(o, "path", p->outside);
+    jo_kz(o, "version", p->version);
+    jo_kz(o, "package", b->package);
+    jo_kz(o, "pinned", b->version);
+    jo_kz(o, "source", b->source);
+    jo_kz(o, "licence", b->licence);
+    jo_ki(o, "node", b->node);
+    jo_kz(o, "wire", b->wire);
+    jo_kz(o, "session", sessions[b->session]);
+    jo_kb(o, "resumes", b->resumes);
+    jo_kb(o, "mcp", b->servers);
+    member_list(o, "hosts", b->hosts);
+    member_list(o, "ignores", b->deaf);
+    jo_end_obj(o);
+}
+
+static void agent_line(struct cli *cli, const struct backend *b, const struct install_place *p, struct buf *out)
+{
+    const char *state = p->origin ? p->origin : "not here";
+    const char *version = p->version ? p->version : "-";
+    const char *where =
+        p->outside   ? text_terminal(cli->ctx, str_of(p->outside))
+        : p->origin  ? b->source
+        : b->package ? mem_printf(cli->ctx, "nightmill agent install %s (%s %s)", b->name, b->package, b->version)
+                     : b->source;
+    buf_printf(out, cli->out.live ? "%-10s %-10s %-14s %s\n" : "%s\t%s\t%s\t%s\n", b->name, state, version, where);
+}
+
+static enum rc list(struct cli *cli, int *status, struct err *err)
+{
+    struct buf text, data;
+    struct json_out o;
+    bool all = call_has(&cli->call, "all") || cli->json;
+    *status = EXIT_DONE;
+    buf_init(&text, cli->ctx, 1 << 20);
+    buf_init(&data, cli->ctx, 1 << 20);
+    json_out_init(&o, &data);
+    jo_obj(&o);
+    jo_key(&o, "agents");
+    jo_arr(&o);
+    size_t hidden = 0;
+    for (const struct backend *const *b = backends; *b; b++) {
+        struct install_place place;
+        enum rc rc = look(cli, *b, &place, err);
+        if (rc)
+            return rc;
+        agent_write(&o, *b, &place);
+        if (place.origin || all)
+            agent_line(cli, *b, &place, &text);
+        else
+            hidden++;
+    }
+    jo_end_arr(&o);
+    jo_end_obj(&o);
+    if (cli->json) {
+        cli_document(cli, "agents", buf_view(&data), -1);
+        return RC_OK;
+    }
+    cli_answer(cli, buf_view(&text));
+    if (hidden)
+        cli_say(cli, "%zu more are not here: nightmill agent ls --all", hidden);
+    return RC_OK;
+}
+
+/* --- probe --- */
+
+struct probed {
+    const struct backend *backend;
+    const char *version;
+    struct err err;
+};
+
+static void probe_one(struct cli *cli, const struct backend *b, const struct install_place *place, struct probed *ret)
+{
+    *ret = (struct probed){.backend = b};
+    if (install_probe(cli->ctx, b, place, PROBE_MS, &ret->version, &ret->err) != RC_OK)
+        ret->version = NULL;
+}
+
+static void probed_write(struct json_out *o, const struct probed *p)
+{
+    jo_obj(o);
+    jo_kz(o, "name", p->backend->name);
+    jo_kb(o, "works", p->version != NULL);
+    jo_kz(o, "version", p->version);
+    jo_kz(o, "pinned", p->backend->version);
+    if (!p->version) {
+        jo_kz(o, "problem", p->err.sentence);
+        jo_kz(o, "detail", p->err.detail);
+    }
+    jo_end_obj(o);
+}
+
+static void probed_line(struct cli *cli, const struct probed *p, struct buf *out)
+{
+    const char *pinned = p->backend->version;
+    if (!p->version)
+        buf_printf(out, "%-10s %s%s%s\n", p->backend->name, p->err.sentence, p->err.detail[0] ? ": " : "",
+                   text_terminal_line(cli->ctx, str_of(p->err.detail), 300));
+    else if (pinned && strcmp(p->version, pinned) != 0)
+        buf_printf(out, "%-10s %s (Nightmill knows %s)\n", p->backend->name, p->version, pinned);
+    else
+        buf_printf(out, "%-10s %s\n", p->backend->name, p->version);
+}
+
+static enum rc not_here(const struct backend *b, struct err *err)
+{
+    err_set(err, RC_NOT_FOUND, "%s is not here", b->title);
+    return b->package ? err_hint(err, "nightmill agent install %s", b->name) : err_hint(err, "%s", b->source);
+}
+
+static enum rc probe(struct cli *cli, int *status, struct err *err)
+{
+    struct buf text, data;
+    struct json_out o;
+    const struct backend *only = NULL;
+    enum rc rc = call_argument(&cli->call, 1) ? named(cli, &only, err) : RC_OK;
+    if (rc)
+        return rc;
+    *status = EXIT_DONE;
+    buf_init(&text, cli->ctx, 1 << 20);
+    buf_init(&data, cli->ctx, 1 << 20);
+    json_out_init(&o, &data);
+    jo_obj(&o);
+    jo_key(&o, "agents");
+    jo_arr(&o);
+    for (const struct backend *const *b = backends; *b; b++) {
+        struct install_place place;
+        struct probed p;
+        if (only && *b != only)
+            continue;
+        rc = look(cli, *b, &place, err);
+        if (rc || (only && !place.origin))
+            return rc ? rc : not_here(*b, err);
+        if (!only && (!place.origin || !place.outside))
+            continue;
+        probe_one(cli, *b, &place, &p);
+        *status = p.version ? *status : EXIT_FAILED;
+        probed_write(&o, &p);
+        probed_line(cli, &p, &text);
+    }
+    jo_end_arr(&o);
+    jo_end_obj(&o);
+    if (cli->json)
+        cli_document(cli, "agents_probed", buf_view(&data), *status);
+    else if (!text.n)
+        cli_say(cli, "No agent is here. nightmill agent ls --all lists those that could be");
+    else
+        cli_answer(cli, buf_view(&text));
+    return RC_OK;
+}
+
+/* --- install --- */
+
+struct progress {
+    struct cli *cli;
+    size_t fetched;
+};
+
+/* npm says a line for each thing that it fetches: what people want to know is that it goes on. */
+static void on_line(void *arg, struct str line)
+{
+    struct progress *p = arg;
+    if (str_starts(line, STR("npm http"))) {
+        if (++p->fetched % 50 == 0)
+            cli_say(p->cli, "%zu fetched", p->fetched);
+    } else if (!str_starts(line, STR("npm warn"))) {
+        cli_say(p->cli, "%s", text_terminal_line(p->cli->ctx, line, 200));
+    }
+}
+
+static enum rc install(struct cli *cli, struct err *err)
+{
+    const struct backend *b;
+    struct install_place place;
+    enum rc rc = named(cli, &b, err);
+    if (rc)
+        return rc;
+    struct progress progress = {.cli = cli};
+    if (b->package)
+        cli_say(cli, "Installing %s %s (licence: %s)", b->package, b->version, b->licence);
+    rc = install_package(cli->ctx, place_data(cli->ctx, cli->settings), getenv("PATH"), b, -1, on_line, &progress, err);
+    if (!rc)
+        rc = look(cli, b, &place, err);
+    if (rc)
+        return rc;
+    struct buf out;
+    struct json_out o;
+    buf_init(&out, cli->ctx, 65536);
+    if (cli->json) {
+        json_out_init(&o, &out);
+        agent_write(&o, b, &place);
+        cli_document(cli, "agent", buf_view(&out), -1);
+        return RC_OK;
+    }
+    agent_line(cli, b, &place, &out);
+    cli_answer(cli, buf_view(&out));
+    return RC_OK;
+}
+
+static int run(struct cli *cli)
+{
+    struct err err = {0};
+    int status = EXIT_DONE;
+    const char *verb = call_argument(&cli->call, 0);
+    enum rc rc = cli_settings(cli, &err);
+    if (rc)
+        return cli_fail(cli, &err);
+    sandbox_set_uid_base((uid_t)setting_int(cli->settings, "sandbox.uid_base"));
+    rc = !strcmp(verb, "ls")      ? list(cli, &status, &err)
+         : !strcmp(verb, "probe") ? probe(cli, &status, &err)
+                                  : install(cli, &err);
+    return rc ? cli_fail(cli, &err) : status;
+}
+
+const struct command command_agent = {
+    .name = "agent",
+    .summary = "coding agents that can be run: which are here, which versions, installing one",
+    .details = "An agent is looked for in Nightmill's own folder, then on the PATH. install fetches the version that "
+               "Nightmill was tested with by npm, without running install scripts and without changing anything "
+               "outside of the data folder.",
+    .arguments = arguments,
+    .options = options,
+    .examples = examples,
+    .run = run,
+};
