@@ -10,15 +10,18 @@ struct str identity_token(const struct http_request *r)
 
 enum rc identity_check(mem *ctx, struct server *s, const char *token, struct principal *ret, struct err *err)
 {
-    return auth_check(ctx, s->auth, str_of(token), clock_wall_ns(), ret, err);
+    return auth_check(ctx, s->auth, str_of(token), true, clock_wall_ns(), ret, err);
 }
 
-enum rc gateway_identity(void *server, mem *ctx, const char *token, bool trusted, struct caller *ret, struct err *err)
+enum rc gateway_identity(void *server, mem *ctx, const char *token, bool trusted, bool wait, struct caller *ret,
+                         struct err *err)
 {
     struct server *s = server;
     *ret = (struct caller){0};
     if (token_is(str_of(token)))
-        return identity_check(ctx, s, token, &ret->who, err);
+        return auth_check(ctx, s->auth, str_of(token), wait, clock_wall_ns(), &ret->who, err);
+    if (*token && !wait)
+        return RC_AGAIN;
     if (*token)
         return board_token_task(ctx, &s->board, token, &ret->task_id, err);
     if (trusted) {

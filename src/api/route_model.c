@@ -28,7 +28,7 @@ static void price_member(struct route_call *c, const struct catalog_target *t)
     struct price p;
     size_t n = catalog_price_names(c->ctx, t, names);
     jo_key(&c->out, "price");
-    if (price_find_named(c->ctx, c->server->store, names, n, t->model->id, clock_wall_ns(), &p, NULL) != RC_OK)
+    if (price_find_named(c->ctx, c->server->store, names, n, t->model->id, clock_wall_ns(), true, &p, NULL) != RC_OK)
         jo_null(&c->out);
     else
         price_json(c, &p);
@@ -57,7 +57,7 @@ static void model_json(struct route_call *c, const struct catalog *cat, const st
 static enum rc models_list(struct route_call *c)
 {
     const struct catalog *cat;
-    enum rc rc = catalog_ref(c->server->catalogs, &cat, &c->err);
+    enum rc rc = catalog_ref(c->server->catalogs, true, &cat, &c->err);
     if (rc != RC_OK)
         return rc;
     jo_obj(&c->out);
@@ -143,7 +143,7 @@ static enum rc model_post(struct route_call *c)
     if (rc == RC_OK)
         rc = abilities_read(c, in.abilities, &m.abilities);
     if (rc == RC_OK)
-        rc = catalog_ref(c->server->catalogs, &cat, &c->err);
+        rc = catalog_ref(c->server->catalogs, true, &cat, &c->err);
     if (rc != RC_OK)
         return rc;
     m.id = in.id;
@@ -214,7 +214,7 @@ static enum rc model_test(struct route_call *c)
     const char *name = json_z(c->ctx, json_get(c->json, "model"), "");
     if (!model_id_valid(name))
         return err_set(&c->err, RC_INVALID, "name a model or a tier: {\"model\":NAME}");
-    enum rc rc = catalog_ref(c->server->catalogs, &cat, &c->err);
+    enum rc rc = catalog_ref(c->server->catalogs, true, &cat, &c->err);
     if (rc != RC_OK)
         return rc;
     rc = catalog_targets(c->ctx, cat, name, json_bool(json_get(c->json, "thinking"), false), &targets, &n, &c->err);
@@ -245,7 +245,7 @@ static enum rc tiers_list(struct route_call *c)
 {
     struct json_out *o = &c->out;
     const struct catalog *cat;
-    enum rc rc = catalog_ref(c->server->catalogs, &cat, &c->err);
+    enum rc rc = catalog_ref(c->server->catalogs, true, &cat, &c->err);
     if (rc != RC_OK)
         return rc;
     jo_obj(o);

@@ -72,7 +72,7 @@ static void kinds_json(struct json_out *o)
 static enum rc providers_list(struct route_call *c)
 {
     const struct catalog *cat;
-    enum rc rc = catalog_ref(c->server->catalogs, &cat, &c->err);
+    enum rc rc = catalog_ref(c->server->catalogs, true, &cat, &c->err);
     if (rc != RC_OK)
         return rc;
     jo_obj(&c->out);
@@ -190,7 +190,7 @@ static enum rc row_answer(struct route_call *c, const char *id)
 {
     const struct catalog *cat;
     catalogs_stale(c->server->catalogs);
-    enum rc rc = catalog_ref(c->server->catalogs, &cat, &c->err);
+    enum rc rc = catalog_ref(c->server->catalogs, true, &cat, &c->err);
     if (rc != RC_OK)
         return rc;
     const struct provider_view *p = catalog_provider(cat, id);
@@ -273,7 +273,7 @@ static enum rc provider_test(struct route_call *c)
     const struct catalog *cat;
     struct probe probe;
     struct ways ways = ways_of(c->server);
-    enum rc rc = catalog_ref(c->server->catalogs, &cat, &c->err);
+    enum rc rc = catalog_ref(c->server->catalogs, true, &cat, &c->err);
     if (rc != RC_OK)
         return rc;
     const struct provider_view *p = catalog_provider(cat, c->param);

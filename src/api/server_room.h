@@ -127,8 +127,8 @@ void credentials_wipe(struct server *s);
 
 /* identity.c */
 /* For the gateway: the holder of a user key, a run by its token, or (trusted, without a token) the daemon's user. */
-MUST_USE enum rc gateway_identity(void *server, mem *ctx, const char *token, bool trusted, struct caller *ret,
-                                  struct err *err);
+MUST_USE enum rc gateway_identity(void *server, mem *ctx, const char *token, bool trusted, bool wait,
+                                  struct caller *ret, struct err *err);
 /* The user key in a request's headers (Authorization, x-api-key, x-goog-api-key), or empty. On the Unix socket only
  * what looks like a user key counts: other tokens there are those of runs. Borrowed from r. */
 struct str identity_token(const struct http_request *r);

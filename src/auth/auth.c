@@ -90,7 +90,7 @@ static struct user_key key_copy(mem *ctx, const struct user_key *k)
 }
 
 /* The key of a prefix: from the cache, else from the database. */
-static enum rc key_load(mem *ctx, struct auth *a, const char *prefix, struct user_key *ret, struct err *err)
+static enum rc key_load(mem *ctx, struct auth *a, const char *prefix, bool wait, struct user_key *ret, struct err *err)
 {
     struct entry *e;
     pthread_mutex_lock(&a->lock);
@@ -101,6 +101,8 @@ static enum rc key_load(mem *ctx, struct auth *a, const char *prefix, struct use
     pthread_mutex_unlock(&a->lock);
     if (e)
         return RC_OK;
+    if (!wait)
+        return RC_AGAIN;
     enum rc rc = user_key_by_prefix(ctx, a->store, prefix, ret, err);
     if (rc)
         return rc;
@@ -185,7 +187,8 @@ static const char *const *globs_read(mem *ctx, const char *json)
     return globs;
 }
 
-enum rc auth_check(mem *ctx, struct auth *a, struct str text, int64_t now_ns, struct principal *ret, struct err *err)
+enum rc auth_check(mem *ctx, struct auth *a, struct str text, bool wait, int64_t now_ns, struct principal *ret,
+                   struct err *err)
 {
     struct token t;
     struct user_key k;
@@ -197,7 +200,7 @@ enum rc auth_check(mem *ctx, struct auth *a, struct str text, int64_t now_ns, st
     enum rc rc = token_read(text, &t, err);
     if (rc)
         return rc;
-    rc = key_load(ctx, a, t.prefix, &k, err);
+    rc = key_load(ctx, a, t.prefix, wait, &k, err);
     bool same = rc == RC_OK && k.hash.n == HASH_SHA256 && hash_same(t.hash, k.hash);
     explicit_bzero(&t, sizeof t);
     if (rc && rc != RC_NOT_FOUND)

@@ -3,7 +3,7 @@
  * Keys are looked up by prefix in a bounded cache, then in the database; hashes are compared in constant time. A key
  * that is revoked is refused from the next check on, because the one process that writes keys tells this room
  * (auth_forget). Last use is written at most once a minute and never waited for. Thread-safe. A check that misses the
- * cache reads the database: not for the loop. */
+ * cache reads the database: only where `wait` allows it, which the loop must not. */
 #pragma once
 #include "store/key.h"
 
@@ -24,9 +24,10 @@ struct principal principal_owner(void);
 
 struct auth;
 struct auth *auth_new(mem *ctx, struct store *s); /* freeing it ends it; before the store is closed */
-/* RC_DENIED: no key, mistyped, unknown, revoked, expired, each with its words and what to do. Texts in ctx. */
-MUST_USE enum rc auth_check(mem *ctx, struct auth *a, struct str token, int64_t now_ns, struct principal *ret,
-                            struct err *err);
+/* RC_DENIED: no key, mistyped, unknown, revoked, expired, each with its words and what to do; RC_AGAIN: the database
+ * would have to be read. Texts in ctx. */
+MUST_USE enum rc auth_check(mem *ctx, struct auth *a, struct str token, bool wait, int64_t now_ns,
+                            struct principal *ret, struct err *err);
 void auth_forget(struct auth *a, const char *key_id); /* after a change of the key */
 
 /* RC_DENIED with the access that is missing. */

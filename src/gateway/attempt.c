@@ -8,7 +8,6 @@
 #include "gateway/call.h"
 
 #define ATTEMPTS_MOST 8
-#define INLINE_MAX    (64u << 10) /* bytes of a body that are written anew in well under a millisecond */
 
 static void attempt_held(struct attempt *a);
 static void attempt_over(struct attempt *a);

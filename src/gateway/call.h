@@ -3,7 +3,7 @@
  * A call goes back and forth between the loop and pool threads, never on two at once; only `client` belongs to the loop
  * alone, since the client may leave at any time. The way of a call:
  *   gateway.c   takes it in; finds the same request of a run under way
- *   prepare.c   pool: who asks, what the request is, which targets may serve it, what it may cost at most
+ *   prepare.c   who asks, what the request is, which targets may serve it, what it may cost at most
  *   attempt.c   loop: one target after the other: place, admission, hold, sending, judging
  *   write.c     the bytes for a target: key, address, translated or spliced body; on the pool where it may wait or
  *               is much work, else on the loop
@@ -23,6 +23,7 @@
 #define WHOLE_MAX      (64u << 20) /* an answer that is kept or written at once */
 #define FAILURE_MAX    (1u << 20)  /* of a failure's body */
 #define REQUEST_PREFIX 4           /* length of "req_" */
+#define INLINE_MAX     (64u << 10) /* bytes of a body that are read or written anew in well under a millisecond */
 
 struct target { /* one upstream that may serve the request */
     const struct provider_view *provider;
@@ -101,6 +102,7 @@ struct call {
     int64_t iteration;
     int64_t began_ns;
     /* prepare.c: */
+    bool may_wait, must_wait; /* for the database */
     enum call_verdict verdict;
     struct caller caller;
     struct err err;
@@ -171,8 +173,8 @@ static inline bool of_runner(const struct call *c)
     return of_run(c) && !c->guest;
 }
 
-/* prepare.c; pool thread */
-void call_prepare(struct call *c);
+/* prepare.c; any thread that may wait, or may_wait false. False: it would have to wait, nothing is decided. */
+MUST_USE bool call_prepare(struct call *c, bool may_wait);
 /* write.c; any thread, but one that may wait where way_waits. Fails with a->err; a->elsewhere when another target need
  * not fail for the same reason. */
 MUST_USE enum rc attempt_write(struct attempt *a);

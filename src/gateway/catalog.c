@@ -164,11 +164,16 @@ static enum rc snapshot_make(const struct catalogs *c, struct snapshot **ret, st
     return rc;
 }
 
-enum rc catalog_ref(struct catalogs *c, const struct catalog **ret, struct err *err)
+enum rc catalog_ref(struct catalogs *c, bool wait, const struct catalog **ret, struct err *err)
 {
     enum rc rc = RC_OK;
-    pthread_mutex_lock(&c->lock);
-    if (!c->current || c->stale) {
+    if (wait)
+        pthread_mutex_lock(&c->lock);
+    else if (pthread_mutex_trylock(&c->lock) != 0)
+        return RC_AGAIN; /* another thread may be reading it */
+    if ((!c->current || c->stale) && !wait) {
+        rc = RC_AGAIN;
+    } else if (!c->current || c->stale) {
         struct snapshot *fresh;
         rc = snapshot_make(c, &fresh, err);
         if (!rc) {

@@ -37,7 +37,8 @@ struct catalogs_spec {
 };
 struct catalogs *catalogs_new(mem *ctx, const struct catalogs_spec *spec); /* freeing ctx ends it */
 void catalogs_stale(struct catalogs *c);                                   /* any thread */
-MUST_USE enum rc catalog_ref(struct catalogs *c, const struct catalog **ret, struct err *err);
+/* RC_AGAIN: it would have to be read, and `wait` is false. */
+MUST_USE enum rc catalog_ref(struct catalogs *c, bool wait, const struct catalog **ret, struct err *err);
 void catalog_unref(const struct catalog *cat); /* NULL is fine */
 
 const struct provider_view *catalog_provider(const struct catalog *cat, const char *id); /* NULL */

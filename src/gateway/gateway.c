@@ -129,7 +129,7 @@ static void client_drained(struct http_request *r)
 
 static void prepare_work(void *arg)
 {
-    call_prepare(arg);
+    BUG_ON(!call_prepare(arg, true));
 }
 
 static bool rate_admit(struct call *c)
@@ -249,7 +249,10 @@ static void call_begin(struct call *c)
     c->next = g->active;
     g->active = c;
     g->count++;
-    loop_offload(g->spec.loop, prepare_work, prepared, c);
+    if (c->body.n <= INLINE_MAX && call_prepare(c, false))
+        prepared(c);
+    else
+        loop_offload(g->spec.loop, prepare_work, prepared, c);
 }
 
 /* Google's clients may put the key into the query. */

@@ -64,8 +64,10 @@ struct gateway_spec {
     struct vertex_tokens *tokens;
     struct recorder *recorder; /* NULL: nothing is recorded */
     struct metrics *metrics;   /* NULL: nothing is counted */
-    /* Whose token it is; "" with trusted: the daemon's own user. Pool thread. RC_DENIED. */
-    enum rc (*identify)(void *arg, mem *ctx, const char *token, bool trusted, struct caller *ret, struct err *err);
+    /* Whose token it is; "" with trusted: the daemon's own user. RC_DENIED; RC_AGAIN: the database would have to be
+     * read, and `wait` is false. Any thread. */
+    enum rc (*identify)(void *arg, mem *ctx, const char *token, bool trusted, bool wait, struct caller *ret,
+                        struct err *err);
     /* A guest's request has come to its end; the loop's thread. NULL: nobody wants to know. */
     void (*guest_ended)(void *arg, const struct gateway_guest_end *e);
     void *arg;

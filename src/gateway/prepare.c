@@ -1,5 +1,6 @@
 /* Before a request is admitted: who asks, what is asked, which targets may serve it, and the most that each may cost.
- * Runs on a pool thread; decides nothing about money. Not here: the loop's part (attempt.c). */
+ * Decides nothing about money. What all requests ask for is in memory, so that most are prepared on the loop; where the
+ * database must be read, and for a large body, a pool thread does it. Not here: the loop's part (attempt.c). */
 #include "base/clock.h"
 #include "gateway/call.h"
 #include "gateway/replay.h"
@@ -99,12 +100,19 @@ static const struct llm_dialect *target_dialect(const struct provider_view *p, c
     return llm_dialect_find(p->dialect);
 }
 
+static enum rc price_named(struct call *c, struct target *t, const char *const *names, size_t n)
+{
+    enum rc rc =
+        price_find_named(c->ctx, c->g->spec.store, names, n, t->model, c->began_ns, c->may_wait, &t->price, NULL);
+    c->must_wait |= rc == RC_AGAIN;
+    return rc;
+}
+
 static void target_add(struct call *c, struct target t, const char *const *price_names, size_t n)
 {
     if (c->target_count == TARGETS_MAX || !t.dialect)
         return;
-    t.priced =
-        price_find_named(c->ctx, c->g->spec.store, price_names, n, t.model, c->began_ns, &t.price, NULL) == RC_OK;
+    t.priced = price_named(c, &t, price_names, n) == RC_OK;
     c->targets[c->target_count++] = t;
 }
 
@@ -324,6 +332,7 @@ static enum rc targets_find(struct call *c, struct json spec)
     enum rc rc;
     c->model = c->facts.model;
     c->targets = mem_array(c->ctx, struct target, TARGETS_MAX);
+    c->target_count = 0;
     if (c->caller.task_id)
         rc = targets_of_run(c, spec);
     else
@@ -367,17 +376,21 @@ static enum rc caller_find(struct call *c)
         c->caller = (struct caller){.task_id = guest->task_id};
         return RC_OK;
     }
-    enum rc rc = g->identify(g->arg, c->ctx, c->token, !guest && c->trusted, &c->caller, &c->err);
+    enum rc rc = g->identify(g->arg, c->ctx, c->token, !guest && c->trusted, c->may_wait, &c->caller, &c->err);
     if (rc == RC_OK && guest && (!c->caller.task_id || strcmp(c->caller.task_id, guest->task_id) != 0))
         rc = err_set(&c->err, RC_DENIED, "this address is another run's");
     return rc;
 }
 
-void call_prepare(struct call *c)
+static void prepare(struct call *c)
 {
     struct gateway_spec *g = &c->g->spec;
-    c->verdict = CALL_REFUSED;
-    if (caller_find(c) != RC_OK) {
+    enum rc rc = caller_find(c);
+    if (rc == RC_AGAIN || (c->caller.task_id && !c->may_wait)) {
+        c->must_wait = true;
+        return;
+    }
+    if (rc != RC_OK) {
         refuse(c, 401, "invalid_api_key");
         return;
     }
@@ -405,10 +418,28 @@ void call_prepare(struct call *c)
                       str_of(mem_printf(c->ctx, "%s %d %s %d", c->endpoint.dialect->name, (int)c->endpoint.kind,
                                         c->endpoint.model ? c->endpoint.model : "", (int)c->endpoint.stream)),
                       c->body);
-    if (catalog_ref(g->catalogs, &c->catalog, &c->err) != RC_OK)
+    rc = catalog_ref(g->catalogs, c->may_wait, &c->catalog, &c->err);
+    c->must_wait |= rc == RC_AGAIN;
+    if (rc != RC_OK)
         return;
     if (c->endpoint.kind == LLM_MODELS || c->endpoint.kind == LLM_MODEL)
         (void)!models_answer(c, spec);
     else
         (void)!request_prepare(c, spec);
+}
+
+bool call_prepare(struct call *c, bool may_wait)
+{
+    c->verdict = CALL_REFUSED;
+    c->may_wait = may_wait;
+    c->must_wait = false;
+    prepare(c);
+    if (!c->must_wait)
+        return true;
+    catalog_unref(c->catalog);
+    c->catalog = NULL;
+    c->err = (struct err){0};
+    c->status = 0;
+    c->code = NULL;
+    return false;
 }

@@ -1,7 +1,11 @@
 /* Prices: dated rows that are never changed. */
 #include "store/price.h"
 #include "store/store_private.h"
+#include <pthread.h>
 #include <stdio.h>
+#include <uthash.h>
+
+#define KEPT_MOST 4096
 
 #define BUILT_IN "built-in: "
 #define COLUMNS                                                                                                        \
@@ -54,6 +58,7 @@ static enum rc insert(struct store_tx *tx, struct price *p, struct err *err)
     DB_SQL(sql, "INSERT INTO price (" COLUMNS
                 ", built_in) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
                 " CASE WHEN substr($3, 1, 10) = '" BUILT_IN "' THEN 1 ELSE 0 END) RETURNING id");
+    tx->s->prices_changed = true;
     return db_one_int(tx->c, &sql, DB_ROW(&insert_shape, p), &p->id, err);
 }
 
@@ -106,12 +111,129 @@ enum rc price_find(mem *ctx, struct store *s, const char *model, int64_t at_ns, 
     return price_missing(model, err);
 }
 
+/* ---- in memory ---- */
+
+struct kept {                  /* what a name stands for in a time */
+    int64_t from_ns, until_ns; /* from (inclusive) to (exclusive) */
+    bool found;
+    struct price price;
+    UT_hash_handle hh;
+    char name[];
+};
+struct price_memory {
+    pthread_mutex_t lock;
+    struct kept *rows;
+    uint64_t epoch; /* grows with each change: what was read before it is not kept */
+};
+
+static void memory_empty(struct price_memory *m)
+{
+    struct kept *k, *next;
+    HASH_ITER (hh, m->rows, k, next) {
+        HASH_DEL(m->rows, k);
+        mem_free(k);
+    }
+}
+
+static int memory_destroy(struct price_memory *m)
+{
+    memory_empty(m);
+    pthread_mutex_destroy(&m->lock);
+    return 0;
+}
+
+struct price_memory *price_memory_new(mem *ctx)
+{
+    struct price_memory *m = mem_new(ctx, struct price_memory);
+    pthread_mutex_init(&m->lock, NULL);
+    talloc_set_destructor(m, memory_destroy);
+    return m;
+}
+
+void price_memory_forget(struct price_memory *m)
+{
+    pthread_mutex_lock(&m->lock);
+    memory_empty(m);
+    m->epoch++;
+    pthread_mutex_unlock(&m->lock);
+}
+
+static void price_copy(mem *ctx, struct price *to, const struct price *from)
+{
+    *to = *from;
+    to->model = mem_str(ctx, from->model);
+    to->currency = mem_str(ctx, from->currency);
+    to->source = mem_str(ctx, from->source);
+}
+
+/* RC_AGAIN: not kept. */
+static enum rc memory_find(mem *ctx, struct price_memory *m, const char *name, int64_t at_ns, struct price *ret,
+                           uint64_t *ret_epoch)
+{
+    struct kept *k;
+    enum rc rc = RC_AGAIN;
+    pthread_mutex_lock(&m->lock);
+    *ret_epoch = m->epoch;
+    HASH_FIND_STR(m->rows, name, k);
+    if (k && at_ns >= k->from_ns && at_ns < k->until_ns) {
+        rc = k->found ? RC_OK : RC_NOT_FOUND;
+        if (k->found)
+            price_copy(ctx, ret, &k->price);
+    }
+    pthread_mutex_unlock(&m->lock);
+    return rc;
+}
+
+static void memory_put(struct price_memory *m, const char *name, int64_t from_ns, int64_t until_ns,
+                       const struct price *price, uint64_t epoch)
+{
+    size_t length = strlen(name) + 1;
+    struct kept *k = mem_zalloc(NULL, sizeof *k + length), *old;
+    k->from_ns = from_ns;
+    k->until_ns = until_ns;
+    k->found = price != NULL;
+    if (price)
+        price_copy(k, &k->price, price);
+    memcpy(k->name, name, length);
+    pthread_mutex_lock(&m->lock);
+    HASH_FIND_STR(m->rows, name, old);
+    if (old) {
+        HASH_DEL(m->rows, old);
+        mem_free(old);
+    }
+    if (HASH_COUNT(m->rows) >= KEPT_MOST) /* strangers' names cannot fill it: those that are asked often come back */
+        memory_empty(m);
+    if (epoch == m->epoch)
+        HASH_ADD_STR(m->rows, name, k);
+    else
+        mem_free(k);
+    pthread_mutex_unlock(&m->lock);
+}
+
+static enum rc price_look(mem *ctx, struct store *s, const char *name, int64_t at_ns, bool wait, struct price *ret,
+                          struct err *err)
+{
+    DB_SQL(sql, "SELECT coalesce(min(from_ns), $3) FROM price WHERE model = $1 AND from_ns > $2");
+    uint64_t epoch;
+    int64_t until;
+    enum rc rc = memory_find(ctx, s->prices, name, at_ns, ret, &epoch);
+    if (rc != RC_AGAIN || !wait)
+        return rc;
+    rc = price_find(ctx, s, name, at_ns, ret, err);
+    if (rc != RC_OK && rc != RC_NOT_FOUND)
+        return rc;
+    DB_READER struct db_conn *c = db_reader(s->db);
+    if (db_one_int(c, &sql, DB_ARGS(db_text(name), db_int(at_ns), db_int(INT64_MAX)), &until, NULL) == RC_OK)
+        memory_put(s->prices, name, at_ns, until, rc == RC_OK ? ret : NULL, epoch);
+    return rc;
+}
+
 enum rc price_find_named(mem *ctx, struct store *s, const char *const *names, size_t n, const char *shown,
-                         int64_t at_ns, struct price *ret, struct err *err)
+                         int64_t at_ns, bool wait, struct price *ret, struct err *err)
 {
     enum rc rc = RC_NOT_FOUND;
     for (size_t i = 0; i < n && rc == RC_NOT_FOUND; i++)
-        rc = price_find(ctx, s, names[i], at_ns, ret, err);
+        rc = price_look(ctx, s, names[i], at_ns, wait, ret, err);
     return rc == RC_NOT_FOUND ? price_missing(shown, err) : rc;
 }
 

@@ -33,6 +33,11 @@ struct price_import {
  * before changes nothing. */
 MUST_USE enum rc price_import(struct store_tx *tx, void *job, struct err *err);
 
-/* The price in force under the first of the names that has one. RC_NOT_FOUND speaks of `shown`. */
+/* The price in force under the first of the names that has one. RC_NOT_FOUND speaks of `shown`. Rows that were asked
+ * for are kept in memory until prices change; RC_AGAIN: the database would have to be read, and `wait` is false. */
 MUST_USE enum rc price_find_named(mem *ctx, struct store *s, const char *const *names, size_t n, const char *shown,
-                                  int64_t at_ns, struct price *ret, struct err *err);
+                                  int64_t at_ns, bool wait, struct price *ret, struct err *err);
+/* For store.c: what is kept of prices; belongs to ctx. */
+struct price_memory;
+struct price_memory *price_memory_new(mem *ctx);
+void price_memory_forget(struct price_memory *m); /* prices changed */

@@ -1,5 +1,6 @@
 /* Opening, closing, transactions, and telling the listener which tasks got events. */
 #include "base/id.h"
+#include "store/price.h"
 #include "store/store_private.h"
 
 /* ---- who got events ---- */
@@ -32,6 +33,9 @@ static void group_ended(void *arg, bool committed)
         }
     }
     s->mark_n = 0;
+    if (s->prices_changed) /* also when the group was lost: forgetting costs little */
+        price_memory_forget(s->prices);
+    s->prices_changed = false;
 }
 
 void store_on_commit(struct store *s, void (*fn)(void *arg, const char *const *task_ids, size_t n), void *arg)
@@ -122,6 +126,7 @@ enum rc store_open(mem *ctx, const char *dir, struct store **ret, struct err *er
     config.migrations = db_migrations(&config.migration_count);
     struct store *s = mem_new(ctx, struct store);
     s->group = mem_root();
+    s->prices = price_memory_new(s);
     talloc_set_destructor(s, store_destroy);
     enum rc rc = db_open(s, &config, &s->db, err);
     if (!rc) {

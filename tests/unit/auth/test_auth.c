@@ -72,7 +72,7 @@ static struct token key_add(struct user_key k)
 
 static enum rc check(const struct token *t, int64_t now, struct principal *p, struct err *err)
 {
-    return auth_check(root, a, str_of(t->text), now, p, err);
+    return auth_check(root, a, str_of(t->text), true, now, p, err);
 }
 
 START_TEST(a_principal_is_what_the_key_says)
@@ -107,7 +107,7 @@ START_TEST(a_wrong_secret_with_a_right_prefix_is_unknown)
     token_new(&unknown);
     ck_assert_int_eq(check(&unknown, NOW, &p, &err), RC_DENIED);
     ck_assert_str_eq(err.sentence, "there is no such key");
-    ck_assert_int_eq(auth_check(root, a, STR(""), NOW, &p, &err), RC_DENIED);
+    ck_assert_int_eq(auth_check(root, a, STR(""), true, NOW, &p, &err), RC_DENIED);
 }
 END_TEST
 
@@ -191,7 +191,7 @@ static void *crowd_asks(void *arg)
         struct principal p;
         int k = i % 8;
         bool before = atomic_load(&w->revoked[k]);
-        enum rc rc = auth_check(tmp, a, str_of(w->tokens[k].text), NOW + i, &p, NULL);
+        enum rc rc = auth_check(tmp, a, str_of(w->tokens[k].text), true, NOW + i, &p, NULL);
         if ((before && rc == RC_OK) || (rc != RC_OK && rc != RC_DENIED))
             atomic_fetch_add(&w->wrong, 1);
         if (rc == RC_OK && strcmp(p.key_id, w->ids[k]) != 0)

@@ -93,7 +93,7 @@ static const char *meaning(const char *name, bool thinking)
     struct catalog_target *t;
     size_t n;
     char *words = mem_str(root, "");
-    ck_assert_int_eq(catalog_ref(c, &cat, NULL), RC_OK);
+    ck_assert_int_eq(catalog_ref(c, true, &cat, NULL), RC_OK);
     enum rc rc = catalog_targets(root, cat, name, thinking, &t, &n, NULL);
     for (size_t i = 0; i < n; i++)
         words = mem_printf(root, "%s%s%s=%s@%zu", words, i ? " " : "", t[i].provider->row.id, t[i].model->upstream,
@@ -112,7 +112,7 @@ START_TEST(a_known_key_makes_a_provider)
     ck_assert_str_eq(meaning("gpt-5", false), "not_found"); /* not before it is said */
     catalogs_stale(c);
     ck_assert_str_eq(meaning("gpt-5", false), "openai=gpt-5@0");
-    ck_assert_int_eq(catalog_ref(c, &cat, NULL), RC_OK);
+    ck_assert_int_eq(catalog_ref(c, true, &cat, NULL), RC_OK);
     const struct provider_view *p = catalog_provider(cat, "openai");
     ck_assert(p && p->implicit);
     ck_assert_str_eq(p->credential, "env:OPENAI_API_KEY");
@@ -125,7 +125,7 @@ START_TEST(a_row_takes_the_place_of_what_the_key_made)
 {
     const struct catalog *cat;
     provider("anthropic", "anthropic", "http://127.0.0.1:9", true);
-    ck_assert_int_eq(catalog_ref(c, &cat, NULL), RC_OK);
+    ck_assert_int_eq(catalog_ref(c, true, &cat, NULL), RC_OK);
     ck_assert_uint_eq(cat->provider_count, 1);
     ck_assert_str_eq(cat->providers[0].base_url, "http://127.0.0.1:9");
     ck_assert(!cat->providers[0].implicit);
@@ -139,12 +139,12 @@ START_TEST(a_server_of_ones_own_needs_no_key)
 {
     const struct catalog *cat;
     provider("box", "vllm", "http://127.0.0.1:9", true);
-    ck_assert_int_eq(catalog_ref(c, &cat, NULL), RC_OK);
+    ck_assert_int_eq(catalog_ref(c, true, &cat, NULL), RC_OK);
     ck_assert_str_eq(catalog_provider(cat, "box")->credential, "");
     catalog_unref(cat);
     known = "VLLM_API_KEY ";
     catalogs_stale(c);
-    ck_assert_int_eq(catalog_ref(c, &cat, NULL), RC_OK);
+    ck_assert_int_eq(catalog_ref(c, true, &cat, NULL), RC_OK);
     ck_assert_str_eq(catalog_provider(cat, "box")->credential, "env:VLLM_API_KEY");
     catalog_unref(cat);
 }
@@ -200,9 +200,9 @@ END_TEST
 START_TEST(a_snapshot_stays_while_it_is_held)
 {
     const struct catalog *before, *after;
-    ck_assert_int_eq(catalog_ref(c, &before, NULL), RC_OK);
+    ck_assert_int_eq(catalog_ref(c, true, &before, NULL), RC_OK);
     provider("box", "vllm", "http://127.0.0.1:9", true);
-    ck_assert_int_eq(catalog_ref(c, &after, NULL), RC_OK);
+    ck_assert_int_eq(catalog_ref(c, true, &after, NULL), RC_OK);
     ck_assert_ptr_ne(before, after);
     ck_assert_ptr_null(catalog_provider(before, "box"));
     ck_assert_ptr_nonnull(catalog_provider(after, "box"));
@@ -221,7 +221,7 @@ START_TEST(an_unknown_name_is_told_with_the_nearest)
     struct err err = {0};
     provider("box", "vllm", "http://127.0.0.1:9", true);
     model("qwen3-coder", "box", "x");
-    ck_assert_int_eq(catalog_ref(c, &cat, NULL), RC_OK);
+    ck_assert_int_eq(catalog_ref(c, true, &cat, NULL), RC_OK);
     ck_assert_int_eq(catalog_targets(root, cat, "qwen3-codr", false, &t, &n, &err), RC_NOT_FOUND);
     ck_assert_ptr_nonnull(strstr(err.hint, "did you mean qwen3-coder?"));
     ck_assert_uint_eq(n, 0);
@@ -280,7 +280,7 @@ static void *reader(void *arg)
         const struct catalog *cat;
         struct catalog_target *t;
         size_t n = 0;
-        if (catalog_ref(c, &cat, NULL) != RC_OK)
+        if (catalog_ref(c, true, &cat, NULL) != RC_OK)
             return (void *)1;
         bool there = catalog_provider(cat, "box") != NULL;
         enum rc rc = catalog_targets(tmp, cat, "box/x", false, &t, &n, NULL);

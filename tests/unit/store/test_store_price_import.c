@@ -158,13 +158,13 @@ START_TEST(the_first_name_that_has_a_price_counts)
     static const char *const names[] = {"box/up", "vllm/up", "m"};
     struct price p;
     struct err err = {0};
-    ck_assert_int_eq(price_find_named(root, s, names, 3, "m", NOW, &p, &err), RC_NOT_FOUND);
+    ck_assert_int_eq(price_find_named(root, s, names, 3, "m", NOW, true, &p, &err), RC_NOT_FOUND);
     ck_assert_ptr_nonnull(strstr(err.hint, "nightmill price set m "));
     outcome(row("m", 100, 500, 0), NOW, false);
-    ck_assert_int_eq(price_find_named(root, s, names, 3, "m", NOW, &p, NULL), RC_OK);
+    ck_assert_int_eq(price_find_named(root, s, names, 3, "m", NOW, true, &p, NULL), RC_OK);
     ck_assert_int_eq(p.base.input, 100);
     outcome(row("vllm/up", 7, 9, 0), NOW, false);
-    ck_assert_int_eq(price_find_named(root, s, names, 3, "m", NOW, &p, NULL), RC_OK);
+    ck_assert_int_eq(price_find_named(root, s, names, 3, "m", NOW, true, &p, NULL), RC_OK);
     ck_assert_int_eq(p.base.input, 7);
 }
 END_TEST
