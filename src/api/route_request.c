@@ -125,6 +125,8 @@ static enum rc requests_list(struct route_call *c)
     size_t n;
     enum rc rc = filter_read(c, &f);
     if (rc == RC_OK)
+        recorder_sync(c->server->recorder);
+    if (rc == RC_OK)
         rc = exchange_list(c->ctx, c->server->store, &f, &rows, &n, &c->err);
     if (rc != RC_OK)
         return rc;
@@ -177,6 +179,8 @@ static enum rc request_show(struct route_call *c)
     struct exchange x;
     int64_t most;
     enum rc rc = query_number(c, "body", BODY_USUAL, BODY_MOST, &most);
+    if (rc == RC_OK)
+        recorder_sync(c->server->recorder);
     if (rc == RC_OK)
         rc = exchange_find(c->ctx, c->server->store, c->param, &x, &c->err);
     if (rc == RC_OK)

@@ -63,6 +63,10 @@ struct recorder {
     struct policy_job *asking;
     struct record *active;
     struct record *queue, **queue_end;
+    size_t queued;
+    uv_timer_t *timer; /* outlives the recorder until the loop has closed it */
+    bool armed;
+    struct sync *syncs; /* threads that wait until nothing is queued any more */
     size_t waiting_bytes;
     struct batch *batch;
     struct secret secrets[REDACT_SECRETS_MAX];
@@ -326,6 +330,22 @@ static void batch_finish(struct batch *b)
 }
 
 static void batch_begin(struct recorder *r);
+static void batch_arm(struct recorder *r);
+
+struct sync {
+    uv_sem_t written;
+    struct recorder *r;
+    struct sync *next;
+};
+
+static void syncs_end(struct recorder *r)
+{
+    while (r->syncs) {
+        struct sync *s = r->syncs;
+        r->syncs = s->next;
+        uv_sem_post(&s->written); /* from here on it is gone */
+    }
+}
 
 static void batch_letter(void *arg)
 {
@@ -333,7 +353,12 @@ static void batch_letter(void *arg)
     struct recorder *r = b->r;
     if (r) {
         batch_finish(b);
-        batch_begin(r);
+        if (r->syncs)
+            batch_begin(r);
+        else
+            batch_arm(r);
+        if (!r->batch)
+            syncs_end(r);
     }
     mem_free(b->ctx);
 }
@@ -420,6 +445,7 @@ static struct batch *batch_take(struct recorder *r)
     while (r->queue && b->n < BATCH_RECORDS) {
         struct record *rec = r->queue;
         r->queue = rec->queue_next;
+        r->queued--;
         if (!r->queue)
             r->queue_end = &r->queue;
         work_take(b, rec);
@@ -435,16 +461,66 @@ static void batch_begin(struct recorder *r)
     loop_offload(r->spec.loop, batch_pool, batch_left, batch_take(r));
 }
 
-static void record_queue(struct record *rec)
+static void timer_closed(uv_handle_t *handle)
+{
+    mem_free(handle);
+}
+
+static void batch_due(uv_timer_t *timer)
+{
+    struct recorder *r = timer->data;
+    r->armed = false;
+    batch_begin(r);
+}
+
+/* Now, when it is worth it, else after batch_ms. */
+static void batch_arm(struct recorder *r)
+{
+    bool full = r->queued >= BATCH_RECORDS || r->waiting_bytes >= READY_BYTES || r->spec.batch_ms <= 0;
+    if (full) {
+        batch_begin(r);
+    } else if (r->queue && !r->armed) {
+        r->armed = true;
+        uv_timer_start(r->timer, batch_due, (uint64_t)r->spec.batch_ms, 0);
+    }
+}
+
+static void queue_put(struct record *rec)
 {
     struct recorder *r = rec->r;
-    if (rec->queued || rec->batched)
-        return;
     rec->queued = true;
     rec->queue_next = NULL;
     *r->queue_end = rec;
     r->queue_end = &rec->queue_next;
+    r->queued++;
+}
+
+static void record_queue(struct record *rec)
+{
+    if (rec->queued || rec->batched)
+        return;
+    queue_put(rec);
+    batch_arm(rec->r);
+}
+
+static void sync_begin(void *arg)
+{
+    struct sync *s = arg;
+    struct recorder *r = s->r;
+    s->next = r->syncs;
+    r->syncs = s;
     batch_begin(r);
+    if (!r->batch)
+        syncs_end(r);
+}
+
+void recorder_sync(struct recorder *r)
+{
+    struct sync s = {.r = r};
+    BUG_ON(uv_sem_init(&s.written, 0) != 0);
+    loop_post(r->spec.loop, sync_begin, &s);
+    uv_sem_wait(&s.written);
+    uv_sem_destroy(&s.written);
 }
 
 /* ---- one record ---- */
@@ -588,6 +664,10 @@ struct recorder *recorder_new(mem *ctx, const struct recorder_spec *spec)
     r->queue_end = &r->queue;
     r->secrets_changed = true;
     BUG_ON(uv_mutex_init(&r->lock) != 0 || uv_cond_init(&r->written) != 0);
+    r->timer = mem_new(NULL, uv_timer_t);
+    uv_timer_init(spec->loop->uv, r->timer);
+    uv_unref((uv_handle_t *)r->timer);
+    r->timer->data = r;
     if (store_write(spec->store, mark_incomplete, &n, &err) != RC_OK)
         log_err(&err, "could not mark the records that the last server left open");
     struct policy_job job = {.r = r, .store = spec->store};
@@ -640,12 +720,8 @@ struct recorder *recorder_free(struct recorder *r)
             rec->row.state = "incomplete";
             rec->sides[EXCHANGE_ANSWER].cut |= rec->sides[EXCHANGE_ANSWER].seen > 0;
         }
-        if (!rec->queued) {
-            rec->queued = true;
-            rec->queue_next = NULL;
-            *r->queue_end = rec;
-            r->queue_end = &rec->queue_next;
-        }
+        if (!rec->queued)
+            queue_put(rec);
     }
     while (r->queue) {
         struct batch *b = batch_take(r);
@@ -660,6 +736,8 @@ struct recorder *recorder_free(struct recorder *r)
     mem_free(r->policies.ctx);
     if (r->asking)
         r->asking->r = NULL;
+    syncs_end(r);
+    uv_close((uv_handle_t *)r->timer, timer_closed);
     uv_mutex_lock(&r->lock); /* the writer may just be leaving */
     uv_mutex_unlock(&r->lock);
     uv_cond_destroy(&r->written);

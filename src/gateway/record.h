@@ -10,7 +10,7 @@
  *
  * Recording never delays nor fails a request: bytes are copied on the loop; redaction and compression run on the pool,
  * writing on the writer thread, many records in one transaction. An error there is logged once and loses the record.
- * Threads: the loop's thread alone, recorder_secret too. */
+ * Threads: the loop's thread alone, recorder_secret too; others where it says so. */
 #pragma once
 #include "os/loop.h"
 #include "store/exchange.h"
@@ -21,6 +21,7 @@ struct recorder_spec {
     struct loop *loop;
     struct store *store;
     struct record_policy policy; /* of the settings; project is ignored */
+    int64_t batch_ms;            /* records of so long are written together */
 };
 /* Marks what a crash left open as incomplete, reads the policies of projects. Belongs to ctx. */
 struct recorder *recorder_new(mem *ctx, const struct recorder_spec *spec);
@@ -28,6 +29,8 @@ struct recorder *recorder_new(mem *ctx, const struct recorder_spec *spec);
  * used any more. Before the loop and the store close. NULL is fine; returns NULL. */
 struct recorder *recorder_free(struct recorder *r);
 void recorder_tick(struct recorder *r);             /* about once a second: writes what waits, reads changed policies */
+/* Waits until what was recorded before stands in the database. Any thread but the loop's and the writer's. */
+void recorder_sync(struct recorder *r);
 void recorder_policies_changed(struct recorder *r); /* a row of record_policy was written */
 /* Removes what is past its days, of the standard policy and of those of projects, in small transactions. Any thread
  * that may wait. *ret_n counts bodies and rows. */

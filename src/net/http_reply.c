@@ -122,7 +122,7 @@ static enum rc body_judge(struct scan *s, struct str method)
 
 static enum rc head_scan(struct scan *s, struct str method)
 {
-    struct str line;
+    struct str line = {0};
     enum rc rc = line_take(s, HTTP_MAX_LINE, &line);
     if (rc == RC_OK)
         rc = status_read(s, line);
