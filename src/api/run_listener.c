@@ -115,7 +115,7 @@ bool run_listener_ended(struct run_listener *l, const struct gateway_guest_end *
 void run_listener_json(const struct run_listener *l, struct json_out *o)
 {
     jo_ki(o, "id", l->id);
-    jo_ki(o, "requests", l->asked);
+    jo_ki(o, "requests", l->most > 0 ? l->most - l->left : l->asked); /* those let in; else those that have ended */
     jo_kz(o, "rc", rc_name(l->last.rc));
     jo_kb(o, "refused", l->last.refused);
     jo_kz(o, "limit", l->last.limit);

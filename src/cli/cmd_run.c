@@ -1,12 +1,15 @@
 /* nightmill run: from a sentence to a task that is followed to its end. What is to be done, and by which limits, is
  * decided by prepare_task and shown before it begins. */
+#include "agent/install.h"
 #include "base/text.h"
 #include "cli/bill.h"
 #include "cli/follow.h"
 #include "cli/recording.h"
+#include "ops/place.h"
 #include "ops/preflight.h"
 #include "ops/prepare.h"
 #include <errno.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum { TEXT_MOST = 256 << 10 };
@@ -32,6 +35,10 @@ static const struct option options[] = {
      .max = 1000000000000,
      .help = "most tokens, in and out"},
     {.name = "model", .kind = OPTION_TEXT, .argument = "NAME", .help = "model to ask"},
+    {.name = "agent",
+     .kind = OPTION_TEXT,
+     .argument = "NAME",
+     .help = "who works: builtin, codex, claude, ...; nightmill agent ls shows them"},
     {.name = "approve",
      .kind = OPTION_CHOICES,
      .argument = "GATES",
@@ -109,6 +116,7 @@ static enum rc spec_make(struct cli *cli, struct json *ret, struct err *err)
                                 .time_s = call_number(call, "time", 0),
                                 .tokens = call_number(call, "tokens", 0),
                                 .model = call_value(call, "model"),
+                                .agent = call_value(call, "agent"),
                                 .approve = call_value(call, "approve"),
                                 .allow_check_changes = call_values(cli->ctx, call, "allow-check-changes"),
                                 .apply = call_has(call, "apply"),
@@ -127,6 +135,22 @@ static enum rc spec_make(struct cli *cli, struct json *ret, struct err *err)
     if (!rc)
         rc = prepare_task(cli->ctx, cli->settings, &wish, &spec, err);
     return rc ? rc : json_parse(cli->ctx, spec, ret, err);
+}
+
+/* Better said here than by a task that waits. The daemon knows the same agents. */
+static enum rc agent_check(struct cli *cli, struct json spec, struct err *err)
+{
+    const char *name = json_z(cli->ctx, json_path(spec, "agent.name"), NULL);
+    const struct backend *backend = name ? backend_find(name) : NULL;
+    struct install_place place;
+    if (!backend)
+        return RC_OK;
+    enum rc rc = install_find(cli->ctx, place_data(cli->ctx, cli->settings), getenv("PATH"), backend, &place, err);
+    if (rc != RC_OK || place.origin)
+        return rc;
+    err_set(err, RC_NOT_FOUND, "the agent %s is not installed", name);
+    return backend->package ? err_hint(err, "install it with: nightmill agent install %s", name)
+                            : err_hint(err, "it comes from %s; it must be on the PATH", backend->source);
 }
 
 /* The first row that forbids to begin. Without a sandbox, its row does not. */
@@ -188,6 +212,8 @@ static void spec_say(struct cli *cli, struct json spec, const char *id)
                             ? "whoever serves it"
                             : shown_line(ctx, json_get(spec, "model"), "url", 100),
                         shown_line(ctx, json_get(spec, "model"), "why", 100)));
+    if (json_is(json_get(spec, "agent")))
+        line_say(cli, "agent", shown_line(ctx, json_get(spec, "agent"), "name", 100));
     for (struct json_iter it = json_iter(json_get(spec, "allow_check_changes")); json_next(&it);)
         line_say(cli, "allowed", mem_printf(ctx, "changes of protected files: %s", json_z(ctx, it.value, "")));
     if (json_bool(json_get(spec, "no_sandbox"), false))
@@ -210,6 +236,8 @@ static enum rc task_begin(struct cli *cli, struct json *ret_task, struct err *er
         rc = cli_reach(cli, err);
     if (!rc)
         rc = spec_make(cli, &spec, err); /* the daemon is there: its gateway may know the model */
+    if (!rc)
+        rc = agent_check(cli, spec, err);
     if (!rc)
         rc = cli_hand_over_keys(cli, json_z(cli->ctx, json_path(spec, "model.key"), NULL), err);
     if (rc)

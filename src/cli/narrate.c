@@ -143,8 +143,58 @@ static void on_compacted(struct narration *n)
         mem_printf(n->ctx, "made shorter: %lld to %lld tokens", number(n, "before_tokens"), number(n, "after_tokens")));
 }
 
+static void on_agent_started(struct narration *n)
+{
+    const char *version = line(n, "version");
+    say(n, TONE_FAINT, "agent",
+        mem_printf(n->ctx, "%s%s%s begins%s", line(n, "agent"), *version ? " " : "", version,
+                   json_bool(json_get(n->data, "resumed"), false) ? " where its session stood" : ""));
+}
+
+static void on_agent_trouble(struct narration *n)
+{
+    const char *words = first_line(n, "text");
+    if (*words)
+        say(n, TONE_CARE, "agent", words);
+}
+
+static void on_agent_interrupted(struct narration *n)
+{
+    say(n, TONE_FAINT, "agent", mem_printf(n->ctx, "interrupted: %s", line(n, "words")));
+}
+
+/* A foreign agent's end is Nightmill's judgement; what it says itself stands behind it. */
+static void on_foreign_finished(struct narration *n)
+{
+    static const struct {
+        const char *end, *words;
+    } ends[] = {{"done", "came to its end"},
+                {"no_change", "came to its end and changed nothing"},
+                {"refused", "was refused its tools"},
+                {"failed", "failed"},
+                {"died", "died"},
+                {"timed_out", "ran out of time"},
+                {"turns", "used up its model requests"}};
+    const char *end = line(n, "end"), *why = first_line(n, "words"), *summary = first_line(n, "summary");
+    const char *shown = end;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (strcmp(ends[i].end, end) == 0)
+            shown = ends[i].words;
+    bool good = strcmp(end, "done") == 0;
+    say(n, good ? TONE_PLAIN : TONE_CARE, "agent",
+        mem_printf(n->ctx, "%s %s%s%s%s%s", line(n, "agent"), shown, *why && !good ? ": " : "", good ? "" : why,
+                   *summary ? "; it says: " : "", summary));
+    if (number(n, "left") > 0)
+        say(n, TONE_FAINT, "agent",
+            mem_printf(n->ctx, "%lld processes that it left running were ended", number(n, "left")));
+}
+
 static void on_agent_finished(struct narration *n)
 {
+    if (json_is(json_get(n->data, "agent"))) {
+        on_foreign_finished(n);
+        return;
+    }
     const char *summary = first_line(n, "summary");
     say(n, TONE_PLAIN, "agent",
         mem_printf(n->ctx, "ends after %lld turns%s%s", number(n, "turns"), *summary ? "; it says: " : "", summary));
@@ -301,6 +351,10 @@ static const struct {
     {"agent.note", on_note, true},
     {"tool.finished", on_tool_finished, true},
     {"context.compacted", on_compacted, false},
+    {"agent.started", on_agent_started, true},
+    {"agent.warning", on_agent_trouble, true},
+    {"agent.error", on_agent_trouble, true},
+    {"agent.interrupted", on_agent_interrupted, true},
     {"agent.finished", on_agent_finished, true},
     {"iteration.committed", on_committed, true},
     {"check.started", on_check_started, true},

@@ -1,5 +1,6 @@
 /* Decisions about tasks. Not here: how a runner does its work (run.c), how orders travel (the server). */
 #include "flow/board.h"
+#include "agent/backend.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/text.h"
@@ -98,6 +99,11 @@ static enum rc spec_check(struct json spec, struct err *err)
         json_type(json_path(spec, "model.url")) != JSON_STRING)
         return err_set(err, RC_INVALID, "the task names no model");
     CLEANUP_MEM mem *tmp = mem_root();
+    const char *agent = json_z(tmp, json_path(spec, "agent.name"), NULL);
+    if (json_is(json_get(spec, "agent")) && (!agent || !backend_find(agent))) {
+        err_set(err, RC_NOT_FOUND, "there is no agent %s", agent ? text_terminal_line(tmp, str_of(agent), 64) : "");
+        return err_hint(err, "list those that there are: nightmill agent ls");
+    }
     struct str text = str_trim(json_str(tmp, json_get(spec, "text")));
     if (!text.n)
         return err_set(err, RC_INVALID, "the task has no text");
@@ -212,6 +218,8 @@ static enum rc board_order(mem *ctx, const struct board *b, const char *id, cons
 {
     struct decision d = {.ctx = ctx, .id = id, .task = ret, .verb = verb};
     enum rc rc = store_write(b->store, order_tx, &d, err);
+    if (rc == RC_OK && task_state_final(ret->state)) /* no runner is there to do so */
+        (void)!path_remove_tree(mem_printf(ctx, "%s/tasks/%s/home", b->data_dir, id), NULL);
     if (ret_tell)
         *ret_tell = rc == RC_OK ? d.tell : NULL;
     return rc;

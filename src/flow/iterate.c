@@ -2,7 +2,7 @@
  * already. */
 #include "base/clock.h"
 #include "base/text.h"
-#include "flow/run.h"
+#include "flow/foreign.h"
 #include "os/path.h"
 #include <errno.h>
 #include <stdio.h>
@@ -30,11 +30,20 @@ static size_t git_mounts(mem *ctx, struct run *run, struct sandbox_mount *mounts
 
 enum rc run_open_sandbox(mem *ctx, struct run *run, const char *label, struct sandbox **ret, struct err *err)
 {
-    struct sandbox_mount mounts[16] = {{run->work.dir, "/workspace", true}};
+    return run_open_room(ctx, run, label, &(struct run_room){0}, ret, err);
+}
+
+enum rc run_open_room(mem *ctx, struct run *run, const char *label, const struct run_room *room, struct sandbox **ret,
+                      struct err *err)
+{
+    struct sandbox_mount mounts[16 + RUN_ROOM_MOUNTS] = {{run->work.dir, "/workspace", true}};
     const char *point = mem_printf(ctx, "%s/.git", run->work.dir);
     if (mkdir(point, 0755) < 0 && errno != EEXIST)
         return err_sys(err, errno, "could not prepare the workspace %s", run->work.dir);
     size_t n = 1 + git_mounts(ctx, run, mounts + 1, 15);
+    BUG_ON(room->mount_count > RUN_ROOM_MOUNTS);
+    for (size_t i = 0; i < room->mount_count; i++)
+        mounts[n++] = room->mounts[i];
     const char *env[] = {"GIT_CONFIG_COUNT=1",
                          "GIT_CONFIG_KEY_0=safe.directory",
                          "GIT_CONFIG_VALUE_0=*",
@@ -48,6 +57,8 @@ enum rc run_open_sandbox(mem *ctx, struct run *run, const char *label, struct sa
         .mount_count = n,
         .cwd = "/workspace",
         .env = env,
+        .listen = {room->port},
+        .listen_count = room->port ? 1 : 0,
         .limits = run_sandbox_limits(run),
         .user_namespaces = setting_bool(run->settings, "sandbox.user_namespaces"),
         .label = mem_printf(ctx, "%s-%s-%lld", run->place->task_id, label, (long long)run->iteration),
@@ -55,7 +66,7 @@ enum rc run_open_sandbox(mem *ctx, struct run *run, const char *label, struct sa
     return sandbox_open(ctx, &spec, (int)setting_int(run->settings, "sandbox.start_deadline") * 1000, ret, err);
 }
 
-static void sandbox_closed(mem *ctx, struct run *run)
+void run_room_closed(mem *ctx, struct run *run)
 {
     rmdir(mem_printf(ctx, "%s/.git",
                      run->work.dir)); /* only the empty mount point; anything else is the snapshot's business */
@@ -111,7 +122,7 @@ static enum rc agent_once(mem *ctx, struct run *run, struct str prompt, struct a
     struct sandbox *sb = NULL;
     enum rc rc = run_open_sandbox(ctx, run, "agent", &sb, err);
     if (rc != RC_OK) {
-        sandbox_closed(ctx, run);
+        run_room_closed(ctx, run);
         res->end = AGENT_FAILED;
         res->retry_after_s = -1;
         return rc;
@@ -145,7 +156,7 @@ static enum rc agent_once(mem *ctx, struct run *run, struct str prompt, struct a
     }
     int left = 0;
     sandbox_close(sb, &left);
-    sandbox_closed(ctx, run);
+    run_room_closed(ctx, run);
     return rc;
 }
 
@@ -161,6 +172,8 @@ static enum next iterate_agent(struct run *run, struct err *err)
         struct agent_result kept = {.end = AGENT_FINISHED, .summary = "the files are judged again as they are"};
         return agent_done(run, &kept, err);
     }
+    if (foreign_backend(run))
+        return foreign_iterate(run, prompt, err);
     for (;;) {
         CLEANUP_MEM mem *turn = mem_root();
         struct agent_result res = {.retry_after_s = -1};

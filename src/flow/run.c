@@ -1,10 +1,10 @@
 /* The runner's spine: what is done next is decided from the journal alone, so that a start, a restart and a resume are
  * the same thing. */
-#include "flow/run.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "flow/board.h"
+#include "flow/foreign.h"
 #include "net/client.h"
 #include "os/path.h"
 #include "store/store.h"
@@ -468,6 +468,13 @@ static int run_failed(struct run *run, struct err *why)
     return run_state(run, "failed", rc_name(why->rc), words, &err) == NEXT_REST ? RUNNER_EXIT_DONE : RUNNER_EXIT_FAILED;
 }
 
+static bool run_final(const struct run *run)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    const struct journal_entry *last = journal_last(run->journal, "task.state", 0, NULL);
+    return last && task_state_final(json_z(tmp, json_get(last->json, "state"), ""));
+}
+
 /* The task has its end and everything is handed over: makes a workspace of the branch as it is now, so that the next
  * task of this repository begins at once. Nobody waits for it and nothing depends on it. */
 static void run_stock(struct run *run)
@@ -475,8 +482,7 @@ static void run_stock(struct run *run)
     CLEANUP_MEM mem *tmp = mem_root();
     struct err err = {0};
     const char *head = NULL;
-    const struct journal_entry *last = journal_last(run->journal, "task.state", 0, NULL);
-    if (!run->repo.git_dir || !last || !task_state_final(json_z(tmp, json_get(last->json, "state"), "")))
+    if (!run->repo.git_dir || !run_final(run))
         return;
     enum rc rc = repo_resolve(tmp, run->repo.git_dir, "HEAD", &head, &err);
     if (rc == RC_OK)
@@ -507,6 +513,8 @@ int runner_main(const struct runner_place *place)
     for (size_t i = 0; i < journal_count(run.journal); i++)
         link_send(run.link, journal_at(run.journal, i));
     int code = run_job(&run, &err) == NEXT_FAIL ? run_failed(&run, &err) : RUNNER_EXIT_DONE;
+    if (run_final(&run))
+        home_wipe(&run);
     if (link_order(run.link) != LINK_DETACH &&
         link_flush(run.link, (int64_t)journal_count(run.journal), FLUSH_MS, &err) != RC_OK)
         code = RUNNER_EXIT_FAILED;

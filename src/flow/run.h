@@ -79,6 +79,16 @@ struct sandbox_limits run_sandbox_limits(const struct run *run);
 enum next run_iterate(struct run *run, struct err *err);
 /* Opens a sandbox of the agent's user over the workspace. */
 MUST_USE enum rc run_open_sandbox(mem *ctx, struct run *run, const char *label, struct sandbox **ret, struct err *err);
+/* The same with more in it. run_room_closed when it is closed. */
+enum { RUN_ROOM_MOUNTS = 16 };
+struct run_room {
+    const struct sandbox_mount *mounts;
+    size_t mount_count;
+    uint16_t port; /* of 127.0.0.1 inside that the outside listens at; 0: none */
+};
+MUST_USE enum rc run_open_room(mem *ctx, struct run *run, const char *label, const struct run_room *room,
+                               struct sandbox **ret, struct err *err);
+void run_room_closed(mem *ctx, struct run *run);
 
 /* context.c: the text that the agent is given. */
 struct str context_prompt(mem *ctx, struct run *run);

@@ -231,6 +231,39 @@ static void write_model(struct preparation *p)
     jo_end_obj(o);
 }
 
+/* The program of the settings, word by word. */
+static void write_program(struct preparation *p)
+{
+    struct str rest = str_of(setting_text(p->set, "agent.command")), word;
+    jo_key(&p->o, "program");
+    jo_arr(&p->o);
+    while (str_next(&rest, ' ', &word))
+        if (word.n)
+            jo_str(&p->o, word);
+    jo_end_arr(&p->o);
+}
+
+/* Nothing stands there for the built-in agent. */
+static void write_agent(struct preparation *p)
+{
+    struct json_out *o = &p->o;
+    const char *name = p->wish->agent     ? p->wish->agent
+                       : p->project.agent ? p->project.agent
+                                          : setting_text(p->set, "agent.name");
+    if (!*name || strcmp(name, "builtin") == 0)
+        return;
+    jo_key(o, "agent");
+    jo_obj(o);
+    jo_kz(o, "name", name);
+    jo_kz(o, "approval", setting_text(p->set, "agent.approval"));
+    write_program(p);
+    jo_kz(o, "folder", *setting_text(p->set, "agent.folder") ? setting_text(p->set, "agent.folder") : NULL);
+    jo_kz(o, "input", setting_text(p->set, "agent.input"));
+    jo_kz(o, "output", setting_text(p->set, "agent.output"));
+    jo_kz(o, "url", *setting_text(p->set, "agent.url") ? setting_text(p->set, "agent.url") : NULL);
+    jo_end_obj(o);
+}
+
 static enum rc write_spec(struct preparation *p, struct err *err)
 {
     struct json_out *o = &p->o;
@@ -265,6 +298,7 @@ static enum rc write_spec(struct preparation *p, struct err *err)
     jo_kz(o, "instructions", p->project.instructions);
     write_limits(p);
     write_model(p);
+    write_agent(p);
     jo_key(o, "settings");
     settings_json(p->set, o);
     note_repository(p);

@@ -15,6 +15,7 @@ struct prepare_wish { /* flags; NULL, 0 or false: not given */
     const char *budget;        /* "2.00" */
     int64_t iterations, time_s, tokens;
     const char *model;
+    const char *agent;   /* "codex"; "builtin" is the one that is part of Nightmill */
     const char *approve; /* "plan,commit" */
     const char *const *allow_check_changes;
     bool apply, require_proof, no_sandbox;

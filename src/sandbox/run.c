@@ -148,6 +148,8 @@ static enum rc start_say(mem *tmp, struct running *r, struct err *err)
     words_add(&b, r->sb->plain ? room_path(tmp, r->sb, cwd) : cwd);
     list_add(&b, cmd->argv ? cmd->argv : shell);
     list_add(&b, room_env(tmp, lists, 2));
+    if (cmd->input_fd > 0)
+        return room_say(r->sb, &b, &cmd->input_fd, 1, err);
     CLEANUP_FD int input = -1;
     enum rc rc = input_make(cmd->input, &input, err);
     return rc == RC_OK ? room_say(r->sb, &b, &input, input >= 0 ? 1 : 0, err) : rc;

@@ -82,6 +82,7 @@ struct sandbox_command {
     const char *cwd;         /* inside; NULL: the spec's */
     const char *const *env;  /* added to the sandbox's */
     struct str input;        /* standard input; empty: /dev/null */
+    int input_fd;            /* standard input instead: a pipe whose other end the caller feeds; <= 0: none */
     int timeout_ms;          /* < 0: none */
     int cancel_fd;           /* readable: end the command, RC_CANCELLED; -1: none */
     size_t keep;             /* bytes of output kept in memory: the first and the last half (rest is counted) */

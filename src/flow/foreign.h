@@ -1,0 +1,48 @@
+/* What the files about foreign agents share: the program of somebody else that works in an iteration's sandbox. Private
+ * to this room. */
+#pragma once
+#include "agent/backend.h"
+#include "flow/run.h"
+
+/* The backend of the task's spec; NULL: the built-in agent works. */
+const struct backend *foreign_backend(const struct run *run);
+/* The agent's part of an iteration: from its start to agent.finished. NEXT_GO: that is journaled. */
+enum next foreign_iterate(struct run *run, struct str prompt, struct err *err);
+
+/* --- hearing.c: from what the agent prints to the task's events --- */
+
+struct hearing_tool {
+    const char *id, *name, *summary;
+    int64_t call;
+};
+enum { HEARING_TOOLS = 64 };
+struct hearing {
+    mem *ctx;
+    struct run *run;
+    const char *agent;
+    const char *session;                     /* journaled last; NULL: none */
+    struct buf piece;                        /* of a message that comes in pieces */
+    struct hearing_tool open[HEARING_TOOLS]; /* a ring: the oldest is forgotten */
+    int64_t calls;
+    int64_t entries, left_out; /* journaled; not journaled, because there were too many */
+    struct backend_usage usage;
+    enum rc rc; /* the journal failed: nothing is heard any more */
+    struct err err;
+};
+void hearing_init(struct hearing *h, mem *ctx, struct run *run, const char *agent, const char *session);
+void hearing_event(void *hearing, const struct backend_event *e); /* for a parser */
+MUST_USE enum rc hearing_end(struct hearing *h, struct err *err); /* no more events */
+
+/* --- home.c: the agent's private HOME, kept between the iterations of its task --- */
+
+/* Where it is inside of the sandbox: what the system's list of users says too. */
+#define HOME_INSIDE "/tmp/home"
+const char *home_dir(mem *ctx, const struct run *run);
+/* Makes the folder, mode 0700, the agent's user's. */
+MUST_USE enum rc home_make(mem *ctx, const struct run *run, const char **ret, struct err *err);
+/* Puts the plan's files there. What the agent made of its HOME before is no hindrance: where a file cannot be put, HOME
+ * is made anew (*ret_anew; sessions are gone then). */
+MUST_USE enum rc home_put(mem *ctx, const struct run *run, const struct backend_file *files, size_t n, bool *ret_anew,
+                          struct err *err);
+/* When the task has its end. */
+void home_wipe(const struct run *run);
