@@ -293,6 +293,22 @@ static void on_setup(struct narration *n)
         block(n, str_trim(json_str(n->ctx, json_get(n->data, "output"))), TAIL_LINES, true);
 }
 
+static void on_setup_started(struct narration *n)
+{
+    say(n, TONE_PLAIN, "setup", line(n, "command"));
+}
+
+static void on_setup_ready(struct narration *n)
+{
+    say(n, TONE_PLAIN, "setup",
+        mem_printf(n->ctx, "%zu folders %s in %lld ms, read-only for the agent and the checks",
+                   json_len(json_get(n->data, "paths")), json_bool(json_get(n->data, "made"), false) ? "made" : "found",
+                   number(n, "ms")));
+    struct str notes = str_trim(json_str(n->ctx, json_get(n->data, "notes")));
+    if (notes.n)
+        block(n, notes, TAIL_LINES, true);
+}
+
 static void on_gate_waiting(struct narration *n)
 {
     head(n, TONE_CARE, mem_printf(n->ctx, "Approval %s: the %s", line(n, "approval"), line(n, "gate")));
@@ -364,7 +380,9 @@ static const struct {
     {"model.kept", on_kept, true},
     {"backoff", on_backoff, true},
     {"hook.finished", on_hook, true},
+    {"setup.started", on_setup_started, true},
     {"setup.finished", on_setup, true},
+    {"setup.ready", on_setup_ready, true},
     {"gate.waiting", on_gate_waiting, true},
     {"gate.answered", on_gate_answered, true},
     {"delivered", on_delivered, true},

@@ -84,6 +84,8 @@ static const struct step {
     {"needs_you", "agent_missing", "nightmill resume %I", "go on when the agent is installed"},
     {"needs_you", "agent", "nightmill config show agent.*", "see how the agent is set up"},
     {"needs_you", "agent", "nightmill resume %I", "go on then"},
+    {"needs_you", "setup", "nightmill resume %I", "try the setup commands again"},
+    {"needs_you", "setup", "nightmill log %I", "read what they printed"},
     {"needs_you", "*", "nightmill log %I", "read what happened"},
     {"paused", "limit_iterations", "nightmill resume %I --iterations %N", "go on with a higher limit"},
     {"paused", "limit_money", "nightmill resume %I --budget AMOUNT", "go on with a higher limit"},

@@ -4,7 +4,7 @@
  *     checks:
  *       test: make test                 # short for {command: make test}
  *       lint: {command: ruff check ., timeout: 2m, required: false}
- *     setup: [npm ci]                   # before each check, in the same sandbox
+ *     setup: [npm ci]                   # once; what it makes and git ignores is there for agent and checks
  *     protect: ["**.snap", "golden/"]    # on top of the built-in globs
  *     hooks:
  *       before-done: [./scripts/gate.sh, {command: ./slow.sh, timeout: 5m}]

@@ -36,21 +36,27 @@ enum rc run_open_sandbox(mem *ctx, struct run *run, const char *label, struct sa
 enum rc run_open_room(mem *ctx, struct run *run, const char *label, const struct run_room *room, struct sandbox **ret,
                       struct err *err)
 {
-    struct sandbox_mount mounts[16 + RUN_ROOM_MOUNTS] = {{run->work.dir, "/workspace", true}};
+    struct sandbox_mount mounts[16 + RUN_LAYER_MOUNTS + RUN_ROOM_MOUNTS] = {{run->work.dir, "/workspace", true}};
     const char *point = mem_printf(ctx, "%s/.git", run->work.dir);
     if (mkdir(point, 0755) < 0 && errno != EEXIST)
         return err_sys(err, errno, "could not prepare the workspace %s", run->work.dir);
+    enum rc rc = run_volumes(run, err);
+    if (rc != RC_OK)
+        return rc;
     size_t n = 1 + git_mounts(ctx, run, mounts + 1, 15);
+    n += run_layer_mounts(run, mounts + n);
     BUG_ON(room->mount_count > RUN_ROOM_MOUNTS);
     for (size_t i = 0; i < room->mount_count; i++)
         mounts[n++] = room->mounts[i];
-    const char *env[] = {"GIT_CONFIG_COUNT=1",
-                         "GIT_CONFIG_KEY_0=safe.directory",
-                         "GIT_CONFIG_VALUE_0=*",
-                         "GIT_OPTIONAL_LOCKS=0",
-                         "GIT_WORK_TREE=/workspace",
-                         "GIT_DIR=/workspace/.git",
-                         NULL};
+    const char *env[16] = {"GIT_CONFIG_COUNT=1",
+                           "GIT_CONFIG_KEY_0=safe.directory",
+                           "GIT_CONFIG_VALUE_0=*",
+                           "GIT_OPTIONAL_LOCKS=0",
+                           "GIT_WORK_TREE=/workspace",
+                           "GIT_DIR=/workspace/.git",
+                           NULL};
+    for (size_t i = 0, at = 6; run->volumes.n && run->volumes.env[i] && at < 15; i++)
+        env[at++] = run->volumes.env[i];
     struct sandbox_spec spec = {
         .user = SANDBOX_AGENT,
         .mounts = mounts,
@@ -327,6 +333,10 @@ static enum next iterate_verify(struct run *run, struct err *err)
     struct check *checks;
     checks_read(tmp, run, &checks, &spec.check_count);
     spec.checks = checks;
+    struct setup_spec layers;
+    run_setup_spec(tmp, run, &layers);
+    layers.on_command = NULL;
+    spec.layers = &layers;
     enum next next = run_state(run, "checking", "", "the checks run where the agent cannot reach them", err);
     for (;;) {
         if (next != NEXT_GO)
@@ -405,6 +415,8 @@ enum next run_iterate(struct run *run, struct err *err)
     enum next next = NEXT_GO;
     if (run->start == SIZE_MAX)
         next = iterate_begin(run, err);
+    if (next == NEXT_GO && run_layer_follow(run, iterate_parent(tmp, run), err) != RC_OK)
+        next = err->rc == RC_CANCELLED ? run_follow_order(run, err) : run_backoff(run, -1, err, err);
     if (next == NEXT_GO)
         next = run_hooks(tmp, run, "before-iteration", &blocked, err);
     if (next == NEXT_GO && blocked)

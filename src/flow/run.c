@@ -285,46 +285,6 @@ static const struct journal_entry *run_locate(struct run *run)
     return started ? journal_last(run->journal, "iteration.finished", at, NULL) : NULL;
 }
 
-static enum next run_setup(struct run *run, struct err *err)
-{
-    CLEANUP_MEM mem *tmp = mem_root();
-    const char *const *commands = run_strings(run, "setup");
-    size_t done = 0;
-    for (size_t i = 0; i < journal_count(run->journal); i++)
-        done += strcmp(journal_at(run->journal, i)->type, "setup.finished") == 0;
-    for (size_t i = done; commands[i]; i++) {
-        struct sandbox *sb = NULL;
-        struct sandbox_result res = {0};
-        enum rc rc = run_open_sandbox(tmp, run, "setup", &sb, err);
-        struct sandbox_command cmd = {.shell = commands[i],
-                                      .timeout_ms = (int)setting_int(run->settings, "check.timeout") * 1000,
-                                      .cancel_fd = link_order_fd(run->link),
-                                      .keep = 8192,
-                                      .out_fd = -1,
-                                      .merge = true};
-        if (rc == RC_OK)
-            rc = sandbox_run(tmp, sb, &cmd, &res, err);
-        sandbox_close(sb, NULL);
-        if (rc == RC_CANCELLED)
-            return run_follow_order(run, err);
-        if (rc != RC_OK) {
-            enum next next = run_backoff(run, -1, err, err);
-            if (next != NEXT_GO)
-                return next;
-            i--;
-            continue;
-        }
-        struct draft rec;
-        draft_begin(&rec);
-        jo_kz(&rec.o, "command", commands[i]);
-        jo_ki(&rec.o, "exit_code", res.exit_code);
-        jo_kz(&rec.o, "output", str_utf8_clean(tmp, res.out));
-        if (draft_end(run, &rec, "setup.finished", "system", err) != RC_OK)
-            return NEXT_FAIL;
-    }
-    return NEXT_GO;
-}
-
 /* Whether the person has allowed more check changes since the last verdict: then the same files are judged again, the
  * agent is not asked. */
 static bool run_allowed_more(const struct run *run)
@@ -520,7 +480,9 @@ int runner_main(const struct runner_place *place)
         code = RUNNER_EXIT_FAILED;
     bool detached = link_order(run.link) == LINK_DETACH;
     link_close(run.link);
-    if (code == RUNNER_EXIT_DONE && !detached)
+    if (code == RUNNER_EXIT_DONE && !detached) {
         run_stock(&run);
+        run_trim(&run);
+    }
     return code;
 }

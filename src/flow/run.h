@@ -8,6 +8,7 @@
 #include "llm/llm.h"
 #include "repo/repo.h"
 #include "sandbox/sandbox.h"
+#include "setup/setup.h"
 #include "verify/verify.h"
 
 struct run {
@@ -24,12 +25,14 @@ struct run {
     uid_t uid;
     gid_t gid;
     int64_t iteration_limit, time_limit_s;
-    int64_t worked_ns;       /* before this process */
-    int64_t started_mono_ns; /* of this process */
-    const char *limit_kind;  /* what the gateway refused for: "money", "tokens"; or "disk"; NULL */
-    bool keep_files;         /* the next iteration judges the files as they are: the person allowed more (then in its
-                                iteration.started) */
-    int64_t failures;        /* infrastructure failures in a row */
+    int64_t worked_ns;        /* before this process */
+    int64_t started_mono_ns;  /* of this process */
+    const char *limit_kind;   /* what the gateway refused for: "money", "tokens"; or "disk"; NULL */
+    bool keep_files;          /* the next iteration judges the files as they are: the person allowed more (then in its
+                                 iteration.started) */
+    int64_t failures;         /* infrastructure failures in a row */
+    struct setup_layer layer; /* that the agent's sandbox has; all zero: none */
+    struct volumes volumes;
     /* Of the current iteration: */
     int64_t iteration;
     size_t start;                 /* journal index of its iteration.started */
@@ -89,6 +92,22 @@ struct run_room {
 MUST_USE enum rc run_open_room(mem *ctx, struct run *run, const char *label, const struct run_room *room,
                                struct sandbox **ret, struct err *err);
 void run_room_closed(mem *ctx, struct run *run);
+
+/* layer.c: what setup commands made, and cache volumes. */
+enum { RUN_LAYER_MOUNTS = SETUP_ROOTS + VOLUME_KINDS };
+/* Before the first iteration: finds or makes the layer of the base. NEXT_REST: a command failed, and a person must look
+ * at it. */
+enum next run_setup(struct run *run, struct err *err);
+/* Before an iteration: the layer that fits the files of this commit, or the one before where there is none. */
+MUST_USE enum rc run_layer_follow(struct run *run, const char *commit, struct err *err);
+/* How layers are made in this run; in ctx. */
+void run_setup_spec(mem *ctx, struct run *run, struct setup_spec *ret);
+/* Opens the cache volumes of the agent, once for the process. */
+MUST_USE enum rc run_volumes(struct run *run, struct err *err);
+/* Mounts for the agent's sandbox, after that of the workspace; returns how many. Variables: run->volumes.env. */
+size_t run_layer_mounts(const struct run *run, struct sandbox_mount ret[RUN_LAYER_MOUNTS]);
+/* When nobody waits any more: old layers and caches go. */
+void run_trim(struct run *run);
 
 /* context.c: the text that the agent is given. */
 struct str context_prompt(mem *ctx, struct run *run);

@@ -32,6 +32,10 @@ static enum rc judge(mem *ctx, const struct settings *set, const struct judge_wi
                                .cancel_fd = w->cancel_fd,
                                .on_run = w->on_run,
                                .arg = w->arg};
+    struct setup_spec layers = {
+        .layers = mem_printf(ctx, "%s/" SETUP_LAYERS "/%s", place_data(ctx, set), setup_project(ctx, j->repo.git_dir)),
+        .timeout_s = (int)setting_int(set, "setup.timeout"),
+        .start_deadline_ms = (int)setting_int(set, "sandbox.start_deadline") * 1000};
     struct project project;
     struct check *checks;
     enum rc rc = repo_resolve(ctx, j->repo.git_dir, w->commit, ret_commit, err);
@@ -50,6 +54,7 @@ static enum rc judge(mem *ctx, const struct settings *set, const struct judge_wi
     spec.candidate = *ret_commit;
     spec.checks = checks;
     spec.setup = project.setup;
+    spec.layers = &layers;
     spec.protect = project.protect;
     return verify_commit(ctx, &spec, ret, err);
 }

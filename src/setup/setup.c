@@ -1,5 +1,6 @@
 /* Layers: found or made, and removed when nobody wants them any more. */
 #include "setup/setup.h"
+#include "crypt/hash.h"
 #include "os/path.h"
 #include "setup/private.h"
 #include <dirent.h>
@@ -10,7 +11,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LOCK_LOOK_MS = 100 };
+enum { LOCK_LOOK_MS = 100, PROJECT_LENGTH = 16 };
+
+const char *setup_project(mem *ctx, const char *git_dir)
+{
+    char hex[HASH_SHA256_HEX];
+    hash_sha256_hex(str_of(git_dir), hex);
+    return mem_strn(ctx, hex, PROJECT_LENGTH);
+}
 
 /* Another process may be making the same layer: waits for it. */
 static enum rc lock_wait(mem *ctx, const struct setup_spec *spec, const char *key, int *ret_fd, struct err *err)

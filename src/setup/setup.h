@@ -19,6 +19,9 @@
 #include "sandbox/volume.h"
 
 enum { SETUP_ROOTS = 64 };
+#define SETUP_LAYERS "layers" /* folder below the data folder, by project */
+/* One path component that stands for a repository, by its common git directory, wherever its work trees are. In ctx. */
+const char *setup_project(mem *ctx, const char *git_dir);
 
 struct setup_spec {
     const char *git_dir;

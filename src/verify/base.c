@@ -6,7 +6,7 @@
 #include "os/path.h"
 #include "verify/private.h"
 
-enum { FILE_MAX = 4 << 20, FORMAT = 1 };
+enum { FILE_MAX = 4 << 20, FORMAT = 2 };
 
 static const char *key_of(mem *ctx, const struct bench *b, const char *tree, const struct check *check,
                           const char *what)
@@ -16,7 +16,7 @@ static const char *key_of(mem *ctx, const struct bench *b, const char *tree, con
     buf_printf(&key, "%d\n%s\n%s\n%s\n", FORMAT, what, tree, check->command);
     for (const char *const *s = b->spec->setup; s && *s; s++)
         buf_printf(&key, "%s\n", *s);
-    buf_printf(&key, "%s", b->spec->no_sandbox ? "plain" : "");
+    buf_printf(&key, "%s", b->spec->no_sandbox ? "plain" : b->spec->layers ? "layers" : "");
     return key.overflow ? NULL : buf_take(&key, ctx);
 }
 

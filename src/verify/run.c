@@ -1,4 +1,4 @@
-/* One check in one tree: a fresh export, a fresh sandbox of the verifier, the setup commands, the check.
+/* One check in one tree: a fresh export, a fresh sandbox of the verifier, the layer of the setup commands, the check.
  *
  * The sandbox is closed (everything in it has ended) before anything that the run left behind is read, and that is only
  * done beneath the export, without leaving it. The exit status comes from outside. Not here: what a run means. */
@@ -127,6 +127,7 @@ struct stage { /* one run in progress */
     struct verdict_run *run;
     const char *dir;   /* the export */
     const char *setup; /* log of the setup commands */
+    struct setup_layer layer;
     struct sandbox *sandbox;
 };
 
@@ -155,14 +156,44 @@ static enum rc stage_export(struct stage *r, struct canary *canary, struct err *
     return rc;
 }
 
+static bool with_layers(const struct verify_spec *spec)
+{
+    return spec->layers && !spec->no_sandbox && spec->setup && spec->setup[0];
+}
+
+/* What the setup commands made of this very tree, or of the base where they read the same. */
+static enum rc stage_layer(mem *ctx, struct stage *r, struct err *err)
+{
+    const struct verify_spec *spec = r->b->spec;
+    if (!with_layers(spec))
+        return RC_OK;
+    struct setup_spec how = *spec->layers;
+    how.git_dir = spec->git_dir;
+    how.base = spec->base;
+    how.commands = spec->setup;
+    how.work_dir = r->b->dir;
+    how.cancel_fd = spec->cancel_fd;
+    how.limits = spec->limits;
+    enum rc rc = sandbox_trouble(setup_layer(ctx, &how, r->run->tree, &r->layer, err), err);
+    if (rc != RC_OK || !r->layer.failed)
+        return rc;
+    r->run->could_not_start = true;
+    r->run->exit_code = r->layer.exit_code;
+    r->run->log = r->setup;
+    const char *words = mem_printf(ctx, "%s\n%.*s\n", r->layer.words, STR_FMT(r->layer.output));
+    return path_write_durable(r->setup, str_of(words), 0600, err);
+}
+
 static enum rc stage_open(mem *ctx, struct stage *r, struct err *err)
 {
     static const char *const env[] = {"CI=1", "NO_COLOR=1", NULL};
     const struct verify_spec *spec = r->b->spec;
-    struct sandbox_mount mount = {.source = r->dir, .target = "/workspace", .writable = true};
+    struct sandbox_mount mounts[1 + SETUP_ROOTS] = {{.source = r->dir, .target = "/workspace", .writable = true}};
+    if (r->layer.n)
+        memcpy(mounts + 1, r->layer.mounts, r->layer.n * sizeof *mounts);
     struct sandbox_spec s = {.user = SANDBOX_VERIFIER,
-                             .mounts = &mount,
-                             .mount_count = 1,
+                             .mounts = mounts,
+                             .mount_count = 1 + r->layer.n,
                              .cwd = "/workspace",
                              .env = env,
                              .limits = spec->limits,
@@ -200,6 +231,8 @@ static enum rc stage_command(mem *ctx, struct stage *r, const char *command, con
 static enum rc stage_setup(mem *ctx, struct stage *r, bool *ret_good, struct err *err)
 {
     *ret_good = true;
+    if (with_layers(r->b->spec))
+        return RC_OK;
     for (const char *const *s = r->b->spec->setup; s && *s && *ret_good; s++) {
         struct sandbox_result done = {0};
         enum rc rc = stage_command(ctx, r, *s, r->setup, &done, err);
@@ -257,13 +290,15 @@ static void stage_read(struct stage *r)
 
 static enum rc stage_run(mem *tmp, struct stage *r, struct canary *canary, struct err *err)
 {
-    enum rc rc = stage_export(r, canary, err);
-    if (rc == RC_OK)
+    enum rc rc = stage_layer(tmp, r, err);
+    if (rc == RC_OK && !r->layer.failed)
+        rc = stage_export(r, canary, err);
+    if (rc == RC_OK && !r->layer.failed)
         rc = stage_open(tmp, r, err);
-    if (rc == RC_OK)
+    if (rc == RC_OK && !r->layer.failed)
         rc = stage_check(tmp, r, err);
     r->sandbox = sandbox_close(r->sandbox, NULL);
-    if (!r->b->spec->no_sandbox && sandbox_take(r->dir, NULL) != RC_OK && rc == RC_OK)
+    if (!r->b->spec->no_sandbox && !r->layer.failed && sandbox_take(r->dir, NULL) != RC_OK && rc == RC_OK)
         return rc; /* counts stay unknown; the files are not ours to read */
     if (rc == RC_OK)
         stage_read(r);

@@ -19,6 +19,7 @@
 #include "base/json.h"
 #include "repo/repo.h"
 #include "sandbox/sandbox.h"
+#include "setup/setup.h"
 
 struct check {
     const char *name;    /* "test" */
@@ -104,7 +105,10 @@ struct verify_spec {
     const char *base, *candidate; /* commits */
     const struct check *checks;
     size_t check_count;
-    const char *const *setup;         /* commands before each check, same sandbox; NULL-terminated */
+    const char *const *setup;         /* commands before the checks; NULL-terminated */
+    /* Where the layers of the setup commands are, and what making one takes: git_dir, base, commands, work_dir and
+     * cancel_fd are filled in here. NULL, or no_sandbox: the commands run before each check, in its own place. */
+    const struct setup_spec *layers;
     const char *const *protect;       /* globs on top of the built-in ones; NULL-terminated */
     const char *const *allow_changes; /* --allow-check-changes */
     bool require_proof;
