@@ -94,9 +94,10 @@ static enum rc plan(struct backend_draft *d, const struct backend_ask *ask, stru
 {
     static const char *const fixed[] = {"--json", "--skip-git-repo-check",        "--ignore-user-config",
                                         "-c",     "model_provider=\"nightmill\"", NULL};
+    /* Neither namespaced nor hosted tools: only a provider of the Responses format could be asked with them. */
     static const char *const quiet[] = {
-        "-c", "features.plugins=false", "-c", "analytics.enabled=false", "-c", "check_for_update_on_startup=false",
-        NULL};
+        "-c", "features.plugins=false",  "-c", "features.multi_agent=false",        "-c", "web_search=\"disabled\"",
+        "-c", "analytics.enabled=false", "-c", "check_for_update_on_startup=false", NULL};
     (void)err;
     plan_arg(d, "exec");
     plan_resume(d, ask, "resume");

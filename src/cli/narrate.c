@@ -186,7 +186,8 @@ static void on_foreign_finished(struct narration *n)
                    *summary ? "; it says: " : "", summary));
     if (number(n, "left") > 0)
         say(n, TONE_FAINT, "agent",
-            mem_printf(n->ctx, "%lld processes that it left running were ended", number(n, "left")));
+            mem_printf(n->ctx, "%lld process%s that it left running ended with it", number(n, "left"),
+                       number(n, "left") == 1 ? "" : "es"));
 }
 
 static void on_agent_finished(struct narration *n)

@@ -35,8 +35,8 @@ MUST_USE enum rc hearing_end(struct hearing *h, struct err *err); /* no more eve
 
 /* --- home.c: the agent's private HOME, kept between the iterations of its task --- */
 
-/* Where it is inside of the sandbox: what the system's list of users says too. */
-#define HOME_INSIDE "/tmp/home"
+/* Where it is inside of the sandbox. Not below /tmp, where some agents refuse to put programs. */
+#define HOME_INSIDE "/home/agent"
 const char *home_dir(mem *ctx, const struct run *run);
 /* Makes the folder, mode 0700, the agent's user's. */
 MUST_USE enum rc home_make(mem *ctx, const struct run *run, const char **ret, struct err *err);
