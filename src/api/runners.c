@@ -292,7 +292,7 @@ static void line_listen(struct runner_line *l, struct json listen)
     struct runner *r = l->runner;
     struct err err = {0};
     int64_t id = json_int(json_get(listen, "id"), 0);
-    int fd = line_fd_take(l);
+    int fd = json_bool(json_get(listen, "gateway"), false) ? line_fd_take(l) : -1;
     r->listener = run_listener_close(r->listener);
     enum rc rc = fd < 0 ? err_set(&err, RC_INVALID, "no listening socket came with the runner's words")
                         : run_listener_open(l->server, l->task_id, listen, fd, &r->listener, &err);

@@ -319,7 +319,8 @@ static void parser_close(struct stint *s)
 static enum rc stint_run(struct stint *s, struct err *err)
 {
     struct run *run = s->run;
-    struct link_listen listen = {.fd = sandbox_listener(s->sb, 0),
+    struct link_listen listen = {.gateway = sandbox_listener(s->sb, 0),
+                                 .proxy = -1,
                                  .iteration = run->iteration,
                                  .requests = setting_int(run->settings, "limits.turns"),
                                  .key = s->plain};

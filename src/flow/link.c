@@ -31,7 +31,7 @@ enum listen_state {
 /* What is to be listened at, guarded by the link's lock. */
 struct listening {
     enum listen_state state;
-    struct link_listen spec; /* fd is a copy of ours */
+    struct link_listen spec; /* with copies of ours */
     int64_t id;
     bool again; /* another connection than the first has it: counts are not whole */
     mem *ctx;   /* of `said` */
@@ -271,13 +271,49 @@ static void link_reconnect(struct link *l)
     pthread_mutex_unlock(&l->lock);
 }
 
+static struct str listening_frame(mem *ctx, const struct listening *at)
+{
+    struct buf b;
+    struct json_out o;
+    buf_init(&b, ctx, FRAME_MAX);
+    json_out_init(&o, &b);
+    jo_obj(&o);
+    jo_key(&o, "listen");
+    jo_obj(&o);
+    jo_ki(&o, "id", at->id);
+    jo_ki(&o, "iteration", at->spec.iteration);
+    jo_ki(&o, "requests", at->spec.requests);
+    jo_kb(&o, "key", at->spec.key);
+    jo_kb(&o, "gateway", at->spec.gateway >= 0);
+    if (at->spec.proxy >= 0)
+        jo_kraw(&o, "proxy", at->spec.egress);
+    jo_end_obj(&o);
+    jo_end_obj(&o);
+    return buf_view(&b);
+}
+
+static int descriptor_copy(int fd)
+{
+    return fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+}
+
+static void listening_close(struct listening *at)
+{
+    if (at->spec.gateway >= 0)
+        close(at->spec.gateway);
+    if (at->spec.proxy >= 0)
+        close(at->spec.proxy);
+    mem_free(at->ctx);
+    *at = (struct listening){.spec = {.gateway = -1, .proxy = -1}};
+}
+
 /* With the lock, which it gives up while it writes. False: the connection is broken. */
 static bool listening_send(struct link *l)
 {
-    char text[256];
     struct listening *at = &l->listening;
     bool ok = true;
     if (l->leave_id) {
+        char text[64];
         int n = snprintf(text, sizeof text, "{\"unlisten\":{\"id\":%lld}}", (long long)l->leave_id);
         l->leave_id = 0;
         pthread_mutex_unlock(&l->lock);
@@ -286,15 +322,18 @@ static bool listening_send(struct link *l)
     }
     if (!ok || at->state != LISTEN_WANTED)
         return ok;
-    int n = snprintf(text, sizeof text, "{\"listen\":{\"id\":%lld,\"iteration\":%lld,\"requests\":%lld,\"key\":%s}}",
-                     (long long)at->id, (long long)at->spec.iteration, (long long)at->spec.requests,
-                     at->spec.key ? "true" : "false");
-    int fd = fcntl(at->spec.fd, F_DUPFD_CLOEXEC, 0); /* the main thread may close its own meanwhile */
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct str text = listening_frame(tmp, at);
+    int fds[2], n = 0;
+    const int own[2] = {at->spec.gateway, at->spec.proxy};
+    for (int i = 0; i < 2; i++) /* copies: the main thread may close its own meanwhile */
+        if ((fds[n] = descriptor_copy(own[i])) >= 0)
+            n++;
     at->state = LISTEN_SENT;
     pthread_mutex_unlock(&l->lock);
-    ok = fd >= 0 && frame_send(l->sock, str_n(text, (size_t)n), &fd, 1, NULL) == RC_OK;
-    if (fd >= 0)
-        close(fd);
+    ok = frame_send(l->sock, text, fds, n, NULL) == RC_OK;
+    while (n > 0)
+        close(fds[--n]);
     pthread_mutex_lock(&l->lock);
     return ok;
 }
@@ -419,9 +458,7 @@ static int link_destructor(struct link *l)
         mem_free(o);
     }
     mem_free(l->inputs_ctx);
-    mem_free(l->listening.ctx);
-    if (l->listening.spec.fd >= 0)
-        close(l->listening.spec.fd);
+    listening_close(&l->listening);
     if (l->sock >= 0)
         close(l->sock);
     close(l->wake_fd);
@@ -445,7 +482,7 @@ enum rc link_open(mem *ctx, const char *socket_path, const char *task_id, const 
     l->order_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     l->cut_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     BUG_ON(l->wake_fd < 0 || l->order_fd < 0 || l->cut_fd < 0);
-    l->listening.spec.fd = -1;
+    l->listening.spec.gateway = l->listening.spec.proxy = -1;
     l->inputs_ctx = mem_root();
     buf_init(&l->inputs, l->inputs_ctx, 16u << 20);
     talloc_set_destructor(l, link_destructor);
@@ -603,13 +640,16 @@ enum rc link_listen(struct link *l, const struct link_listen *spec, int timeout_
 {
     static int64_t last_id;
     struct listening *at = &l->listening;
-    int fd = fcntl(spec->fd, F_DUPFD_CLOEXEC, 0);
-    if (fd < 0)
-        return err_sys(err, errno, "could not keep the sandbox's listener");
+    CLEANUP_FD int gateway = descriptor_copy(spec->gateway);
+    CLEANUP_FD int proxy = descriptor_copy(spec->proxy);
+    if ((spec->gateway >= 0 && gateway < 0) || (spec->proxy >= 0 && proxy < 0))
+        return err_sys(err, errno, "could not keep the sandbox's listeners");
     pthread_mutex_lock(&l->lock);
     BUG_ON(at->state != LISTEN_NONE);
-    *at = (struct listening){.state = LISTEN_WANTED, .spec = *spec, .id = ++last_id};
-    at->spec.fd = fd;
+    *at = (struct listening){.state = LISTEN_WANTED, .spec = *spec, .id = ++last_id, .ctx = mem_root()};
+    at->spec.gateway = fd_take(&gateway);
+    at->spec.proxy = fd_take(&proxy);
+    at->spec.egress = str_of(str_dup(at->ctx, spec->egress));
     at->said = (struct link_listened){.requests = -1, .rc = RC_OK, .title = "", .hint = "", .retry_after_s = -1};
     link_wake(l);
     bool told = listening_wait(l, LISTEN_WANTED, LISTEN_SENT, timeout_ms);
@@ -647,9 +687,7 @@ void link_unlisten(struct link *l, mem *ctx, int timeout_ms, struct link_listene
         if (at->again)
             ret->requests = -1;
     }
-    mem_free(at->ctx);
-    close(at->spec.fd);
-    *at = (struct listening){.spec.fd = -1};
+    listening_close(at);
     pthread_mutex_unlock(&l->lock);
     if (read(l->cut_fd, &drained, sizeof drained) < 0 && errno != EAGAIN)
         bug_at(__FILE__, __LINE__, "eventfd: %d", errno);

@@ -3,7 +3,8 @@
  *
  * Everything that is sent stands in the journal first, so a line that is down loses nothing; the server takes each
  * origin once. Frames (os/frame.h), JSON objects: runner: {"hello":{"task","token","pid"}}
- * {"event":{"origin","time","type","actor","data"}} {"listen":{"id","iteration","requests","key"}} with a descriptor
+ * {"event":{"origin","time","type","actor","data"}} {"listen":{"id","iteration","requests","key","gateway","proxy"}}
+ * with descriptors
  * {"unlisten":{"id"}} server: {"welcome":{"acked","job","task","spec","inputs"}}
  * {"ack":N}   {"control":{"verb"}}   {"input":{event}} {"listening":{"id","problem","code"}}
  * {"cut":{listener}} {"unlistened":{listener}} Threads: every call is for the main thread; the link's own
@@ -36,13 +37,15 @@ void link_set_deadline(struct link *l, int64_t mono_ns);
 bool link_connected(struct link *l);
 /* Hints and answers that came while running, as a JSON array text of events, then forgotten; in ctx, NULL when none. */
 char *link_take_inputs(struct link *l, mem *ctx);
-/* The listener of the sandbox that the agent is in: handed to the server, which answers there as the gateway of this
- * run, now and after every reconnection until link_unlisten. The descriptor stays the caller's. */
+/* The listeners of the sandbox that is open: handed to the server now and after every reconnection until link_unlisten.
+ * At one of them the gateway of this run answers, at the other the proxy to the outside. The descriptors stay the
+ * caller's. One hand-over at a time. */
 struct link_listen {
-    int fd;
+    int gateway, proxy; /* descriptors; -1: there is none */
     int64_t iteration;
-    int64_t requests; /* that the agent may make; 0: any number */
-    bool key;         /* anybody can connect: only the run's token as key makes a client the run */
+    int64_t requests;  /* that the agent may make at the gateway; 0: any number */
+    bool key;          /* anybody can connect: only the run's token as key makes a client the run */
+    struct str egress; /* JSON object {phase, egress, lent, canaries}: what the proxy is to know (src/api/runners.c) */
 };
 MUST_USE enum rc link_listen(struct link *l, const struct link_listen *spec, int timeout_ms, struct err *err);
 /* Readable (and stays so until link_unlisten) once the server said that the run has reached a limit. */

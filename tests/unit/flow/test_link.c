@@ -97,7 +97,7 @@ static void end(void)
 
 struct listen_job {
     struct link *link;
-    int fd;
+    int fd, proxy;
     enum rc rc;
     struct err err;
 };
@@ -105,7 +105,8 @@ struct listen_job {
 static void *listen_work(void *arg)
 {
     struct listen_job *j = arg;
-    struct link_listen spec = {.fd = j->fd, .iteration = 3, .requests = 7};
+    struct link_listen spec = {
+        .gateway = j->fd, .proxy = j->proxy, .iteration = 3, .requests = 7, .egress = STR("{\"phase\":\"work\"}")};
     j->rc = link_listen(j->link, &spec, 10000, &j->err);
     return NULL;
 }
@@ -127,7 +128,7 @@ static void heard_listen(int like, int64_t *ret_id)
 
 static int64_t give(struct link *l, int fd, const char *answer)
 {
-    struct listen_job j = {.link = l, .fd = fd};
+    struct listen_job j = {.link = l, .fd = fd, .proxy = -1};
     pthread_t t;
     int64_t id;
     pthread_create(&t, NULL, listen_work, &j);
@@ -211,6 +212,45 @@ START_TEST(next_server_gets_it_too)
 }
 END_TEST
 
+static int hear_two(int *ret_first, int *ret_second, struct json *ret)
+{
+    struct str text;
+    int fds[FRAME_FDS], n = 0;
+    ck_assert_int_eq(frame_recv(ctx, conn, 10000, &text, fds, &n, &err), RC_OK);
+    ck_assert_int_eq(json_parse(ctx, text, ret, &err), RC_OK);
+    *ret_first = n > 0 ? fds[0] : -1;
+    *ret_second = n > 1 ? fds[1] : -1;
+    return n;
+}
+
+START_TEST(both_listeners_go_together)
+{
+    begin();
+    struct link *l = open_link();
+    int gateway = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+        proxy = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct listen_job j = {.link = l, .fd = gateway, .proxy = proxy};
+    struct stat a, b;
+    struct json root;
+    int first, second;
+    pthread_t t;
+    pthread_create(&t, NULL, listen_work, &j);
+    ck_assert_int_eq(hear_two(&first, &second, &root), 2);
+    ck_assert(fstat(first, &a) == 0 && fstat(gateway, &b) == 0 && a.st_ino == b.st_ino);
+    ck_assert(fstat(second, &a) == 0 && fstat(proxy, &b) == 0 && a.st_ino == b.st_ino);
+    ck_assert(json_bool(json_path(root, "listen.gateway"), false));
+    ck_assert(json_eqz(json_path(root, "listen.proxy.phase"), "work"));
+    say(mem_printf(ctx, "{\"listening\":{\"id\":%lld}}", (long long)json_int(json_path(root, "listen.id"), 0)));
+    pthread_join(t, NULL);
+    ck_assert_int_eq(j.rc, RC_OK);
+    int all[] = {first, second, gateway, proxy};
+    for (size_t i = 0; i < 4; i++)
+        close(all[i]);
+    link_close(l);
+    end();
+}
+END_TEST
+
 START_TEST(refusal_is_told)
 {
     begin();
@@ -232,6 +272,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, listener_is_handed_over_counted_and_taken_back);
     tcase_add_test(t, next_server_gets_it_too);
+    tcase_add_test(t, both_listeners_go_together);
     tcase_add_test(t, refusal_is_told);
     suite_add_tcase(s, t);
     SRunner *sr = srunner_create(s);
