@@ -12,6 +12,7 @@
 #include "agent/backend.h"
 
 struct acp;
+/* Its texts must outlive the conversation. */
 struct acp_spec {
     const char *cwd; /* workspace inside */
     struct str prompt;

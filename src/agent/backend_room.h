@@ -80,3 +80,10 @@ struct backend_words {
 #define COUNTINGS(table) .countings = (table), .counting_count = sizeof(table) / sizeof *(table)
 /* Words of Nightmill's own JSON lines, for programs that are written for it. */
 extern const struct backend_words backend_own_words;
+/* For what is read elsewhere (acp.c): an event goes the way of those that were read from lines, into the result and to
+ * on_event. */
+void parser_tell(struct backend_parser *p, struct backend_event *e);
+void parser_used(struct backend_parser *p, const struct backend_usage *usage);
+/* Arguments of a call in a line; texts of a message or a result. In ctx. */
+struct str parser_summary(mem *ctx, struct json arguments);
+struct str parser_text(mem *ctx, struct json value);

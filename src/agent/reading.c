@@ -117,6 +117,8 @@ static void text_add(mem *ctx, struct buf *b, struct json v, int depth)
 
 static struct str clean(mem *ctx, struct str s, size_t max)
 {
+    if (!s.n)
+        return STR("");
     if (s.n > max)
         s = str_of(text_middle(ctx, s, max));
     return str_utf8(s) && !memchr(s.p, 0, s.n) ? s : str_of(str_utf8_clean(ctx, s));
@@ -245,6 +247,29 @@ static void event_done(struct backend_parser *p, struct backend_event *e)
         event_count(p, e);
         emit(p, e);
     }
+}
+
+void parser_tell(struct backend_parser *p, struct backend_event *e)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    e->text = clean(tmp, e->text, BACKEND_TEXT_MAX);
+    event_done(p, e);
+}
+
+void parser_used(struct backend_parser *p, const struct backend_usage *usage)
+{
+    p->result.usage = *usage;
+    emit_text(p, BACKEND_USED, STR(""));
+}
+
+struct str parser_summary(mem *ctx, struct json arguments)
+{
+    return value_summary(ctx, arguments);
+}
+
+struct str parser_text(mem *ctx, struct json value)
+{
+    return value_text(ctx, value);
 }
 
 static void read_element(struct backend_parser *p, mem *tmp, const struct reading *r, struct json v)
