@@ -1,4 +1,5 @@
 /* The server's end of the socket pair to the keeper. */
+#include "api/proxy_link.h"
 #include "api/server_room.h"
 #include "base/log.h"
 #include <arpa/inet.h>
@@ -47,6 +48,9 @@ static void keeper_frame(struct server *s, struct str text)
     if (json_is(exited))
         runners_exited(s, json_z(tmp, json_get(exited, "task"), ""), (int)json_int(json_get(exited, "pid"), 0),
                        (int)json_int(json_get(exited, "status"), 0));
+    struct json proxy = json_get(root, "proxy_ended");
+    if (json_is(proxy))
+        proxy_line_ended(s, (int)json_int(json_get(proxy, "pid"), 0), (int)json_int(json_get(proxy, "status"), 0));
     if (json_is(json_get(root, "credentials")))
         credentials_take(s, json_get(root, "credentials"));
 }

@@ -37,7 +37,20 @@ MUST_USE enum rc proxy_open(struct server *s, const struct proxy_run *run, int l
 /* Ends the tag's listener and all its connections at once; a tag that is not open is no error. */
 void proxy_close(struct server *s, const char *tag);
 
+/* A listener of the owner's own, for programs outside of sandboxes: on 127.0.0.1, open to whoever can connect there,
+ * with placeholders for the setting's secrets only where `secrets` is set. Tag and address in ctx; environment as of
+ * egress_environment, with the placeholders. */
+struct proxy_hand {
+    const char *tag, *url;
+    const char *const *environment; /* NULL-terminated */
+};
+MUST_USE enum rc proxy_open_hand(mem *ctx, struct server *s, const char *project, enum egress_phase phase, bool secrets,
+                                 struct proxy_hand *ret, struct err *err);
+struct json_out;
+void proxy_json(const struct server *s, struct json_out *o); /* the process and what is open */
+
 /* The server's own part: */
+void proxy_hosts_changed(struct server *s); /* what people said about hosts is read again, open runs follow it */
 MUST_USE enum rc proxy_line_open(struct server *s, struct err *err); /* at start; makes <data>/run/proxy.sock */
 void proxy_line_close(struct server *s);
 void proxy_line_tick(struct server *s);                       /* each second */

@@ -1,4 +1,5 @@
 /* Routing: finds the row, runs its handler on a pool thread, answers. Errors are problem documents (RFC 9457). */
+#include "api/proxy_link.h"
 #include "api/server_room.h"
 #include "base/log.h"
 
@@ -81,6 +82,8 @@ static void call_done(void *arg)
         }
         if (c->record_policies)
             recorder_policies_changed(s->recorder);
+        if (c->egress_hosts)
+            proxy_hosts_changed(s);
         if (c->start)
             runners_start(s, c->param);
         if (c->schedule)

@@ -1,9 +1,11 @@
 /* The server's life: opens everything, runs the loop, ends in order. */
+#include "api/proxy_link.h"
 #include "api/server_room.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "flow/journal.h"
 #include "flow/retention.h"
+#include "store/traffic.h"
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -11,6 +13,7 @@
 #define STOP_MS         3000
 #define TICK_MS         1000
 #define RETENTION_TICKS 3600 /* hourly */
+#define EXPIRE_MOST     2000 /* of each kind in one transaction: others want to write too */
 #define RETENTION_FIRST 60   /* not while starting */
 
 /* Writer thread: hints for tails and the schedule. */
@@ -44,6 +47,36 @@ static void commit_happened(void *arg, const char *const *ids, size_t n)
     crash_point("server");
 }
 
+struct expiry {
+    int64_t now_ns, rows, heads, bodies, removed;
+};
+
+static enum rc traffic_expire_tx(struct store_tx *tx, void *arg, struct err *err)
+{
+    struct expiry *e = arg;
+    return traffic_expire(tx, e->now_ns, e->rows, e->heads, e->bodies, EXPIRE_MOST, &e->removed, err);
+}
+
+static void traffic_retention(struct server *s)
+{
+    const struct settings *set = s->place->settings;
+    struct err err = {0};
+    struct expiry e = {.now_ns = clock_wall_ns(),
+                       .rows = setting_int(set, "traffic.days"),
+                       .heads = setting_int(set, "traffic.days_heads"),
+                       .bodies = setting_int(set, "traffic.days_bodies")};
+    int64_t all = 0;
+    enum rc rc;
+    do {
+        rc = store_write(s->store, traffic_expire_tx, &e, &err);
+        all += e.removed;
+    } while (rc == RC_OK && e.removed);
+    if (rc != RC_OK)
+        log_err(&err, "could not remove rows of traffic that are past their time");
+    else if (all)
+        log_info("removed %lld rows and texts of traffic past their time", (long long)all);
+}
+
 static void retention_work(void *arg)
 {
     struct server *s = arg;
@@ -57,6 +90,7 @@ static void retention_work(void *arg)
         log_err(&err, "could not remove records of requests that are past their time");
     else if (n)
         log_info("removed %lld records and bodies of model requests past their time", (long long)n);
+    traffic_retention(s);
 }
 
 static void retention_done(void *arg)
@@ -71,6 +105,7 @@ static void tick(uv_timer_t *timer)
         loop_offload(&s->loop, retention_work, retention_done, s);
     recorder_tick(s->recorder);
     tails_wake(s, NULL);
+    proxy_line_tick(s);
     gateway_tick(s->gateway);
     runners_schedule(s);
 }
@@ -221,6 +256,8 @@ static enum rc server_open(struct server *s, struct err *err)
         rc = runners_open(s, err);
     if (rc == RC_OK)
         rc = keeper_line_open(s, err);
+    if (rc == RC_OK)
+        rc = proxy_line_open(s, err);
     return rc;
 }
 

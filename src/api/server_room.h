@@ -19,6 +19,7 @@
 struct listeners; /* listeners.c */
 struct runner;    /* runners.c */
 struct tail;      /* tail.c */
+struct proxy_link; /* proxy_link.c */
 
 struct server {
     mem *ctx;
@@ -48,6 +49,7 @@ struct server {
     uv_signal_t term, intr, hup;
     struct runner *runners; /* uthash by task id */
     struct tail *tails;
+    struct proxy_link *proxy;
     bool scheduling, schedule_again, stopping;
     int64_t started_ns, began_mono_ms;
     size_t parallel;
@@ -162,6 +164,7 @@ struct route_call {
     struct json credentials; /* to be taken */
     bool secret;             /* the body holds a secret: wiped afterwards */
     bool record_policies;    /* what is to be recorded of projects has changed */
+    bool egress_hosts;       /* what people said about hosts has changed */
 };
 struct route {
     const char *method, *pattern, *summary;

@@ -334,6 +334,75 @@ static enum rc agent_take(struct parser *ps, const struct yaml *node, void *into
     return map_take(ps, node, agent_keys, sizeof agent_keys / sizeof agent_keys[0], " of agent", into);
 }
 
+/* --- egress ------------------------------------------------------------------------------------------------------ */
+
+static enum rc egress_host(struct parser *ps, const struct yaml *node, void *into)
+{
+    struct egress_rule *rule = into;
+    struct err why = {0};
+    if (node->kind != YAML_TEXT || yaml_absent(node))
+        return must_be(ps, node, "a host");
+    if (egress_rule_parse(ps->ctx, str_of(node->text), rule, &why) == RC_OK)
+        return RC_OK;
+    yaml_fail(ps->err, ps->name, node, false, "%s.", why.sentence);
+    return err_hint(ps->err, "%s", why.hint);
+}
+
+static enum rc egress_methods(struct parser *ps, const struct yaml *node, void *into)
+{
+    struct egress_rule *rule = into;
+    enum rc rc = list_take(ps, node, 32, "method", &rule->methods);
+    for (const char *const *m = rule->methods; rc == RC_OK && m && *m; m++)
+        if (strspn(*m, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != strlen(*m))
+            rc = must_be(ps, node, "a list of methods in capital letters such as GET");
+    return rc;
+}
+
+static const struct key egress_rule_keys[] = {
+    {"host", egress_host, "`example.org`, `*.example.org` or `example.org:8443`"},
+    {"methods", egress_methods, "list of methods; default all"},
+};
+
+static enum rc egress_rule_take(struct parser *ps, const struct yaml *node, struct egress_rule *rule)
+{
+    if (node->kind != YAML_MAP)
+        return egress_host(ps, node, rule);
+    enum rc rc =
+        map_take(ps, node, egress_rule_keys, sizeof egress_rule_keys / sizeof egress_rule_keys[0], " of a host", rule);
+    if (!rc && !rule->host)
+        rc = yaml_fail(ps->err, ps->name, node, false, "The entry has no host.");
+    return rc;
+}
+
+/* Both phases take the same shape: the key of the node is the phase. */
+static enum rc egress_phase_take(struct parser *ps, const struct yaml *node, void *into)
+{
+    struct egress *egress = into;
+    enum egress_phase phase = EGRESS_WORK;
+    (void)egress_phase_find(node->key, &phase);
+    if (node->kind != YAML_LIST || node->count > PROJECT_ITEMS)
+        return must_be(ps, node, "a list of hosts, at most 100");
+    struct egress_rule *rules = mem_array(ps->ctx, struct egress_rule, node->count + 1);
+    enum rc rc = RC_OK;
+    egress->rules[phase] = rules;
+    for (const struct yaml *child = node->first; child && !rc; child = child->next)
+        rc = egress_rule_take(ps, child, &rules[egress->counts[phase]++]);
+    return rc;
+}
+
+static const struct key egress_keys[] = {
+    {"setup", egress_phase_take, "list of hosts that setup commands need"},
+    {"work", egress_phase_take, "list of hosts that the agent and the checks need"},
+};
+
+static enum rc egress_take(struct parser *ps, const struct yaml *node, void *into)
+{
+    struct project *project = into;
+    if (node->kind != YAML_MAP)
+        return must_be(ps, node, "a map from phase to hosts");
+    return map_take(ps, node, egress_keys, sizeof egress_keys / sizeof egress_keys[0], " of egress", &project->egress);
+}
+
 /* --- the file ---------------------------------------------------------------------------------------------------- */
 
 static const struct key project_keys[] = {
@@ -343,6 +412,7 @@ static const struct key project_keys[] = {
     {"hooks", hooks_take, "commands at moments of the loop"},
     {"limits", limits_take, "limits of a task"},
     {"agent", agent_take, "the agent and what it is told"},
+    {"egress", egress_take, "hosts that the project needs; the setting `egress.project` says what that counts for"},
 };
 
 static void project_empty(mem *ctx, struct project *ret)
@@ -385,6 +455,8 @@ void project_markdown(struct buf *out)
         {"hooks.MOMENT[].", hook_keys, sizeof hook_keys / sizeof hook_keys[0]},
         {"limits.", limits_keys, sizeof limits_keys / sizeof limits_keys[0]},
         {"agent.", agent_keys, sizeof agent_keys / sizeof agent_keys[0]},
+        {"egress.", egress_keys, sizeof egress_keys / sizeof egress_keys[0]},
+        {"egress.PHASE.", egress_rule_keys, sizeof egress_rule_keys / sizeof egress_rule_keys[0]},
     };
     buf_z(out, "| key | meaning |\n|---|---|\n");
     rows_add(out, "", project_keys, sizeof project_keys / sizeof project_keys[0]);

@@ -9,6 +9,7 @@
  *     hooks:
  *       before-done: [./scripts/gate.sh, {command: ./slow.sh, timeout: 5m}]
  *     limits: {iterations: 20, time: 2h, tokens: 2000000, money: 2.00}
+ *     egress: {setup: [packages.example.org], work: [{host: docs.example.org, methods: [GET]}]}
  *     agent: {name: builtin, model: some-model, instructions: "Keep the public API."}
  *
  * Strict: an unknown key, a wrong type or value is one sentence with line and column and the nearest right name.
@@ -16,6 +17,7 @@
 #pragma once
 #include "base/err.h"
 #include "base/str.h"
+#include "conf/egress.h"
 
 #define PROJECT_FILE "nightmill.yaml"
 
@@ -39,6 +41,7 @@ struct project {
     int64_t iterations, time_s, tokens;       /* 0: not said */
     int64_t money;                            /* pico-units of the setting money.currency; -1: not said */
     const char *agent, *model, *instructions; /* NULL: not said */
+    struct egress egress;                     /* what it needs of the outside */
 };
 /* `name` stands in errors, usually PROJECT_FILE. RC_INVALID with one sentence; *ret is then empty. */
 MUST_USE enum rc project_parse(mem *ctx, struct str text, const char *name, struct project *ret, struct err *err);

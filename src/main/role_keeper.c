@@ -49,6 +49,7 @@ static struct {
     int line; /* our end of the socket pair, -1 while there is no server */
     int64_t server_began_ms, restart_at_ms;
     int quick_ends;
+    struct child proxy;
     struct child runners[RUNNERS_MOST];
     char credentials[CREDENTIALS_MOST];
     size_t credentials_length;
@@ -146,9 +147,10 @@ static void tell(const char *json)
         log_err(&err, "could not tell the server");
 }
 
-/* The runner's environment is built from nothing: no keys, nothing of the person's session but what names the machine.
+/* The environment of runners and the proxy is built from nothing: no keys, nothing of the person's session but what
+ * names the machine.
  */
-static const char *const *runner_env(mem *ctx)
+static const char *const *child_env(mem *ctx)
 {
     static const char *const passed[] = {"PATH",
                                          "HOME",
@@ -156,6 +158,8 @@ static const char *const *runner_env(mem *ctx)
                                          "LC_ALL",
                                          "TZ",
                                          "TMPDIR",
+                                         "SSL_CERT_FILE",
+                                         "SSL_CERT_DIR",
                                          "NIGHTMILL_TEST_CRASH",
                                          "NIGHTMILL_TEST_CRASH_ONCE",
                                          "ASAN_OPTIONS",
@@ -183,7 +187,7 @@ static void runner_start(const char *task)
             free_one = &keeper.runners[i];
     }
     const char *argv[] = {proc_self(tmp), "runner", keeper.data, task, NULL};
-    struct proc_spec spec = {.argv = argv, .env = runner_env(tmp), .fd_count = 3, .new_session = true};
+    struct proc_spec spec = {.argv = argv, .env = child_env(tmp), .fd_count = 3, .new_session = true};
     spec.fds[0] = -1;
     spec.fds[1] = spec.fds[2] = STDERR_FILENO;
     if (!free_one || strlen(task) >= sizeof free_one->task ||
@@ -194,6 +198,24 @@ static void runner_start(const char *task)
     }
     memcpy(free_one->task, task, strlen(task) + 1);
     tell(mem_printf(tmp, "{\"started\":{\"task\":\"%s\",\"pid\":%d}}", task, free_one->pid));
+}
+
+/* The egress proxy: small, without a network of its own yet, and of no use without this daemon. */
+static void proxy_start(void)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct err err = {0};
+    if (keeper.proxy.pid)
+        return; /* it is there, and connects by itself */
+    const char *argv[] = {proc_self(tmp), "proxy", keeper.data, NULL};
+    struct proc_spec spec = {.argv = argv, .env = child_env(tmp), .fd_count = 3, .die_with_parent = true};
+    spec.fds[0] = -1;
+    spec.fds[1] = spec.fds[2] = STDERR_FILENO;
+    if (proc_start(&spec, &keeper.proxy.pid, &keeper.proxy.pidfd, &err) != RC_OK) {
+        log_err(&err, "could not start the egress proxy");
+        keeper.proxy = (struct child){.pidfd = -1};
+        tell("{\"proxy_ended\":{\"pid\":0,\"status\":75}}");
+    }
 }
 
 static void runner_end(const char *task)
@@ -210,6 +232,8 @@ static void stop_begin(int64_t now)
         return;
     keeper.stopping = true;
     keeper.kill_at_ms = now + STOP_MS;
+    if (keeper.proxy.pid)
+        kill(keeper.proxy.pid, SIGTERM); /* its last rows still find the server */
     if (keeper.server.pid)
         kill(keeper.server.pid, SIGTERM);
 }
@@ -236,6 +260,19 @@ static void runner_reap(struct child *c)
         log_warn("the runner of task %s ended with status %d", c->task, code);
     tell(mem_printf(tmp, "{\"exited\":{\"task\":\"%s\",\"pid\":%d,\"status\":%d}}", c->task, c->pid, code));
     child_ended(c);
+}
+
+static void proxy_reap(void)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    int status;
+    pid_t pid = keeper.proxy.pid;
+    if (waitpid(pid, &status, WNOHANG) != pid)
+        return;
+    int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    child_ended(&keeper.proxy);
+    if (!keeper.stopping)
+        tell(mem_printf(tmp, "{\"proxy_ended\":{\"pid\":%d,\"status\":%d}}", pid, code));
 }
 
 static void server_reap(int64_t now)
@@ -270,6 +307,8 @@ static void line_read(int64_t now)
     struct err err = {0};
     if (frame_recv(tmp, keeper.line, 1000, &text, NULL, NULL, &err) == RC_OK &&
         json_parse(tmp, text, &root, &err) == RC_OK) {
+        if (json_is(json_get(root, "proxy")) && !keeper.stopping)
+            proxy_start();
         struct json start = json_get(root, "start"), end = json_get(root, "end"), keys = json_get(root, "credentials");
         if (json_is(start) && !keeper.stopping)
             runner_start(json_z(tmp, json_get(start, "task"), ""));
@@ -288,8 +327,11 @@ static void line_read(int64_t now)
 
 /* ---- loop ---- */
 
+/* The proxy counts here too: it is told after the runners, for they use it. */
 static bool runners_left(void)
 {
+    if (keeper.proxy.pid)
+        return true;
     for (size_t i = 0; i < RUNNERS_MOST; i++) {
         if (keeper.runners[i].pid)
             return true;
@@ -316,13 +358,14 @@ static int loop_wait_ms(int64_t now)
 
 static void loop_turn(void)
 {
-    static struct pollfd fds[3 + RUNNERS_MOST];
-    static struct child *whose[3 + RUNNERS_MOST];
+    static struct pollfd fds[4 + RUNNERS_MOST];
+    static struct child *whose[4 + RUNNERS_MOST];
     nfds_t n = 0;
     int64_t now = clock_mono_ms();
     fds[n++] = (struct pollfd){.fd = keeper.signal_fd, .events = POLLIN};
     fds[n++] = (struct pollfd){.fd = keeper.line, .events = POLLIN};
     fds[n++] = (struct pollfd){.fd = keeper.server.pid ? keeper.server.pidfd : -1, .events = POLLIN};
+    fds[n++] = (struct pollfd){.fd = keeper.proxy.pid ? keeper.proxy.pidfd : -1, .events = POLLIN};
     for (size_t i = 0; i < RUNNERS_MOST; i++) {
         if (!keeper.runners[i].pid)
             continue;
@@ -337,7 +380,9 @@ static void loop_turn(void)
         signal_heard((int)info.ssi_signo, now);
     if (fds[1].revents & POLLIN)
         line_read(now);
-    for (nfds_t i = 3; i < n; i++) {
+    if (fds[3].revents & POLLIN)
+        proxy_reap();
+    for (nfds_t i = 4; i < n; i++) {
         if (fds[i].revents)
             runner_reap(whose[i]);
     }
@@ -347,6 +392,8 @@ static void loop_turn(void)
         runners_signal(SIGKILL); /* a journal needs no farewell */
         if (keeper.server.pid)
             kill(keeper.server.pid, SIGKILL);
+        if (keeper.proxy.pid)
+            kill(keeper.proxy.pid, SIGKILL);
         keeper.kill_at_ms = now + 1000;
     }
 }
@@ -364,6 +411,8 @@ static int keeper_run(void)
             if (!runners_left())
                 return keeper.exit_code;
             runners_signal(SIGTERM); /* those that did not hear the server's word */
+            if (keeper.proxy.pid)
+                kill(keeper.proxy.pid, SIGTERM);
             if (keeper.kill_at_ms > now + 2000)
                 keeper.kill_at_ms = now + 2000;
         }
@@ -412,7 +461,7 @@ int role_keeper(int argc, char **argv)
     }
     keeper.data = argv[2];
     keeper.line = -1;
-    keeper.server.pidfd = -1;
+    keeper.server.pidfd = keeper.proxy.pidfd = -1;
     enum rc rc = keeper_open(ctx, &err);
     mem_free(ctx); /* the settings above all */
     if (rc != RC_OK) {

@@ -1,6 +1,7 @@
 /* The process: its line to the server, the runs that are open, accepting. What happens on a connection is flow.c. */
 #include "proxy/proxy.h"
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "os/path.h"
@@ -186,7 +187,15 @@ static enum rc run_open(struct proxy *p, struct json open, int fd, struct err *e
     struct run *run = mem_new(NULL, struct run);
     run->proxy = p;
     run->fd = fd;
-    run->tag = json_z(run, json_get(open, "tag"), "");
+    const struct {
+        const char *key, **into;
+    } texts[] = {{"tag", &run->tag},
+                 {"task", &run->task},
+                 {"project", &run->project},
+                 {"agent", &run->agent},
+                 {"phase", &run->phase}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        *texts[i].into = json_z(run, json_get(open, texts[i].key), "");
     run->keep = keep_find(json_get(open, "keep"));
     int64_t most = json_int(json_get(open, "connections"), CONNECTIONS_USUAL);
     int64_t body_max = json_int(json_get(open, "body_max"), 0);
@@ -292,6 +301,7 @@ static void hello(struct proxy *p)
     jo_key(&o, "hello");
     jo_obj(&o);
     jo_ki(&o, "pid", getpid());
+    jo_kz(&o, "id", p->id);
     jo_key(&o, "tags");
     jo_arr(&o);
     for (struct run *run = p->runs; run; run = run->next)
@@ -333,7 +343,7 @@ static void retry(uv_timer_t *timer)
 static void stop_late(uv_timer_t *timer)
 {
     struct proxy *p = timer->data;
-    if (!p->record.first || clock_mono_ms() - p->alone_since_ms > STOP_MS)
+    if (!p->record.first || !p->line || clock_mono_ms() - p->alone_since_ms > STOP_MS)
         uv_stop(&p->uv);
 }
 
@@ -375,6 +385,7 @@ static enum rc proxy_open_all(struct proxy *p, struct err *err)
         return rc;
     p->hub.on_count = hub_count;
     record_open(p);
+    p->id = id_new(p->ctx, 20);
     p->alone_since_ms = clock_mono_ms();
     uv_timer_init(&p->uv, &p->retry);
     uv_signal_init(&p->uv, &p->term);

@@ -10,16 +10,16 @@
  *   a secret is put. Interim answers and trailers are passed on. Memory is bounded by back-pressure.
  * - Placeholders become secrets for the one host that each is bound to, and raise an alarm elsewhere; so do canaries
  *   everywhere.
- * - Each exchange becomes a row (traffic_columns), redacted, sent to the server until it is acknowledged. When
+ * - Each exchange becomes a row (enum traffic_column), redacted, sent to the server until it is acknowledged. When
  *   RECORD_QUEUE_MAX bytes of rows wait, new requests are refused (503): nothing leaves unseen.
  *
  * The line to the server (<data>/run/proxy.sock, os/line.h, JSON):
  *   to the proxy     open {tag, task, project, agent, phase, rules, unknown, ask_ms, private, resolve, secrets,
  *                    canaries, connections, keep, body_max, upstream_ca} with the listener; close {tag};
  *                    answer {question, allow, words}; ack N
- *   to the server    hello {pid, tags}; rows [[number, tag, ...]] in the order of traffic_columns;
+ *   to the server    hello {pid, id, tags}; rows [[number, ...]] in the order of enum traffic_column;
  *                    question {id, tag, host, port, method}
- * Rows are numbered from the process's start; the server acknowledges the highest that is durable. Nothing else leaves
+ * Rows are numbered from the process's start, which `id` names; the server acknowledges the highest that is durable. Nothing else leaves
  * the process: no database, no files but the authority's. */
 #pragma once
 #include "base/err.h"
@@ -27,7 +27,10 @@
 /* Columns of a row on the line, in order. */
 enum traffic_column {
     TRAFFIC_NUMBER, /* of this process, from 1 */
-    TRAFFIC_TAG,
+    TRAFFIC_TASK,
+    TRAFFIC_PROJECT,
+    TRAFFIC_AGENT,
+    TRAFFIC_PHASE,
     TRAFFIC_TIME_NS,
     TRAFFIC_HOST,
     TRAFFIC_PORT,

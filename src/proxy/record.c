@@ -76,7 +76,10 @@ static void row_write(struct run *run, struct row *x, struct json_out *o)
     struct str down = body_unpack(run, x, buf_view(&x->answer_body), x->answer_coding);
     jo_arr(o);
     jo_int(o, run->proxy->record.next++);
-    jo_z(o, run->tag);
+    jo_z(o, run->task);
+    jo_z(o, run->project);
+    jo_z(o, run->agent);
+    jo_z(o, run->phase);
     jo_int(o, x->time_ns);
     jo_z(o, x->host.text);
     jo_int(o, x->port);

@@ -38,7 +38,7 @@ struct question;
 
 struct run {
     struct proxy *proxy;
-    const char *tag;
+    const char *tag, *task, *project, *agent, *phase;
     struct policy policy;
     struct sentinel *watch; /* placeholders, then canaries; NULL: nothing to watch for */
     struct redactor *redactor;
@@ -197,6 +197,7 @@ struct proxy {
     struct record record;
     struct identity identity;
     int64_t last_question;
+    char *id; /* of this process: random */
 };
 bool proxy_send(struct proxy *p, struct str frame); /* false: no server */
 void run_connection_ended(struct run *run);

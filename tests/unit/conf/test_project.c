@@ -69,7 +69,7 @@ static const struct {
 } slips[] = {
     {"chekcs: {a: b}\n", "nightmill.yaml:1:1: Unknown key \"chekcs\"; did you mean \"checks\"?"},
     {"allow_check_changes: ['*']\n",
-     "nightmill.yaml:1:1: Unknown key \"allow_check_changes\"; known are checks, setup, protect, hooks, limits, agent."},
+     "nightmill.yaml:1:1: Unknown key \"allow_check_changes\"; known are checks, setup, protect, hooks, limits, agent, egress."},
     {"checks: make\n", "nightmill.yaml:1:9: \"checks\" must be a map from name to command."},
     {"checks: {}\n", "nightmill.yaml:1:9: \"checks\" must be a map from name to command."},
     {"checks:\n  test:\n", "nightmill.yaml:2:8: \"test\" must be a command, or a map with \"command\"."},
@@ -98,7 +98,7 @@ static const struct {
     {"- a\n", "nightmill.yaml:1:1: The file must be a map with keys such as \"checks\"."},
     {"checks: [\n", "nightmill.yaml:2:1: Not well-formed YAML"},
     {"\"\\e[31m\": 1\n",
-     "nightmill.yaml:1:1: Unknown key \"\\x1b[31m\"; known are checks, setup, protect, hooks, limits, agent."},
+     "nightmill.yaml:1:1: Unknown key \"\\x1b[31m\"; known are checks, setup, protect, hooks, limits, agent, egress."},
 };
 
 START_TEST(slip_is_one_sentence)
