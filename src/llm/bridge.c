@@ -180,12 +180,12 @@ static void write_out(struct llm_bridge *b, struct str bytes, struct buf *out)
     buf_str(out, bytes);
 }
 
-/* The end of the first whole event in `held`, or 0. A line end of CR waits for a LF that may follow it. Each byte is
- * looked at once, however long the line. */
-static size_t event_length(struct llm_bridge *b, bool final)
+/* Length of the first whole event in `held` behind `from`, or 0. A line end of CR waits for a LF that may follow it.
+ * Each byte is looked at once, however long the line. */
+static size_t event_length(struct llm_bridge *b, size_t from, bool final)
 {
-    const char *p = b->held.p;
-    size_t n = b->held.n, line = b->scanned, i = b->looked > line ? b->looked : line;
+    const char *p = b->held.p + from;
+    size_t n = b->held.n - from, line = b->scanned, i = b->looked > line ? b->looked : line;
     for (; i < n; i++) {
         if (p[i] != '\n' && p[i] != '\r')
             continue;
@@ -282,11 +282,12 @@ static void event_filter(struct llm_bridge *b, struct str event, struct buf *out
 
 static void pass_events(struct llm_bridge *b, struct buf *out, bool final)
 {
-    for (size_t n; b->held.n && (n = event_length(b, final)) > 0;) {
-        event_filter(b, str_sub(buf_view(&b->held), 0, n), out);
-        buf_drop(&b->held, n);
+    size_t at = 0;
+    for (size_t n; at < b->held.n && (n = event_length(b, at, final)) > 0; at += n) {
+        event_filter(b, str_sub(buf_view(&b->held), at, n), out);
         b->scanned = b->looked = 0;
     }
+    buf_drop(&b->held, at);
 }
 
 /* Whole lines: what an upstream that breaks off leaves of one would make nonsense of the event that says so. */

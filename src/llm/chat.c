@@ -532,6 +532,41 @@ static enum rc chat_event(struct llm_parser *p, struct str name, struct str data
     return RC_OK;
 }
 
+/* Members that are read; a key with an escape may be one of them. */
+static bool is_read(struct str key)
+{
+    static const char *const names[] = {"id", "model", "choices", "usage", "error"};
+    bool read = memchr(key.p, '\\', key.n) != NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        read = read || str_eqz(key, names[i]);
+    return read;
+}
+
+/* What an event of the only choice may differ in from the one before: its text, a call's arguments; and members that
+ * nobody reads: when it was made, OpenAI's padding. Anything that says more than these goes to the parser each time. */
+static void chat_vary(struct alike *a, struct json root)
+{
+    static const char *const pieces[] = {"content", "reasoning_content", "reasoning"};
+    struct json choices = json_get(root, "choices"), choice = json_at(choices, 0), delta = json_get(choice, "delta");
+    struct json calls = json_get(delta, "tool_calls"), piece = {0};
+    if (json_len(choices) != 1 || json_is(json_get(root, "usage")) || json_is(json_get(choice, "usage")) ||
+        json_is(json_get(choice, "message")) || json_is(json_get(choice, "finish_reason")) ||
+        json_is(json_get(delta, "refusal")) || json_is(json_get(delta, "function_call")) ||
+        json_is(json_get(root, "error")) || json_len(calls) > 1)
+        return;
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) { /* one that is not empty: what has grown */
+        struct json text = json_get(delta, pieces[i]);
+        if (json_type(text) == JSON_STRING && !json_is(piece) && json_raw(text).n > 2)
+            piece = text;
+    }
+    if (json_len(calls) == 1)
+        piece = json_path(json_at(calls, 0), "function.arguments");
+    alike_vary(a, piece, true);
+    for (struct json_iter it = json_iter(root); json_next(&it);)
+        if (!is_read(it.key_raw))
+            alike_vary(a, it.value, false);
+}
+
 static enum rc chat_whole(struct llm_parser *p, struct json root, struct err *err)
 {
     if (object_take(p, root, true) == 0)
@@ -544,6 +579,7 @@ static enum rc chat_whole(struct llm_parser *p, struct json root, struct err *er
  * less. */
 #define IMAGE_TOKENS 49152
 static const struct llm_wire chat_wire = {.event = chat_event,
+                                          .vary = chat_vary,
                                           .whole = chat_whole,
                                           .cap = "max_tokens",
                                           .other_cap = "max_completion_tokens",
@@ -554,6 +590,7 @@ static const struct llm_wire chat_wire = {.event = chat_event,
                                           .asks_usage = true,
                                           .image_tokens = IMAGE_TOKENS};
 static const struct llm_wire openai_wire = {.event = chat_event,
+                                            .vary = chat_vary,
                                             .whole = chat_whole,
                                             .cap = "max_completion_tokens",
                                             .other_cap = "max_tokens",

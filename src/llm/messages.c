@@ -567,6 +567,16 @@ static enum rc messages_event(struct llm_parser *p, struct str name, struct str 
     return i < EVENTS ? events[i].take(p, e) : RC_OK;
 }
 
+static void messages_vary(struct alike *a, struct json e)
+{
+    struct json delta = json_get(e, "delta");
+    if (!json_eqz(json_get(e, "type"), "content_block_delta"))
+        return;
+    for (size_t i = 0; i < sizeof deltas / sizeof deltas[0]; i++)
+        if (!deltas[i].seal && json_eqz(json_get(delta, "type"), deltas[i].type))
+            alike_vary(a, json_get(delta, deltas[i].member), true);
+}
+
 static enum rc messages_whole(struct llm_parser *p, struct json root, struct err *err)
 {
     struct json content = json_get(root, "content");
@@ -584,6 +594,7 @@ static enum rc messages_whole(struct llm_parser *p, struct json root, struct err
 
 /* Images are scaled down to 1,600 tokens, for newer models to 4,784 (Anthropic, "Vision"). */
 static const struct llm_wire messages_wire = {.event = messages_event,
+                                              .vary = messages_vary,
                                               .whole = messages_whole,
                                               .cap = "max_tokens",
                                               .decode = messages_decode,

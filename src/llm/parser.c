@@ -28,6 +28,7 @@ struct llm_parser *llm_parser_new(mem *ctx, const struct llm_dialect *d, void (*
     if (!p->scratch)
         abort();
     sse_init(&p->sse, p);
+    alike_init(&p->alike, p);
     buf_init(&p->document, p, ANSWER_MOST);
     return p;
 }
@@ -62,7 +63,7 @@ enum rc wire_parse(mem *ctx, struct llm_parser *p, struct str data, struct json 
     if (json_type(root) == JSON_ARRAY) /* some wrap an error into one */
         root = json_at(root, 0);
     if (json_type(root) == JSON_OBJECT)
-        *ret = root;
+        *ret = p->root = root;
     return RC_OK;
 }
 
@@ -128,6 +129,8 @@ void draft_grow(struct llm_parser *p, struct draft *d, struct str piece)
 {
     if (!piece.n)
         return;
+    p->grown = d;
+    p->grows++;
     if (!buf_str(&d->text, piece)) {
         broken(p, "The model server sent an answer that is too long");
         return;
@@ -287,8 +290,59 @@ static void parts_finish(struct llm_parser *p)
 static enum rc on_event(void *arg, struct str name, struct str data, struct err *err)
 {
     struct llm_parser *p = arg;
+    size_t grows = p->grows;
+    p->events++;
+    p->root = (struct json){0};
+    alike_forget(&p->alike);
     enum rc rc = p->answer.complete ? RC_OK : p->dialect->wire->event(p, name, data, err);
+    if (!rc && p->grows == grows + 1 && p->dialect->wire->vary && json_type(p->root) == JSON_OBJECT) {
+        p->dialect->wire->vary(&p->alike, p->root);
+        alike_event(&p->alike, data);
+    }
     talloc_free_children(p->scratch);
+    return rc;
+}
+
+/* Up to and with the first blank line; all when there is none. */
+static size_t event_span(struct str bytes)
+{
+    const char *p = bytes.p, *end = bytes.p + bytes.n, *lf;
+    while ((lf = memchr(p, '\n', (size_t)(end - p)))) {
+        p = lf + 1;
+        if (p < end && *p == '\r')
+            p++;
+        if (p < end && *p == '\n')
+            return (size_t)(p + 1 - bytes.p);
+    }
+    return bytes.n;
+}
+
+/* The same text twice in a row may be a whole that is repeated: only the dialect can tell. */
+static bool piece_fits(const struct draft *d, struct str piece)
+{
+    return d->part.kind != LLM_TOOL_CALL || piece.n != d->text.n;
+}
+
+/* Event by event: those that are like the last one need no parser. */
+static enum rc feed_events(struct llm_parser *p, struct str bytes, struct err *err)
+{
+    enum rc rc = RC_OK;
+    while (!rc && bytes.n) {
+        struct str piece;
+        bool between = sse_is_between(&p->sse);
+        size_t events = p->events, n = 0;
+        if (between && p->alike.known && !p->answer.complete)
+            n = alike_take(&p->alike, bytes, &piece);
+        if (n && piece_fits(p->alike.draft, piece)) {
+            draft_grow(p, p->alike.draft, piece);
+        } else {
+            n = event_span(bytes);
+            rc = sse_feed(&p->sse, str_sub(bytes, 0, n), on_event, p, err);
+            if (!rc && between && p->events == events + 1 && sse_is_between(&p->sse))
+                alike_learn(&p->alike, str_sub(bytes, 0, n), p->grown);
+        }
+        bytes = str_sub(bytes, n, bytes.n);
+    }
     return rc;
 }
 
@@ -310,7 +364,7 @@ static enum rc feed(struct llm_parser *p, struct str bytes, struct err *err)
     shape_find(p, bytes);
     if (p->shape == SHAPE_DOCUMENT) /* fits: its cap is the answer's */
         return buf_str(&p->document, bytes) ? RC_OK : RC_BUG;
-    return sse_feed(&p->sse, bytes, on_event, p, err);
+    return feed_events(p, bytes, err);
 }
 
 /* Keeps the first failure: what comes after it is not read. */

@@ -530,6 +530,19 @@ static enum rc responses_event(struct llm_parser *p, struct str name, struct str
     return RC_OK;
 }
 
+static void responses_vary(struct alike *a, struct json e)
+{
+    static const char *const types[] = {"response.output_text.delta", "response.function_call_arguments.delta",
+                                        "response.reasoning_summary_text.delta", "response.reasoning_text.delta"};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        if (!json_eqz(json_get(e, "type"), types[i]))
+            continue;
+        alike_vary(a, json_get(e, "delta"), true);
+        alike_vary(a, json_get(e, "sequence_number"), false);
+        alike_vary(a, json_get(e, "obfuscation"), false);
+    }
+}
+
 static enum rc responses_whole(struct llm_parser *p, struct json root, struct err *err)
 {
     if (json_type(json_get(root, "output")) != JSON_ARRAY)
@@ -547,6 +560,7 @@ static enum rc responses_whole(struct llm_parser *p, struct json root, struct er
 
 /* The largest that any of OpenAI's models makes of an image, as for Chat Completions. */
 static const struct llm_wire responses_wire = {.event = responses_event,
+                                               .vary = responses_vary,
                                                .whole = responses_whole,
                                                .cap = "max_output_tokens",
                                                .decode = responses_decode,

@@ -57,6 +57,14 @@ static enum rc line_take(struct sse *s, struct str line, sse_event_fn fn, void *
     return RC_OK;
 }
 
+/* The first CR or LF, or the end. A CR is looked for only before the LF, which nearly every stream has. */
+static const char *line_stop(const char *p, const char *end)
+{
+    const char *lf = memchr(p, '\n', (size_t)(end - p));
+    const char *cr = memchr(p, '\r', (size_t)((lf ? lf : end) - p));
+    return cr ? cr : lf ? lf : end;
+}
+
 enum rc sse_feed(struct sse *s, struct str bytes, sse_event_fn fn, void *arg, struct err *err)
 {
     const char *p = bytes.p, *end = bytes.p + bytes.n;
@@ -65,9 +73,7 @@ enum rc sse_feed(struct sse *s, struct str bytes, sse_event_fn fn, void *arg, st
     if (bytes.n)
         s->after_cr = false;
     while (p < end) {
-        const char *stop = p;
-        while (stop < end && *stop != '\n' && *stop != '\r')
-            stop++;
+        const char *stop = line_stop(p, end);
         struct str piece = str_n(p, (size_t)(stop - p));
         if (stop == end) /* goes on in the next read */
             return buf_str(&s->line, piece) ? RC_OK : too_large(err);
@@ -87,6 +93,11 @@ enum rc sse_feed(struct sse *s, struct str bytes, sse_event_fn fn, void *arg, st
             return rc;
     }
     return RC_OK;
+}
+
+bool sse_is_between(const struct sse *s)
+{
+    return s->begun && !s->after_cr && !s->has_data && !s->line.n && !s->name.n;
 }
 
 enum rc sse_end(struct sse *s, sse_event_fn fn, void *arg, struct err *err)

@@ -16,8 +16,38 @@ struct sse {
 typedef enum rc (*sse_event_fn)(void *arg, struct str name, struct str data, struct err *err);
 void sse_init(struct sse *s, mem *ctx);
 MUST_USE enum rc sse_feed(struct sse *s, struct str bytes, sse_event_fn fn, void *arg, struct err *err);
+/* Nothing of an event waits: the next byte begins one. */
+bool sse_is_between(const struct sse *s);
 /* What is left at the end: an unfinished line and an event without its blank line count as finished. */
 MUST_USE enum rc sse_end(struct sse *s, sse_event_fn fn, void *arg, struct err *err);
+
+/* Events that are like the one before but for a piece of text (alike.c). */
+enum { ALIKE_PLACES = 6 };
+struct alike_place {
+    struct str text; /* while it is learned: of the parsed event; afterwards its length alone counts */
+    size_t at;
+    enum { ALIKE_PIECE, ALIKE_STRING, ALIKE_DIGITS } kind;
+};
+struct draft;
+struct alike {
+    bool known;       /* there is a pattern */
+    bool has_piece;   /* the event at hand may become one */
+    struct buf bytes; /* of the pattern; while it is learned: of the data */
+    struct str data;
+    struct alike_place places[ALIKE_PLACES]; /* in their order */
+    size_t count;
+    struct draft *draft; /* what grows */
+    struct buf plain;    /* a piece without its escapes */
+};
+void alike_init(struct alike *a, mem *ctx);
+/* Learning, by a dialect (struct llm_wire.vary): this value of the event may differ. is_piece: it is the text that
+ * grows a part, and nothing else of the event has an effect that it has not had already. */
+void alike_vary(struct alike *a, struct json v, bool is_piece);
+void alike_forget(struct alike *a);
+void alike_event(struct alike *a, struct str data); /* the event's data, while the dialect's values are valid */
+void alike_learn(struct alike *a, struct str event, struct draft *grown);
+/* Bytes of an event at the front of `in` that is alike, 0: none. */
+size_t alike_take(struct alike *a, struct str in, struct str *ret_piece);
 
 /* A part that is still growing. `part` is first: the list of an answer's message runs through it. */
 struct draft {
@@ -44,7 +74,11 @@ struct llm_parser {
     struct llm_message message;
     mem *scratch; /* of the event under way: emptied after it */
     struct sse sse;
-    struct buf document; /* bytes of an answer that is no stream */
+    struct alike alike;
+    struct json root;     /* of the event under way; JSON_NONE: none was parsed */
+    struct draft *grown;  /* by the event under way, the last */
+    size_t grows, events; /* how often a part has grown; events so far */
+    struct buf document;  /* bytes of an answer that is no stream */
     enum { SHAPE_UNKNOWN, SHAPE_STREAM, SHAPE_DOCUMENT } shape;
     size_t bytes, part_count;
     struct counts counts;
@@ -70,6 +104,8 @@ struct reading {
 struct llm_wire {
     enum rc (*event)(struct llm_parser *p, struct str name, struct str data, struct err *err);
     enum rc (*whole)(struct llm_parser *p, struct json root, struct err *err);
+    /* An event that grew one part: names what may differ in it by alike_vary. NULL: nothing is ever alike. */
+    void (*vary)(struct alike *a, struct json root);
     bool ends_by_closing; /* no end mark; a stream may also be one JSON array */
     /* Requests: */
     const char *cap;       /* name of the output cap that is added when there is none */

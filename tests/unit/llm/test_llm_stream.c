@@ -428,6 +428,114 @@ static enum rc whole(mem *ctx, const char *dialect, const char *text, bool is_st
     return rc;
 }
 
+/* Events that are like the one before are read without a parser when they come whole, and by the parser when they come
+ * byte by byte: both must see the same, whatever stands in the places that differ, and whatever comes between. '~' is
+ * where a piece goes, '^' a number. */
+static const struct {
+    const char *dialect, *begin;
+    const char *events[8];
+} alike[] = {
+    {"chat",
+     "data: {\"id\":\"c\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n",
+     {"data: {\"id\":\"c\",\"created\":^,\"t\":\"~\",\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"~\"},\"finish_reason\":null}],"
+      "\"usage\":null,\"obfuscation\":\"~\"}\n\n",
+      "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":null,\"reasoning_content\":\"~\"}}]}\n\n",
+      "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"~\",\"reasoning_content\":\"~\"}}]}\r\n\r\n",
+      "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":^,\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"~\"}}]}}]}\n\n",
+      "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"~\"}}],\"content\":\"~\"}}]}\n\n",
+      "data: {\"choices\":[{\"delta\":{\"content\":\"~\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":^,\"completion_tokens\":^}}\n\n",
+      "event: x\ndata: {\"choices\":[{\"delta\":{\"reasoning\":\"~\",\"content\":\"\"}}],\"model\":\"~\"}\n\n",
+      ": ~\n\n"}},
+    {"messages",
+     "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"i\",\"model\":\"m\",\"usage\":{\"input_tokens\":5}}}\n\n",
+     {"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"~\"}}\n\n",
+      "data: {\"type\":\"content_block_delta\",\"index\":^,\"delta\":{\"type\":\"thinking_delta\",\"thinking\":\"~\"}}\n\n",
+      "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":2,\"delta\":{\"partial_json\":\"~\",\"type\":\"input_json_delta\"}}\r\n\r\n",
+      "data: {\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":\"signature_delta\",\"signature\":\"~\"}}\n\n",
+      "data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"~\"},\"usage\":{\"output_tokens\":^}}\n\n",
+      "event: ~\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"~\"}}\n\n",
+      "\n\n"}},
+    {"responses",
+     "data: {\"type\":\"response.created\",\"response\":{\"id\":\"r\",\"model\":\"m\"}}\n\n",
+     {"event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":^,\"output_index\":0,"
+      "\"content_index\":0,\"delta\":\"~\",\"obfuscation\":\"~\"}\n\n",
+      "data: {\"type\":\"response.function_call_arguments.delta\",\"sequence_number\":^,\"output_index\":^,\"delta\":\"~\"}\n\n",
+      "data: {\"type\":\"response.refusal.delta\",\"output_index\":0,\"delta\":\"~\"}\n\n",
+      "data: {\"delta\":\"~\",\"type\":\"response.reasoning_text.delta\",\"output_index\":3,\"sequence_number\":^}\n\n",
+      "data: {\"type\":\"response.output_text.done\",\"output_index\":0,\"content_index\":0,\"text\":\"~\"}\n\n"}},
+};
+static const char *const pieces[] = {"a",
+                                     "word",
+                                     " two words",
+                                     "\\n",
+                                     "\\\"q\\\"",
+                                     "\\u00e9",
+                                     "\\ud83d\\ude00",
+                                     "\xc3\xa9",
+                                     "\xe2\x98\x83",
+                                     "",
+                                     "{\\\"a\\\":1}",
+                                     "\\\\",
+                                     "\\/\\t\\b\\f\\r",
+                                     "\"",
+                                     "\",\"x\":\"",
+                                     "\xc3",
+                                     "\x01",
+                                     "\\x",
+                                     "\\",
+                                     "\x7f",
+                                     "error",
+                                     "content",
+                                     "{}",
+                                     "12"};
+static const char *const numbers[] = {"0",   "1",  "7",   "12", "1700000000",          "01",
+                                      "1.5", "-1", "1e3", "",   "99999999999999999999"};
+
+static void alike_event(struct buf *b, const char *event)
+{
+    bool odd = any(12) == 0; /* most events are in order: else the stream ends at once */
+    for (; *event; event++)
+        if (*event == '~')
+            buf_z(b, pieces[any(odd ? sizeof pieces / sizeof *pieces : 13)]);
+        else if (*event == '^')
+            buf_z(b, numbers[any(odd ? sizeof numbers / sizeof *numbers : 5)]);
+        else
+            buf_char(b, *event);
+}
+
+START_TEST(test_alike_events)
+{
+    const struct llm_dialect *d = llm_dialect_find(alike[_i].dialect);
+    size_t kinds = 0, whole_ones = 0;
+    while (kinds < 8 && alike[_i].events[kinds])
+        kinds++;
+    for (int round = 0; round < 60; round++) {
+        CLEANUP_MEM mem *ctx = mem_root();
+        struct buf b;
+        buf_init(&b, ctx, 1 << 20);
+        buf_z(&b, alike[_i].begin);
+        size_t kind = any(kinds);
+        for (size_t i = 0; i < 40; i++) {
+            kind = any(4) ? kind : any(kinds); /* runs of one kind */
+            alike_event(&b, alike[_i].events[kind]);
+        }
+        size_t *all = mem_array(ctx, size_t, b.n), n = 0;
+        for (size_t i = 0; i < b.n; i++)
+            all[i] = i;
+        char *slow, *fast, *mixed;
+        enum rc rc = run(ctx, d, buf_view(&b), all, b.n, &slow);
+        ck_assert_int_eq(run(ctx, d, buf_view(&b), NULL, 0, &fast), rc);
+        ck_assert_str_eq(fast, slow);
+        for (size_t at = 0; (at += 1 + any(300)) < b.n;)
+            all[n++] = at;
+        ck_assert_int_eq(run(ctx, d, buf_view(&b), all, n, &mixed), rc);
+        ck_assert_str_eq(mixed, slow);
+        whole_ones += rc == RC_OK;
+    }
+    ck_assert_msg(whole_ones > 5, "%zu streams in order prove little", whole_ones);
+}
+END_TEST
+
 START_TEST(test_nonsense)
 {
     static const struct {
@@ -562,6 +670,7 @@ int main(void)
     tcase_add_loop_test(tc, test_every_split_gives_the_same, 0, SAMPLES);
     tcase_add_loop_test(tc, test_cut_streams_are_not_complete, 0, SAMPLES);
     tcase_add_loop_test(tc, test_damage, 0, SAMPLES);
+    tcase_add_loop_test(tc, test_alike_events, 0, sizeof alike / sizeof *alike);
     tcase_add_test(tc, test_nonsense);
     tcase_add_test(tc, test_caps);
     tcase_add_test(tc, test_deep_arguments);
