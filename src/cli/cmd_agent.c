@@ -1,15 +1,17 @@
 /* nightmill agent: the coding agents that Nightmill can run, which of them are here, and putting them here. It works
  * without the daemon. */
-#include "agent/install.h"
+#include "agent/selftest.h"
 #include "base/text.h"
 #include "cli/session.h"
 #include "ops/place.h"
 #include <stdlib.h>
 
-enum { PROBE_MS = 60000 };
+enum { PROBE_MS = 60000, TEST_MS = 180000 };
 
 static const struct argument arguments[] = {
-    {.name = "VERB", .help = "list agents, ask them for their version, install one", .choices = "ls|probe|install"},
+    {.name = "VERB",
+     .help = "list agents, ask them for their version, install one, try one out",
+     .choices = "ls|probe|install|test"},
     {.name = "NAME", .help = "the agent; of probe: all that are here when it is left out", .optional = true},
     {0},
 };
@@ -20,6 +22,7 @@ static const struct option options[] = {
 static const struct example examples[] = {
     {"nightmill agent ls --all", "every agent, whether it is here, its version"},
     {"nightmill agent install pi", "the pinned version, in a folder of its own below the data folder"},
+    {"nightmill agent test pi", "a small task against a scripted model: no key, no provider"},
     {"nightmill agent probe", "starts each in a sandbox and asks for its version"},
     {0},
 };
@@ -271,6 +274,84 @@ static enum rc install(struct cli *cli, struct err *err)
     return RC_OK;
 }
 
+/* --- test --- */
+
+static void report_write(struct json_out *o, const struct backend *b, const struct selftest_report *r, bool good)
+{
+    jo_obj(o);
+    jo_kz(o, "name", b->name);
+    jo_kb(o, "good", good);
+    jo_kb(o, "file_made", r->file_made);
+    jo_kz(o, "outcome", backend_outcome_name(r->outcome));
+    jo_kz(o, "words", r->words);
+    jo_ki(o, "requests", r->requests);
+    jo_ki(o, "input_tokens", r->input);
+    jo_ki(o, "output_tokens", r->output);
+    jo_kb(o, "usage_known", r->usage_known);
+    jo_kb(o, "usage_equal", r->usage_equal);
+    jo_ki(o, "said_input_tokens", r->said_input);
+    jo_ki(o, "said_output_tokens", r->said_output);
+    jo_ki(o, "processes_left", r->processes);
+    jo_ki(o, "first_request_ms", r->first_ms);
+    jo_ki(o, "elapsed_ms", r->all_ms);
+    jo_kz(o, "session", r->session);
+    jo_kz(o, "last_error_line", r->output_tail);
+    jo_end_obj(o);
+}
+
+static void report_lines(struct cli *cli, const struct backend *b, const struct selftest_report *r, bool good)
+{
+    struct buf out;
+    buf_init(&out, cli->ctx, 65536);
+    buf_printf(&out, "%s %s\n", b->name, good ? "works" : "does not work here");
+    buf_printf(&out, "  outcome    %s: %s\n", backend_outcome_name(r->outcome),
+               text_terminal_line(cli->ctx, str_of(r->words), 300));
+    buf_printf(&out, "  file       %s\n", r->file_made ? "made" : "not made");
+    buf_printf(&out, "  requests   %lld, %lld tokens in, %lld out\n", (long long)r->requests, (long long)r->input,
+               (long long)r->output);
+    if (!r->usage_known)
+        buf_z(&out, "  its usage  none is reported; the gateway's is what counts\n");
+    else
+        buf_printf(&out, "  its usage  %s (%lld in, %lld out)\n", r->usage_equal ? "the same" : "another one",
+                   (long long)r->said_input, (long long)r->said_output);
+    buf_printf(&out, "  processes  %d left running at its end, none now\n", r->processes);
+    if (r->first_ms >= 0)
+        buf_printf(&out, "  time       %lld ms to the first request, %lld ms in all\n", (long long)r->first_ms,
+                   (long long)r->all_ms);
+    if (!good && *r->output_tail)
+        buf_printf(&out, "  it said    %s\n", text_terminal_line(cli->ctx, str_of(r->output_tail), 300));
+    cli_answer(cli, buf_view(&out));
+}
+
+static enum rc test(struct cli *cli, int *status, struct err *err)
+{
+    const struct backend *b;
+    struct install_place place;
+    struct selftest_report report;
+    enum rc rc = named(cli, &b, err);
+    if (!rc)
+        rc = look(cli, b, &place, err);
+    if (!rc && !place.origin)
+        rc = not_here(b, err);
+    if (!rc)
+        rc = selftest_run(cli->ctx, place_data(cli->ctx, cli->settings), b, &place, TEST_MS, &report, err);
+    if (rc)
+        return rc;
+    bool good = report.outcome == BACKEND_DONE && report.file_made && (!report.usage_known || report.usage_equal);
+    *status = good ? EXIT_DONE : EXIT_FAILED;
+    if (!cli->json) {
+        report_lines(cli, b, &report, good);
+        return RC_OK;
+    }
+    struct buf data;
+    struct json_out o;
+    buf_init(&data, cli->ctx, 65536);
+    json_out_init(&o, &data);
+    report_write(&o, b, &report, good);
+    cli_document(cli, "agent_test", buf_view(&data), *status);
+    return RC_OK;
+}
+
 static int run(struct cli *cli)
 {
     struct err err = {0};
@@ -280,18 +361,21 @@ static int run(struct cli *cli)
     if (rc)
         return cli_fail(cli, &err);
     sandbox_set_uid_base((uid_t)setting_int(cli->settings, "sandbox.uid_base"));
-    rc = !strcmp(verb, "ls")      ? list(cli, &status, &err)
-         : !strcmp(verb, "probe") ? probe(cli, &status, &err)
-                                  : install(cli, &err);
+    rc = !strcmp(verb, "ls")        ? list(cli, &status, &err)
+         : !strcmp(verb, "probe")   ? probe(cli, &status, &err)
+         : !strcmp(verb, "install") ? install(cli, &err)
+                                    : test(cli, &status, &err);
     return rc ? cli_fail(cli, &err) : status;
 }
 
 const struct command command_agent = {
     .name = "agent",
-    .summary = "coding agents that can be run: which are here, which versions, installing one",
+    .summary = "coding agents that can be run: which are here, installing one, trying one out",
     .details = "An agent is looked for in Nightmill's own folder, then on the PATH. install fetches the version that "
                "Nightmill was tested with by npm, without running install scripts and without changing anything "
-               "outside of the data folder.",
+               "outside of the data folder. test has the agent write a file in a sandbox whose only way out leads "
+               "to a scripted model server: it says whether the file is there, which requests were made, whether the "
+               "agent counts the same tokens, and what it left running.",
     .arguments = arguments,
     .options = options,
     .examples = examples,
