@@ -21,6 +21,9 @@ enum rc home_make(mem *ctx, const struct run *run, const char **ret, struct err 
         return err_sys(err, errno, "could not make the agent's home %s", dir);
     if (lstat(dir, &st) < 0 || !S_ISDIR(st.st_mode))
         return err_set(err, RC_DENIED, "%s is no folder", dir);
+    /* Still in the agent's hands: a runner before this one was killed while it worked. */
+    if (geteuid() != 0 && st.st_uid != geteuid() && sandbox_take(dir, err) != RC_OK)
+        return err->rc;
     /* Ours by birth; the agent's user's where this process may give files away. Elsewhere they are handed over. */
     if (geteuid() == 0 && chown(dir, run->uid, run->gid) < 0)
         return err_sys(err, errno, "could not give the agent its home %s", dir);
