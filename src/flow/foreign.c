@@ -43,7 +43,8 @@ struct stint { /* one start of the program */
     struct sandbox *sb;
     struct backend_plan plan;
     struct hearing hearing;
-    struct backend_parser *parser;
+    struct backend_parser *parser; /* one of these two reads what it prints */
+    struct dialogue *dialogue;
     /* Its end: */
     struct sandbox_result res;
     bool ordered, cut; /* ended by us: an order, a limit */
@@ -220,14 +221,24 @@ static bool stint_heard(void *arg, bool error, struct str bytes)
     struct stint *s = arg;
     if (error)
         return true;
+    if (s->dialogue)
+        return dialogue_heard(s->dialogue, bytes) && s->hearing.rc == RC_OK;
     backend_parser_feed(s->parser, bytes.p, bytes.n);
     return s->hearing.rc == RC_OK; /* without a journal nothing goes on */
 }
 
-static void parser_open(struct stint *s)
+static enum rc parser_open(struct stint *s, struct err *err)
 {
     hearing_init(&s->hearing, s->ctx, s->run, s->backend->name, s->plan.resumes ? s->plan.session : NULL);
+    if (s->plan.format == BACKEND_ACP) {
+        struct acp_spec spec = {.cwd = s->plan.cwd,
+                                .prompt = s->prompt,
+                                .session = s->plan.resumes ? s->plan.session : NULL,
+                                .approval = approval_read(spec_text(s, "approval", "full"))};
+        return dialogue_open(s->ctx, &spec, hearing_event, &s->hearing, &s->dialogue, err);
+    }
     s->parser = backend_parser_new(s->ctx, s->backend, s->plan.format, hearing_event, &s->hearing);
+    return RC_OK;
 }
 
 /* A service that the agent is the client of: started in the background, ended with everything else inside. */
@@ -290,6 +301,7 @@ static enum rc program_run(struct stint *s, struct err *err)
                                   .cwd = s->plan.cwd,
                                   .env = s->plan.env,
                                   .input = s->plan.input,
+                                  .input_fd = s->dialogue ? dialogue_input(s->dialogue) : -1,
                                   .timeout_ms = (int)setting_int(run->settings, "agent.time") * 1000,
                                   .cancel_fd = ends,
                                   .grace_ms = (int)setting_int(run->settings, "agent.grace") * 1000,
@@ -311,6 +323,10 @@ static enum rc program_run(struct stint *s, struct err *err)
 
 static void parser_close(struct stint *s)
 {
+    if (s->dialogue)
+        s->said = dialogue_end(s->dialogue);
+    if (!s->parser)
+        return;
     backend_parser_errors(s->parser, s->res.err);
     s->said = backend_parser_end(s->parser);
 }
@@ -345,8 +361,9 @@ static enum rc stint_run(struct stint *s, struct err *err)
     if (rc != RC_OK)
         return rc;
     int64_t began = clock_mono_ns();
-    parser_open(s);
-    rc = service_start(s, err);
+    rc = parser_open(s, err);
+    if (rc == RC_OK)
+        rc = service_start(s, err);
     if (rc == RC_OK)
         rc = program_run(s, err);
     run->outside_ns += clock_mono_ns() - began;
@@ -397,6 +414,8 @@ static void stint_judge(struct stint *s)
                                .timed_out = s->res.timed_out,
                                .changed = strcmp(s->tree, s->tree_after) != 0,
                                .requests = s->gate.requests};
+    if (s->dialogue && dialogue_finished(s->dialogue)) /* it does not end by itself: we ended it */
+        e.exit_code = e.signal = 0;
     s->outcome = backend_judge(s->ctx, &e, &s->words);
     if (s->res.flooded)
         s->outcome = BACKEND_FAILED;

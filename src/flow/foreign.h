@@ -1,7 +1,7 @@
 /* What the files about foreign agents share: the program of somebody else that works in an iteration's sandbox. Private
  * to this room. */
 #pragma once
-#include "agent/backend.h"
+#include "agent/acp.h"
 #include "flow/run.h"
 
 /* The backend of the task's spec; NULL: the built-in agent works. */
@@ -32,6 +32,19 @@ struct hearing {
 void hearing_init(struct hearing *h, mem *ctx, struct run *run, const char *agent, const char *session);
 void hearing_event(void *hearing, const struct backend_event *e); /* for a parser */
 MUST_USE enum rc hearing_end(struct hearing *h, struct err *err); /* no more events */
+
+/* --- dialogue.c: an agent that waits for words on its standard input (ACP) --- */
+
+struct dialogue;
+/* The texts of spec must outlive it; *ret in ctx. What wants a person's leave is refused. */
+MUST_USE enum rc dialogue_open(mem *ctx, const struct acp_spec *spec,
+                               void (*on_event)(void *arg, const struct backend_event *event), void *arg,
+                               struct dialogue **ret, struct err *err);
+int dialogue_input(const struct dialogue *d); /* the agent's standard input; stays the dialogue's */
+/* False: everything was said and answered; such agents do not end by themselves. */
+bool dialogue_heard(struct dialogue *d, struct str bytes);
+bool dialogue_finished(const struct dialogue *d);
+const struct backend_result *dialogue_end(struct dialogue *d); /* valid as long as its context */
 
 /* --- home.c: the agent's private HOME, kept between the iterations of its task --- */
 

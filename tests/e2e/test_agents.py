@@ -25,14 +25,14 @@ class Foreign(Case):
     def deed(self, *words):
         return {"NIGHTMILL_AGENT_COMMAND": " ".join(["/usr/bin/python3", str(ROOT / "tests" / "fakes" / "agent.py"), *map(str, words)])}
 
-    def agent(self, *words, plan=None, files=PLAIN, check=PLAIN_CHECK, text=PLAIN_TASK, flags=(), env=None, code=None, name="project", seconds=150):
+    def agent(self, *words, plan=None, files=PLAIN, check=PLAIN_CHECK, text=PLAIN_TASK, flags=(), env=None, code=None, name="project", agent="command", seconds=150):
         """One run with the fake agent: (the command, the task)."""
         if not self.models:
             self.scripted = self.model(script(*(plan or [RIGHT])), key=CANARY_KEY)
             self.nm.env["NIGHTMILL_MODEL_KEY"] = CANARY_KEY
         self.repo_ = self.repo(files, name=name)
         self.before = self.repo_.state()
-        return self.do(self.repo_, text, "--agent", "command", "--check", check, *flags, code=code, env={**self.deed(*words), **(env or {})}, seconds=seconds)
+        return self.do(self.repo_, text, "--agent", agent, "--check", check, *flags, code=code, env={**self.deed(*words), **(env or {})}, seconds=seconds)
 
     def begin(self, *words, plan=None, flags=(), env=None, name="project"):
         """Starts one that does not end by itself; the task's id."""
@@ -105,6 +105,19 @@ class Honest(Foreign):
     def test_lost_session_begins_anew(self):
         _, task = self.agent("session", plan=second_try(), files={**CALC, "nightmill.yaml": "hooks:\n  after-iteration: [\"true\"]\n"}, check=UNITTEST, text=TASK, code=0)
         self.assert_state(task, "done")
+
+    def test_agent_client_protocol(self):
+        self.scripted = self.model(script([turn(text="I write it.")]))
+        _, task = self.agent("acp", agent="acp", code=0)
+        self.assert_state(task, "done")
+        end = self.finished(task)[0]
+        self.assertEqual((end["end"], end["turns"], end["tool_calls"]), ("done", 1, 1), end)
+        self.assertIn("I write it.", self.said(task))
+
+    def test_agent_client_protocol_refused(self):
+        self.scripted = self.model(script([turn(text="I write it.")]))
+        _, task = self.agent("acp", agent="acp", flags=("--iterations", "1"), env={"NIGHTMILL_AGENT_APPROVAL": "ask"})
+        self.assertEqual(self.finished(task)[0]["end"], "refused")
 
     def test_any_key_and_any_model(self):
         _, task = self.agent("wrong-key", code=0)

@@ -174,8 +174,39 @@ def crowd(count):
     spoil("crowd")
 
 
+def acp():
+    """Speaks the Agent Client Protocol and, as such agents do, does not end by itself."""
+    def send(**message):
+        print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+
+    def update(**what):
+        send(method="session/update", params={"sessionId": "acp-1", "update": what})
+
+    for line in sys.stdin:
+        message = json.loads(line)
+        method, number = message.get("method"), message.get("id")
+        if method == "initialize":
+            send(id=number, result={"protocolVersion": 1, "agentCapabilities": {}})
+        elif method == "session/new":
+            send(id=number, result={"sessionId": "acp-1"})
+        elif method == "session/prompt":
+            prompted, text = number, message["params"]["prompt"][0]["text"]
+            update(sessionUpdate="agent_message_chunk", content={"type": "text", "text": ask([{"role": "user", "content": text}])["content"]})
+            update(sessionUpdate="tool_call", toolCallId="c1", title="write file.txt", kind="edit", status="pending")
+            send(id=900, method="session/request_permission", params={"sessionId": "acp-1", "toolCall": {"toolCallId": "c1", "kind": "edit", "title": "write file.txt"},
+                                                                      "options": [{"optionId": "yes", "name": "Yes", "kind": "allow_once"}, {"optionId": "no", "name": "No", "kind": "reject_once"}]})
+        elif number == 900:
+            if message["result"]["outcome"].get("optionId") == "yes":
+                pathlib.Path("file.txt").write_text("one\ntwo\n", encoding="utf-8")
+            update(sessionUpdate="tool_call_update", toolCallId="c1", status="completed")
+            send(id=prompted, result={"stopReason": "end_turn"})
+    time.sleep(1000)
+
+
 def main():
     deed, words = sys.argv[1], sys.argv[2:]
+    if deed == "acp":
+        return acp()
     prompt = sys.stdin.read()
     if deed == "work":
         return work(prompt)
