@@ -373,6 +373,7 @@ static enum rc run_prepare(struct run *run, struct err *err)
     struct buf notes;
     buf_init(&notes, run->ctx, 65536);
     workspace_set_cache(mem_printf(run->ctx, "%s/" BOARD_SPARES, run->place->data_dir));
+    workspace_set_spares((size_t)setting_int(run->settings, "tasks.parallel"));
     rc = workspace_open(run->ctx, run->task_dir, &run->repo, json_z(run->ctx, json_get(run->spec, "base"), ""),
                         run->uid, run->gid, &run->work, &notes, err);
     if (rc == RC_OK && run->time_limit_s > 0)
@@ -445,7 +446,7 @@ static void run_stock(struct run *run)
     if (!run->repo.git_dir || !run_final(run))
         return;
     enum rc rc = repo_resolve(tmp, run->repo.git_dir, "HEAD", &head, &err);
-    if (rc == RC_OK)
+    for (int64_t i = setting_int(run->settings, "tasks.parallel"); rc == RC_OK && i > 0; i--)
         rc = workspace_stock(&run->repo, head, run->uid, run->gid, &err);
     if (rc != RC_OK)
         log_err(&err, "could not make a spare workspace");

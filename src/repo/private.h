@@ -17,3 +17,6 @@ MUST_USE enum rc private_make(const char *git_dir, const struct repo_facts *repo
 void private_unlock(const char *git_dir);
 /* Gives every file below dir that is not uid:gid to it, when we may; refreshes the index when some had to be given. */
 MUST_USE enum rc private_own(const char *git_dir, const char *dir, uid_t uid, gid_t gid, struct err *err);
+/* Brings files and index of a workspace that stands exactly at commit `from` to commit `to`, new files as uid:gid.
+ * False: it did not, and some of it may be done. */
+bool shift_files(const char *git_dir, const char *work, const char *from, const char *to, uid_t uid, gid_t gid);

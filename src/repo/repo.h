@@ -52,8 +52,10 @@ MUST_USE enum rc workspace_open(mem *ctx, const char *task_dir, const struct rep
 /* Folder for spare workspaces, on the file system of the tasks; NULL or "": none (the default). Call before the others.
  */
 void workspace_set_cache(const char *dir);
+/* How many spares of one repository and owner are kept, for tasks that begin together: 1 (the default) to 8. */
+void workspace_set_spares(size_t n);
 /* Makes a spare workspace of a commit of this repository ready for the next workspace_open (of any base: what differs
- * is updated), unless one is there. One spare per repository and owner. Costs as much as opening one: call it when
+ * is updated), unless as many as wanted are there. Makes one at each call. Costs as much as opening one: call it when
  * nobody waits, such as at the end of a task. RC_OK also when there is no cache or another process is making it. */
 MUST_USE enum rc workspace_stock(const struct repo_facts *repo, const char *base, uid_t uid, gid_t gid,
                                  struct err *err);

@@ -20,9 +20,11 @@ enum {
     READY_MAX = 256,
     ABOUT_MAX = 3 * PATH_MAX,
     NOTES_EACH = 20, /* submodules named one by one */
+    SPARES_MAX = 8,
 };
 
 static char spare_cache[PATH_MAX]; /* empty: no spares */
+static size_t spares_wanted = 1;
 
 void workspace_set_cache(const char *dir)
 {
@@ -31,6 +33,11 @@ void workspace_set_cache(const char *dir)
     if (n)
         memcpy(spare_cache, dir, n);
     spare_cache[n] = '\0';
+}
+
+void workspace_set_spares(size_t n)
+{
+    spares_wanted = n < 1 ? 1 : n > SPARES_MAX ? SPARES_MAX : n;
 }
 
 /* One workspace in the making; all paths in ctx. */
@@ -124,16 +131,40 @@ static const char *spare_kind(const struct making *m)
     return mem_printf(m->ctx, "%u %u %zu\n%s\n", (unsigned)m->uid, (unsigned)m->gid, strlen(m->base), m->repo->git_dir);
 }
 
-static const char *spare_path(const struct making *m, const char *kind)
+static const char *spare_path(const struct making *m, const char *kind, size_t number)
 {
-    return mem_printf(m->ctx, "%s/spare-%016llx", spare_cache, (unsigned long long)fingerprint(kind));
+    return mem_printf(m->ctx, "%s/spare-%016llx.%zu", spare_cache, (unsigned long long)fingerprint(kind), number);
+}
+
+/* Commit of a spare that fits but for it, in ctx; NULL: there is none at this place. */
+static const char *spare_commit(const struct making *m, const char *place, const char *kind)
+{
+    struct str about;
+    if (path_slurp(m->ctx, mem_printf(m->ctx, "%s/about", place), ABOUT_MAX, &about, NULL) != RC_OK ||
+        !str_starts(about, str_of(kind)))
+        return NULL;
+    const char *commit = str_dup(m->ctx, str_trim(str_sub(about, strlen(kind), about.n)));
+    return git_is_oid(commit) ? commit : NULL;
+}
+
+/* Takes a spare, rather one of the base than another; its commit, or NULL. Two tasks never get the same: a rename has
+ * one winner. */
+static const char *spare_take(const struct making *m, const char *kind, const char *taken)
+{
+    for (int exact = 1; exact >= 0; exact--)
+        for (size_t i = 0; i < SPARES_MAX; i++) {
+            const char *place = spare_path(m, kind, i), *commit = spare_commit(m, place, kind);
+            if (commit && (!exact || strcmp(commit, m->base) == 0) && rename(place, taken) == 0)
+                return commit;
+        }
+    return NULL;
 }
 
 /* Brings a workspace whose files and index are those of commit `from` to the base. */
 static enum rc make_update(struct making *m, const char *from, struct err *err)
 {
     enum rc rc = private_make(m->git_dir, m->repo, m->base, err);
-    if (rc != RC_OK || strcmp(from, m->base) == 0)
+    if (rc != RC_OK || strcmp(from, m->base) == 0 || shift_files(m->git_dir, m->work, from, m->base, m->uid, m->gid))
         return rc;
     struct git g = {.git_dir = m->git_dir, .work_tree = m->work, .writes = true, .timeout_ms = GIT_LONG_MS};
     rc = git_do(m->ctx, &g, "bring the workspace to the base commit", GIT_ARGS("read-tree", "-m", "-u", from, m->base),
@@ -151,16 +182,8 @@ static bool make_from_spare(struct making *m, const char *task_dir)
 {
     if (!spare_cache[0])
         return false;
-    const char *kind = spare_kind(m), *taken = mem_printf(m->ctx, "%s/spare", task_dir);
-    struct str about, from;
-    if (rename(spare_path(m, kind), taken) < 0)
-        return false;
-    if (path_slurp(m->ctx, mem_printf(m->ctx, "%s/about", taken), ABOUT_MAX, &about, NULL) != RC_OK ||
-        !str_starts(about, str_of(kind)))
-        return false;
-    from = str_trim(str_sub(about, strlen(kind), about.n));
-    const char *commit = str_dup(m->ctx, from);
-    return git_is_oid(commit) && rename(mem_printf(m->ctx, "%s/work", taken), m->work) == 0 &&
+    const char *taken = mem_printf(m->ctx, "%s/spare", task_dir), *commit = spare_take(m, spare_kind(m), taken);
+    return commit && rename(mem_printf(m->ctx, "%s/work", taken), m->work) == 0 &&
            rename(mem_printf(m->ctx, "%s/git", taken), m->git_dir) == 0 && make_update(m, commit, NULL) == RC_OK &&
            path_remove_tree(taken, NULL) == RC_OK;
 }
@@ -175,6 +198,8 @@ static enum rc spare_make(struct making *m, const char *fresh, const char *kind,
     if (rc == RC_OK)
         rc = path_write_durable(mem_printf(m->ctx, "%s/about", fresh),
                                 str_of(mem_printf(m->ctx, "%s%s\n", kind, m->base)), 0644, err);
+    if (rc == RC_OK)
+        rc = path_remove_tree(place, err); /* of no use to anybody */
     if (rc == RC_OK && rename(fresh, place) < 0)
         rc = err_sys(err, errno, "Could not put the spare workspace in its place");
     return rc;
@@ -189,7 +214,14 @@ enum rc workspace_stock(const struct repo_facts *repo, const char *base, uid_t u
     if (!git_is_oid(base))
         return err_set(err, RC_INVALID, "\"%s\" is not a commit id", git_show(tmp, base));
     making_init(&m, tmp, "", repo, base, uid, gid);
-    const char *kind = spare_kind(&m), *place = spare_path(&m, kind), *fresh = mem_printf(tmp, "%s.new", place);
+    const char *kind = spare_kind(&m), *place = NULL;
+    for (size_t i = 0; i < spares_wanted && !place; i++) {
+        const char *at = spare_path(&m, kind, i);
+        place = spare_commit(&m, at, kind) ? NULL : at;
+    }
+    if (!place)
+        return RC_OK;
+    const char *fresh = mem_printf(tmp, "%s.new", place);
     making_init(&m, tmp, fresh, repo, base, uid, gid);
     enum rc rc = path_mkdirs(spare_cache, 0700, err);
     CLEANUP_FD int lock = -1;
@@ -197,7 +229,7 @@ enum rc workspace_stock(const struct repo_facts *repo, const char *base, uid_t u
         rc = path_lock(mem_printf(tmp, "%s.lock", place), &lock, NULL, err);
     if (rc == RC_CONFLICT)
         return RC_OK; /* somebody else is making it */
-    if (rc != RC_OK || access(place, F_OK) == 0)
+    if (rc != RC_OK || spare_commit(&m, place, kind))
         return rc;
     mode_t mask = umask(022);
     rc = spare_make(&m, fresh, kind, place, err);

@@ -410,6 +410,57 @@ START_TEST(spares_that_do_not_fit)
 }
 END_TEST
 
+/* The spare that stands at the base is taken first, the others are brought there, and each is taken once. */
+START_TEST(several_spares)
+{
+    const char *before = sh("git -C r rev-parse HEAD~1");
+    workspace_set_cache(at("cache"));
+    workspace_set_spares(2);
+    OK(workspace_stock(&facts, before, getuid(), getgid(), &err));
+    OK(workspace_stock(&facts, facts.head, getuid(), getgid(), &err));
+    OK(workspace_stock(&facts, facts.head, getuid(), getgid(), &err));
+    SAME(sh("ls -d cache/spare-*.[0-9] | wc -l"), "2");
+    const char *exact = sh("stat -c %%i $(grep -l %s cache/*/about | xargs dirname)/work", facts.head);
+    opened("task1");
+    SAME(sh("stat -c %%i task1/work"), exact);
+    opened("task2");
+    SAME(tree_now(), HEAD_TREE);
+    SAME(sh("ls -d cache/spare-*.[0-9] 2>/dev/null | wc -l"), "0");
+    workspace_set_spares(1);
+}
+END_TEST
+
+/* Every kind of difference between two commits, both ways, by a spare: files, index and owners are those of a workspace
+ * that was made anew. */
+START_TEST(a_spare_follows_every_change)
+{
+    sh("cd r; git checkout -q -b shift; mkdir -p d/sub x; echo 1 >d/sub/f; echo 2 >d/g; echo 3 >x/only; echo 4 >swap; "
+       "ln -sfn a.txt link; echo 5 >'name with\tspace\nand line'; echo 6 >run; git add -A; git commit -qm A; "
+       "git mv d e; rm x/only; echo new >x2; rm swap; mkdir swap; echo 7 >swap/in; rm link; echo 8 >link; chmod +x run; "
+       "rm -rf a.txt; mkdir a.txt; ln -s ../run a.txt/l; git add -A; git commit -qm B");
+    const char *a = sh("git -C r rev-parse shift~1"), *b = sh("git -C r rev-parse shift");
+    workspace_set_cache(at("cache"));
+    for (int way = 0; way < 2; way++) {
+        const char *from = way ? b : a, *to = way ? a : b, *task = at(mem_printf(ctx, "task%d", way));
+        uid_t uid = geteuid() == 0 ? 4711 : getuid();
+        OK(workspace_stock(&facts, from, uid, uid, &err));
+        OK(workspace_open(ctx, task, &facts, to, uid, uid, &w, NULL, &err));
+        SAME(sh("ls -d cache/spare-*.[0-9] 2>/dev/null | wc -l"), "0");
+        SAME(tree_now(), sh("git -C r rev-parse %s^{tree}", to));
+        SAME(sh("find %s/work ! -uid %u", task, (unsigned)uid), "");
+        SAME(sh("GIT_DIR=%s/git GIT_WORK_TREE=%s/work git -c safe.directory='*' status --porcelain", task, task), "");
+        SAME(sh("find %s/work -type d -empty", task), "");
+        workspace_set_cache(NULL);
+        const char *plain = at(mem_printf(ctx, "plain%d", way));
+        OK(workspace_open(ctx, plain, &facts, to, uid, uid, &w, NULL, &err));
+        SAME(sh("diff -r --no-dereference %s/work %s/work && cd %s/work && find . -printf '%%P %%m %%y\n' | sort", task,
+                plain, task),
+             sh("cd %s/work && find . -printf '%%P %%m %%y\n' | sort", plain));
+        workspace_set_cache(at("cache"));
+    }
+}
+END_TEST
+
 START_TEST(two_tasks_never_share_a_spare)
 {
     workspace_set_cache(at("cache"));
@@ -517,6 +568,8 @@ int main(void)
     tcase_add_test(t, deep_folders);
     tcase_add_test(t, spares);
     tcase_add_test(t, spares_that_do_not_fit);
+    tcase_add_test(t, several_spares);
+    tcase_add_test(t, a_spare_follows_every_change);
     tcase_add_test(t, two_tasks_never_share_a_spare);
     tcase_add_test(t, killed_while_opening);
     tcase_add_test(t, killed_while_snapshotting);
