@@ -547,8 +547,8 @@ enum rc proxy_open_hand(mem *ctx, struct server *s, const char *project, enum eg
     struct proxy_lent *lent = NULL;
     struct tag *t;
     size_t n = 0, have = 0;
-    uint16_t port;
-    int fd;
+    uint16_t port = 0;
+    int fd = -1;
     enum rc rc = secrets ? lend_all(ctx, s, &lent, &n, err) : RC_OK;
     if (rc == RC_OK)
         rc = loopback_listen(&fd, &port, err);

@@ -38,7 +38,8 @@ enum rc egress_rule_parse(mem *ctx, struct str text, struct egress_rule *ret, st
         rc = err_set(&why, RC_INVALID, "addresses have no wildcards");
     if (rc != RC_OK) {
         err_set(err, RC_INVALID, "\"%s\" is no host: %s", text_terminal_line(tmp, text, 80), why.sentence);
-        return err_hint(err, "write it as example.org, *.example.org or example.org:8443");
+        err_hint(err, "write it as example.org, *.example.org or example.org:8443");
+        return RC_INVALID;
     }
     *ret = (struct egress_rule){.host = mem_printf(ctx, "%s%s", wildcard ? "*." : "", h.text), .port = port};
     return RC_OK;
@@ -152,7 +153,8 @@ static enum rc secret_read(mem *ctx, struct str text, struct egress_secret *ret,
     struct str rest = str_trim(text), name, host;
     if (!str_next(&rest, '=', &name) || !variable_valid(str_trim(name)) || !str_next(&rest, '/', &host)) {
         err_set(err, RC_INVALID, "egress.secrets: \"%.*s\" is no NAME=host", text.n < 80 ? (int)text.n : 80, text.p);
-        return err_hint(err, "write it as API_TOKEN=api.example.org, or API_TOKEN=api.example.org/header+body");
+        err_hint(err, "write it as API_TOKEN=api.example.org, or API_TOKEN=api.example.org/header+body");
+        return RC_INVALID;
     }
     ret->name = str_dup(ctx, str_trim(name));
     enum rc rc = egress_rule_parse(ctx, host, &ret->host, err);

@@ -164,7 +164,8 @@ enum rc address_block_parse(struct str text, struct address_block *ret, struct e
     bits = most;
     if (inet_pton(ret->family, z, ret->bytes) != 1 || (has_bits && !str_int(rest, 0, most, &bits))) {
         err_set(err, RC_INVALID, "this is no block of addresses: %.60s", z);
-        return err_hint(err, "write it as 192.0.2.1 or 10.0.0.0/8");
+        err_hint(err, "write it as 192.0.2.1 or 10.0.0.0/8");
+        return RC_INVALID;
     }
     ret->bits = (int)bits;
     return RC_OK;

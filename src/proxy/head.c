@@ -75,7 +75,8 @@ enum rc head_ask(const struct http_head *h, const struct hostname *inside, uint1
         return absolute_read(h, str_sub(h->target, 7, h->target.n), ret, err);
     if (!inside) {
         err_set(err, RC_INVALID, "this is a proxy: it takes CONNECT, and http:// targets in absolute form");
-        return err_hint(err, "set HTTPS_PROXY and HTTP_PROXY to this address");
+        err_hint(err, "set HTTPS_PROXY and HTTP_PROXY to this address");
+        return RC_INVALID;
     }
     bool origin = h->target.p[0] == '/' || (h->target.n == 1 && h->target.p[0] == '*');
     if (connect || !origin)
