@@ -123,8 +123,3 @@ void run_listener_json(const struct run_listener *l, struct json_out *o)
     jo_kz(o, "hint", l->last.hint ? l->last.hint : "");
     jo_ki(o, "retry_after_s", l->last.retry_after_s);
 }
-
-int64_t run_listener_id(const struct run_listener *l)
-{
-    return l->id;
-}

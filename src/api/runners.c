@@ -1,6 +1,7 @@
 /* Runners: their lines to the server, and the schedule that says which tasks have one.
  * A task has at most one runner: the runner's own lock file sees to that even when this table is wrong after a restart.
  */
+#include "api/proxy_link.h"
 #include "api/server_room.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -24,8 +25,12 @@ struct runner {
     bool leaving;    /* has closed its line: its work is handed over, it takes no place among the tasks at work */
     int started_pid; /* 0: not known yet */
     int64_t started_mono_ms, not_before_mono_ms;
-    int failures;                  /* ends in a row without a new event in between */
-    struct run_listener *listener; /* of the sandbox that its agent is in; NULL: none. Ends with the line */
+    int failures; /* ends in a row without a new event in between */
+    /* Of the sandbox that is open; end with the line: */
+    int64_t listening;             /* the runner's number of it; 0: none */
+    struct run_listener *listener; /* the gateway; NULL: not there */
+    bool proxied;                  /* the egress proxy has a listener there */
+    enum egress_phase phase;
     UT_hash_handle hh;
 };
 
@@ -108,6 +113,8 @@ static void line_closed(uv_handle_t *h)
     line_free_when_done(l);
 }
 
+static void runner_unlisten(struct server *s, struct runner *r);
+
 static void line_close(struct runner_line *l)
 {
     if (l->closing)
@@ -116,7 +123,7 @@ static void line_close(struct runner_line *l)
     if (l->runner && l->runner->line == l) {
         l->runner->line = NULL;
         l->runner->leaving = true;
-        l->runner->listener = run_listener_close(l->runner->listener);
+        runner_unlisten(l->server, l->runner);
     }
     uv_close((uv_handle_t *)&l->pipe, line_closed);
 }
@@ -287,28 +294,86 @@ static void line_say_listener(struct runner_line *l, const char *word, int64_t i
     pipe_send_frame((uv_stream_t *)&l->pipe, buf_view(&b));
 }
 
+static const char *egress_tag(mem *ctx, const struct runner *r)
+{
+    return mem_printf(ctx, "%s.%s", r->task_id, egress_phase_name(r->phase));
+}
+
+static void runner_unlisten(struct server *s, struct runner *r)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    r->listener = run_listener_close(r->listener);
+    if (r->proxied)
+        proxy_close(s, egress_tag(tmp, r));
+    r->proxied = false;
+    r->listening = 0;
+}
+
+/* proxy: {phase, project, agent, egress, lent, canaries}. fd is taken. */
+static enum rc runner_egress_open(struct server *s, struct runner *r, struct json proxy, int fd, struct err *err)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    CLEANUP_FD int mine = fd;
+    struct egress asked = {0};
+    struct json lent = json_get(proxy, "lent"), canaries = json_get(proxy, "canaries");
+    struct proxy_lent *lends = mem_array(tmp, struct proxy_lent, json_len(lent) + 1);
+    const char **alarms = mem_array(tmp, const char *, json_len(canaries) + 1);
+    size_t n_lent = 0, n_alarms = 0;
+    if (!egress_phase_find(json_z(tmp, json_get(proxy, "phase"), ""), &r->phase))
+        return err_set(err, RC_INVALID, "the runner names no phase of the outside");
+    if (json_is(json_get(proxy, "egress")) && egress_from_json(tmp, json_get(proxy, "egress"), &asked, err) != RC_OK)
+        return err->rc;
+    for (struct json_iter it = json_iter(lent); json_next(&it);)
+        lends[n_lent++] = (struct proxy_lent){json_z(tmp, json_get(it.value, "name"), ""),
+                                              json_z(tmp, json_get(it.value, "placeholder"), "")};
+    for (struct json_iter it = json_iter(canaries); json_next(&it);)
+        alarms[n_alarms++] = json_z(tmp, it.value, "");
+    struct proxy_run run = {.tag = egress_tag(tmp, r),
+                            .task = r->task_id,
+                            .project = json_z(tmp, json_get(proxy, "project"), ""),
+                            .agent = json_z(tmp, json_get(proxy, "agent"), ""),
+                            .phase = r->phase,
+                            .egress = &asked,
+                            .lent = lends,
+                            .lent_count = n_lent,
+                            .canaries = alarms};
+    enum rc rc = proxy_open(s, &run, fd_take(&mine), err);
+    r->proxied = rc == RC_OK;
+    return rc;
+}
+
 static void line_listen(struct runner_line *l, struct json listen)
 {
     struct runner *r = l->runner;
     struct err err = {0};
-    int64_t id = json_int(json_get(listen, "id"), 0);
-    int fd = json_bool(json_get(listen, "gateway"), false) ? line_fd_take(l) : -1;
-    r->listener = run_listener_close(r->listener);
-    enum rc rc = fd < 0 ? err_set(&err, RC_INVALID, "no listening socket came with the runner's words")
-                        : run_listener_open(l->server, l->task_id, listen, fd, &r->listener, &err);
+    enum rc rc = RC_OK;
+    struct json proxy = json_get(listen, "proxy");
+    bool wants_gateway = json_bool(json_get(listen, "gateway"), false), wants_proxy = json_is(proxy);
+    CLEANUP_FD int gateway_fd = wants_gateway ? line_fd_take(l) : -1;
+    CLEANUP_FD int proxy_fd = wants_proxy ? line_fd_take(l) : -1;
+    runner_unlisten(l->server, r);
+    r->listening = json_int(json_get(listen, "id"), 0);
+    if ((wants_gateway && gateway_fd < 0) || (wants_proxy && proxy_fd < 0))
+        rc = err_set(&err, RC_INVALID, "no listening socket came with the runner's words");
+    if (rc == RC_OK && wants_gateway)
+        rc = run_listener_open(l->server, l->task_id, listen, fd_take(&gateway_fd), &r->listener, &err);
+    if (rc == RC_OK && wants_proxy)
+        rc = runner_egress_open(l->server, r, proxy, fd_take(&proxy_fd), &err);
     if (rc != RC_OK)
-        log_err(&err, "a run's listener");
-    line_say_listener(l, "listening", id, NULL, rc == RC_OK ? NULL : &err);
+        log_err(&err, "the listeners of a run");
+    line_say_listener(l, "listening", r->listening, NULL, rc == RC_OK ? NULL : &err);
+    if (rc != RC_OK)
+        runner_unlisten(l->server, r);
 }
 
 static void line_unlisten(struct runner_line *l, struct json unlisten)
 {
     struct runner *r = l->runner;
     int64_t id = json_int(json_get(unlisten, "id"), 0);
-    bool ours = r->listener && run_listener_id(r->listener) == id;
+    bool ours = r->listening && r->listening == id;
     line_say_listener(l, "unlistened", id, ours ? r->listener : NULL, NULL);
     if (ours)
-        r->listener = run_listener_close(r->listener);
+        runner_unlisten(l->server, r);
 }
 
 void runners_guest_ended(void *server, const struct gateway_guest_end *e)

@@ -93,7 +93,6 @@ struct run_listener_state { /* of the last request for an answer that has ended 
 MUST_USE enum rc run_listener_open(struct server *s, const char *task_id, struct json listen, int fd,
                                    struct run_listener **ret, struct err *err);
 struct run_listener *run_listener_close(struct run_listener *l); /* its clients count as gone; returns NULL */
-int64_t run_listener_id(const struct run_listener *l);
 /* Takes note of a request that ended here. True: the run has reached a limit, for the first time. */
 bool run_listener_ended(struct run_listener *l, const struct gateway_guest_end *e);
 void run_listener_json(const struct run_listener *l,

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 enum {
+    PROXY_PORT = 18099,
     GATEWAY_PORT = 18098, /* of 127.0.0.1 inside */
     LISTEN_MS = 30000,    /* for the daemon to take the listener */
     UNLISTEN_MS = 5000,   /* for its count */
@@ -28,6 +29,12 @@ enum {
 };
 /* Shown to agents that want a key. It opens nothing: who connects is the run. */
 #define PLACEHOLDER "nightmill-run"
+/* Below HOME: the authority of the egress proxy, alone and with the system's; and what no honest program sends
+ * anywhere.
+ */
+#define CA_FILE     ".nightmill/ca.pem"
+#define BUNDLE_FILE ".nightmill/bundle.pem"
+#define CANARY_FILE ".config/deploy/credentials"
 
 struct stint { /* one start of the program */
     mem *ctx;
@@ -41,6 +48,8 @@ struct stint { /* one start of the program */
     bool resumes;
     bool plain;
     struct sandbox *sb;
+    bool proxied; /* there is a way to the outside */
+    struct run_egress egress;
     struct backend_plan plan;
     struct hearing hearing;
     struct backend_parser *parser; /* one of these two reads what it prints */
@@ -167,6 +176,12 @@ static const char *const *spec_strings(struct stint *s, const char *key)
     return v;
 }
 
+/* As the program sees it. */
+static const char *home_path(struct stint *s, const char *file)
+{
+    return mem_printf(s->ctx, "%s/%s", s->plain ? s->home : HOME_INSIDE, file);
+}
+
 static enum backend_approval approval_read(const char *word)
 {
     return strcmp(word, "edits") == 0 ? BACKEND_EDITS : strcmp(word, "ask") == 0 ? BACKEND_ASK : BACKEND_FULL;
@@ -190,6 +205,9 @@ static enum rc stint_plan(struct stint *s, struct err *err)
         .workspace = s->plain ? s->run->work.dir : "/workspace",
         .approval = approval_read(spec_text(s, "approval", "full")),
         .extra_arguments = spec_strings(s, "arguments"),
+        .extra_env = s->proxied ? run_egress_environment(s->ctx, &s->egress, sandbox_listener_port(s->sb, 1),
+                                                         home_path(s, CA_FILE), home_path(s, BUNDLE_FILE))
+                                : NULL,
         .iteration = s->run->iteration,
         .custom = {.argv = program[0] ? program : NULL,
                    .input =
@@ -331,37 +349,63 @@ static void parser_close(struct stint *s)
     s->said = backend_parser_end(s->parser);
 }
 
+/* What the agent's HOME holds before it starts: the plan's files, and those for its way to the outside. */
+static enum rc home_fill(struct stint *s, bool *ret_anew, struct err *err)
+{
+    size_t n = s->plan.file_count;
+    struct str ca, bundle;
+    struct backend_file *files = mem_array(s->ctx, struct backend_file, n + 3);
+    memcpy(files, s->plan.files, n * sizeof *files);
+    if (s->proxied) {
+        enum rc rc = run_egress_certificates(s->ctx, s->run, &ca, &bundle, err);
+        if (rc != RC_OK)
+            return rc;
+        const char *canary = mem_printf(s->ctx, "[production]\napi_key = %s\n", s->egress.canary);
+        files[n++] = (struct backend_file){CA_FILE, ca, 0600};
+        files[n++] = (struct backend_file){BUNDLE_FILE, bundle, 0600};
+        files[n++] = (struct backend_file){CANARY_FILE, str_of(canary), 0600};
+    }
+    return home_put(s->ctx, s->run, files, n, ret_anew, err);
+}
+
+/* Everything that the program finds when it starts. */
+static enum rc stint_prepare(struct stint *s, struct err *err)
+{
+    bool anew = false;
+    enum rc rc = stint_plan(s, err);
+    if (rc == RC_OK)
+        rc = home_fill(s, &anew, err);
+    if (rc == RC_OK && anew && s->resumes) { /* what was to be resumed has gone */
+        s->resumes = false;
+        s->session = s->backend->session == BACKEND_SESSION_CHOSEN ? uuid_new(s->ctx) : NULL;
+        rc = stint_plan(s, err);
+        if (rc == RC_OK)
+            rc = home_fill(s, &anew, err);
+    }
+    if (rc == RC_OK)
+        rc = started_record(s, err);
+    return rc == RC_OK ? files_theirs(s, err) : rc;
+}
+
 /* From an open sandbox to the program's end; everything that was opened is closed again. */
 static enum rc stint_run(struct stint *s, struct err *err)
 {
     struct run *run = s->run;
     struct link_listen listen = {.gateway = sandbox_listener(s->sb, 0),
-                                 .proxy = -1,
+                                 .proxy = s->proxied ? sandbox_listener(s->sb, 1) : -1,
                                  .iteration = run->iteration,
                                  .requests = setting_int(run->settings, "limits.turns"),
-                                 .key = s->plain};
-    bool anew = false;
+                                 .key = s->plain,
+                                 .egress = s->egress.words};
     enum rc rc = files_begin(s, err);
-    if (rc == RC_OK)
-        rc = stint_plan(s, err);
-    if (rc == RC_OK)
-        rc = home_put(s->ctx, run, s->plan.files, s->plan.file_count, &anew, err);
-    if (rc == RC_OK && anew && s->resumes) { /* what was to be resumed has gone */
-        session_choose(s);
-        s->resumes = false;
-        s->session = s->backend->session == BACKEND_SESSION_CHOSEN ? uuid_new(s->ctx) : NULL;
-        rc = stint_plan(s, err);
-    }
-    if (rc == RC_OK)
-        rc = started_record(s, err);
-    if (rc == RC_OK)
-        rc = files_theirs(s, err);
     if (rc == RC_OK)
         rc = link_listen(run->link, &listen, LISTEN_MS, err);
     if (rc != RC_OK)
         return rc;
+    rc = stint_prepare(s, err);
     int64_t began = clock_mono_ns();
-    rc = parser_open(s, err);
+    if (rc == RC_OK)
+        rc = parser_open(s, err);
     if (rc == RC_OK)
         rc = service_start(s, err);
     if (rc == RC_OK)
@@ -387,6 +431,10 @@ static enum rc stint_open(struct stint *s, struct err *err)
 {
     struct run *run = s->run;
     enum rc rc = home_make(s->ctx, run, &s->home, err);
+    s->plain = json_bool(json_get(run->spec, "no_sandbox"), false);
+    s->proxied = !s->plain && run_egress_wanted(run, EGRESS_WORK); /* plain: it has the machine's own network */
+    if (rc == RC_OK && s->proxied)
+        rc = run_egress_make(s->ctx, run, EGRESS_WORK, &s->egress, err);
     if (rc != RC_OK)
         return rc;
     struct sandbox_mount mounts[4] = {{s->home, HOME_INSIDE, true}};
@@ -396,8 +444,8 @@ static enum rc stint_open(struct stint *s, struct err *err)
     const char *folder = spec_text(s, "folder", NULL);
     if (folder && !s->backend->program) /* of a program that only the settings know */
         mounts[n++] = (struct sandbox_mount){folder, folder, false};
-    struct run_room room = {.mounts = mounts, .mount_count = n, .port = GATEWAY_PORT};
-    s->plain = json_bool(json_get(run->spec, "no_sandbox"), false);
+    struct run_room room = {
+        .mounts = mounts, .mount_count = n, .ports = {GATEWAY_PORT, PROXY_PORT}, .port_count = s->proxied ? 2 : 1};
     return run_open_room(s->ctx, run, "agent", &room, &s->sb, err);
 }
 

@@ -45,7 +45,7 @@ struct link_listen {
     int64_t iteration;
     int64_t requests;  /* that the agent may make at the gateway; 0: any number */
     bool key;          /* anybody can connect: only the run's token as key makes a client the run */
-    struct str egress; /* JSON object {phase, egress, lent, canaries}: what the proxy is to know (src/api/runners.c) */
+    struct str egress; /* JSON object {phase, project, agent, egress, lent, canaries}: what the proxy is to know */
 };
 MUST_USE enum rc link_listen(struct link *l, const struct link_listen *spec, int timeout_ms, struct err *err);
 /* Readable (and stays so until link_unlisten) once the server said that the run has reached a limit. */

@@ -1,6 +1,7 @@
 /* What the parts of the runner share: the run, its record-keeping, and the steps. Private to this room. */
 #pragma once
 #include "agent/agent.h"
+#include "conf/egress.h"
 #include "conf/setting.h"
 #include "flow/journal.h"
 #include "flow/link.h"
@@ -87,7 +88,8 @@ enum { RUN_ROOM_MOUNTS = 16 };
 struct run_room {
     const struct sandbox_mount *mounts;
     size_t mount_count;
-    uint16_t port; /* of 127.0.0.1 inside that the outside listens at; 0: none */
+    uint16_t ports[SANDBOX_LISTENERS]; /* of 127.0.0.1 inside that the outside listens at */
+    size_t port_count;
 };
 MUST_USE enum rc run_open_room(mem *ctx, struct run *run, const char *label, const struct run_room *room,
                                struct sandbox **ret, struct err *err);
@@ -108,6 +110,24 @@ MUST_USE enum rc run_volumes(struct run *run, struct err *err);
 size_t run_layer_mounts(const struct run *run, struct sandbox_mount ret[RUN_LAYER_MOUNTS]);
 /* When nobody waits any more: old layers and caches go. */
 void run_trim(struct run *run);
+
+/* egress.c: what a sandbox is given for its way to the outside. */
+bool run_egress_wanted(const struct run *run, enum egress_phase phase); /* else there is nothing to reach */
+struct run_egress {
+    struct egress_secret *secrets; /* the sandbox has the placeholder of each in the variable of its name */
+    const char **placeholders;
+    size_t secret_count;
+    const char *canary; /* looks like a key; an alarm wherever it turns up */
+    struct str words;   /* link_listen.egress */
+};
+MUST_USE enum rc run_egress_make(mem *ctx, struct run *run, enum egress_phase phase, struct run_egress *ret,
+                                 struct err *err);
+/* The proxy's authority, alone and with the system's: once the listener is handed over. RC_CANCELLED: an order. */
+MUST_USE enum rc run_egress_certificates(mem *ctx, const struct run *run, struct str *ret_ca, struct str *ret_bundle,
+                                         struct err *err);
+/* Variables; ca and bundle are paths inside. */
+const char *const *run_egress_environment(mem *ctx, const struct run_egress *e, uint16_t port, const char *ca,
+                                          const char *bundle);
 
 /* context.c: the text that the agent is given. */
 struct str context_prompt(mem *ctx, struct run *run);

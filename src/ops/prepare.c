@@ -299,6 +299,8 @@ static enum rc write_spec(struct preparation *p, struct err *err)
     write_limits(p);
     write_model(p);
     write_agent(p);
+    jo_key(o, "egress");
+    egress_json(o, &p->project.egress);
     jo_key(o, "settings");
     settings_json(p->set, o);
     note_repository(p);

@@ -1,9 +1,11 @@
 """Somebody else's agents: programs that Nightmill starts in a sandbox, good ones and bad ones, judged by what they leave and never by what they say."""
+import http.server
 import json
 import os
 import pathlib
 import signal
 import socket
+import threading
 import time
 import unittest
 
@@ -284,6 +286,46 @@ class Hostile(Foreign):
         self.assertIsNotNone(self.nm.status())
         self.nm.wait_state(crowd, "done", 60)
         print(f"a neighbour beside 10,000 connections took {time.monotonic() - began:.1f} s")
+
+
+class Outside(Foreign):
+    """A way out where the operator opened one: through the proxy, judged, recorded, with secrets that the agent never holds."""
+
+    def test_through_the_proxy(self):
+        seen = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                seen.append((self.path, self.headers.get("Authorization"), self.headers.get("X-Loot")))
+                self.send_response(200)
+                self.send_header("Content-Length", "5")
+                self.end_headers()
+                self.wfile.write(b"hello")
+
+            def log_message(self, *words):
+                pass
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            port = server.server_address[1]
+            self.nm.env.update({"NIGHTMILL_EGRESS_HOSTS": f"docs.example.test:{port}", "NIGHTMILL_EGRESS_RESOLVE": "docs.example.test=127.0.0.1,evil.example.test=127.0.0.1",
+                                "NIGHTMILL_EGRESS_SECRETS": f"TEST_SECRET=docs.example.test:{port}", "TEST_SECRET": CANARY_KEY})
+            _, task = self.agent("fetch", f"http://docs.example.test:{port}/page", f"http://evil.example.test:{port}/", code=0)
+            server.shutdown()
+        self.assert_state(task, "done")
+        said = [t for t in self.said(task) if t.startswith(("FETCHED", "HOLDS"))]
+        self.assertEqual(said[0], "FETCHED 200 hello", said)
+        self.assertNotIn("200", said[1], said)
+        self.assertNotIn("200", said[2], said)
+        self.assertNotIn(CANARY_KEY, said[3])
+        self.assertEqual(seen, [("/page", f"Bearer {CANARY_KEY}", None)])
+        rows = wait_for("the rows", 20, lambda: len(r := self.nm.api("GET", f"/api/v1/traffic?task={task['id']}")[1]["traffic"]) >= 3 and r)
+        self.assertEqual(sorted(r["verdict"] for r in rows), ["alarm", "allowed", "denied"])
+
+    def test_no_way_out_unless_it_is_opened(self):
+        _, task = self.agent("look", 1, self.nm.data, code=0)
+        found = json.loads(next(t for t in self.said(task) if t.startswith("LOOKED"))[7:])
+        self.assertFalse(found["other ports"])
 
 
 class Killed(Foreign):

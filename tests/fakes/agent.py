@@ -203,6 +203,21 @@ def acp():
     time.sleep(1000)
 
 
+def fetch(words):
+    """Asks the outside the way that its environment says, with the secret that it was lent, and then with what it must not send."""
+    canary = (HOME / ".config" / "deploy" / "credentials").read_text(encoding="utf-8").split("= ")[1].strip()
+    for url, headers in ((words[0], {"Authorization": "Bearer " + os.environ["TEST_SECRET"]}), (words[1], {}), (words[0], {"X-Loot": canary})):
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
+                say("text", text=f"FETCHED {answer.status} {answer.read().decode()}")
+        except urllib.error.HTTPError as e:
+            say("text", text=f"FETCHED {e.code}")
+        except OSError as e:
+            say("text", text=f"FETCHED {e}")
+    say("text", text="HOLDS " + os.environ["TEST_SECRET"])
+    spoil("fetch")
+
+
 def main():
     deed, words = sys.argv[1], sys.argv[2:]
     if deed == "acp":
@@ -289,6 +304,8 @@ def main():
         pathlib.Path("sub/.git").mkdir(parents=True)
         pathlib.Path("sub/.git/config").write_text(config, encoding="utf-8")
         spoil(deed)
+    elif deed == "fetch":
+        fetch(words)
     elif deed == "look":
         look_around(words)
     elif deed == "crowd":
