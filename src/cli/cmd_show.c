@@ -1,9 +1,12 @@
 /* nightmill show: one task, what it cost, what can be done next. */
 #include "base/text.h"
 #include "cli/bill.h"
+#include "cli/events.h"
 #include "cli/narrate.h"
 #include "cli/outcome.h"
 #include "cli/session.h"
+
+enum { AGENT_EVENTS = 2500 }; /* the newest ones, looked through for the end of the agent */
 
 static const struct argument arguments[] = {
     {.name = "TASK", .help = "the task to show", .complete = COMPLETE_TASK},
@@ -64,6 +67,33 @@ static void details_add(struct cli *cli, struct json task, struct buf *out)
     approvals_add(cli, task, out);
 }
 
+struct agent_seen {
+    mem *ctx;
+    const char *end;
+};
+
+static bool agent_see(void *arg, struct json event, struct str raw)
+{
+    struct agent_seen *seen = arg;
+    (void)raw;
+    if (json_eqz(json_get(event, "type"), "agent.finished"))
+        seen->end = agent_end_shown(seen->ctx, json_get(event, "data"));
+    return true;
+}
+
+/* Somebody else's agent, and how it ended last; of an iteration that has more events than this, only its name. */
+static void agent_add(struct cli *cli, struct json task, const char *id, struct buf *out)
+{
+    struct json name = json_path(task, "spec.agent.name");
+    struct agent_seen seen = {.ctx = cli->ctx};
+    int64_t from = json_int(json_get(task, "last_event"), 0) - AGENT_EVENTS;
+    if (!json_is(name))
+        return;
+    if (events_each(cli, id, from > 0 ? from : 0, agent_see, &seen, NULL) != RC_OK || !seen.end)
+        seen.end = text_terminal_line(cli->ctx, json_str(cli->ctx, name), 64);
+    row(cli, out, "agent", seen.end);
+}
+
 static int run(struct cli *cli)
 {
     struct err err = {0};
@@ -81,6 +111,7 @@ static int run(struct cli *cli)
     buf_init(&b, cli->ctx, SIZE_MAX);
     outcome_summary(task, ledger, &cli->out, &b);
     details_add(cli, task, &b);
+    agent_add(cli, task, id, &b);
     cli_answer(cli, buf_view(&b));
     return EXIT_DONE;
 }

@@ -163,8 +163,7 @@ static void on_agent_interrupted(struct narration *n)
     say(n, TONE_FAINT, "agent", mem_printf(n->ctx, "interrupted: %s", line(n, "words")));
 }
 
-/* A foreign agent's end is Nightmill's judgement; what it says itself stands behind it. */
-static void on_foreign_finished(struct narration *n)
+char *agent_end_shown(mem *ctx, struct json data)
 {
     static const struct {
         const char *end, *words;
@@ -175,15 +174,22 @@ static void on_foreign_finished(struct narration *n)
                 {"died", "died"},
                 {"timed_out", "ran out of time"},
                 {"turns", "used up its model requests"}};
-    const char *end = line(n, "end"), *why = first_line(n, "words"), *summary = first_line(n, "summary");
-    const char *shown = end;
+    const char *end = shown_line(ctx, data, "end", 40), *why = shown_line(ctx, data, "words", 400);
+    const char *words = end;
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (strcmp(ends[i].end, end) == 0)
-            shown = ends[i].words;
+            words = ends[i].words;
     bool good = strcmp(end, "done") == 0;
-    say(n, good ? TONE_PLAIN : TONE_CARE, "agent",
-        mem_printf(n->ctx, "%s %s%s%s%s%s", line(n, "agent"), shown, *why && !good ? ": " : "", good ? "" : why,
-                   *summary ? "; it says: " : "", summary));
+    return mem_printf(ctx, "%s %s%s%s", shown_line(ctx, data, "agent", 64), words, *why && !good ? ": " : "",
+                      good ? "" : why);
+}
+
+/* A foreign agent's end is Nightmill's judgement; what it says itself stands behind it. */
+static void on_foreign_finished(struct narration *n)
+{
+    const char *summary = first_line(n, "summary");
+    say(n, json_eqz(json_get(n->data, "end"), "done") ? TONE_PLAIN : TONE_CARE, "agent",
+        mem_printf(n->ctx, "%s%s%s", agent_end_shown(n->ctx, n->data), *summary ? "; it says: " : "", summary));
     if (number(n, "left") > 0)
         say(n, TONE_FAINT, "agent",
             mem_printf(n->ctx, "%lld process%s that it left running ended with it", number(n, "left"),

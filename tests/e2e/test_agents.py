@@ -143,6 +143,8 @@ class Honest(Foreign):
 
 class Ends(Foreign):
     """Each end has its own word, and none of them is a proof."""
+    WORDS = {"no_change": "came to its end and changed nothing", "refused": "was refused its tools", "failed": "failed", "died": "died", "timed_out": "ran out of time",
+             "turns": "used up its model requests"}
 
     def end(self, deed, end, *words):
         ended, task = self.agent(deed, flags=("--iterations", "1"))
@@ -151,6 +153,8 @@ class Ends(Foreign):
         self.assertEqual(found["end"], end, found)
         for word in words:
             self.assertIn(word, found["words"] + ended.err)
+        shown = self.nm.run("show", task["id"], code=0).out
+        self.assertRegex(shown, rf"agent +command {self.WORDS[end]}")
         self.assert_nothing_delivered(self.repo_, self.before)
         return found
 
@@ -369,6 +373,57 @@ class Killed(Foreign):
         self.nm.run("daemon", "start", code=0)
         found = self.nm.wait_state(task, "done", 90)
         self.assertEqual(self.repo_.show(found["branch"], "file.txt"), "one\ntwo")
+
+
+class Boundaries(Foreign):
+    """The runner or the server kills itself at a record: the task ends with the same files in the same number of iterations."""
+    seconds = 600
+
+    def setUp(self):
+        super().setUp()
+        self.plan = [[turn(write("file.txt", "one\nthree\n"), run("echo x >> log.txt")), turn(finish("Done."))],
+                     [turn(run("sed -i s/three/two/ file.txt && echo y >> log.txt")), turn(finish("Done."))]]
+        self.number = 0
+
+    def outcome(self):
+        self.number += 1
+        task = self.begin("session", plan=self.plan, name=f"project-{self.number}")
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            try:
+                found = self.nm.task(task)
+                if found["state"] in ("done", "needs_you", "paused", "failed"):
+                    break
+            except (OSError, ValueError, AssertionError):
+                pass
+            time.sleep(0.1)
+        self.assert_state(found, "done")
+        return {"iterations": found["iteration"], "file": self.repo_.show(found["branch"], "file.txt"), "log": self.repo_.show(found["branch"], "log.txt"),
+                "commits": self.repo_.git("rev-list", "--count", f"main..{found['branch']}"), "ends": [e["end"] for e in self.finished(task)]}
+
+    def every(self, role, most, start, step):
+        undisturbed, happened, before = self.outcome(), 0, dict(self.nm.env)
+        for number in range(start, most, step):
+            marker = self.folder / f"crash-{role}-{number}"
+            self.nm.stop_daemon()
+            self.nm.env.update({"NIGHTMILL_TEST_CRASH": f"{role}:{number}", "NIGHTMILL_TEST_CRASH_ONCE": str(marker)})
+            try:
+                with self.subTest(f"{role} at {number}"):
+                    self.assertEqual(self.outcome(), undisturbed)
+            finally:
+                self.nm.env.clear()
+                self.nm.env.update(before)
+            if not marker.exists():
+                break
+            happened += 1
+        print(f"{role}: killed {happened} times")
+        self.assertGreater(happened, 2)
+
+    def test_runner(self):
+        self.every("runner", 100, 2, 3)
+
+    def test_server(self):
+        self.every("server", 100, 3, 4)
 
 
 if __name__ == "__main__":
