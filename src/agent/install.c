@@ -495,7 +495,7 @@ enum rc install_package(mem *ctx, const char *data_dir, const char *path, const 
 {
     if (!backend->package) {
         err_set(err, RC_INVALID, "%s is not an npm package", backend->title);
-        return err_hint(err, "it is had elsewhere: %s; Nightmill finds it on the PATH", backend->source);
+        return err_hint(err, "get it elsewhere (%s); Nightmill finds it on the PATH", backend->source);
     }
     if (!path || !npm_there(ctx, path)) {
         err_set(err, RC_UNAVAILABLE, "npm is not on this machine, and %s is installed by it", backend->title);

@@ -19,7 +19,8 @@ Tokens are a fourth of the bytes that were read or said.
 
 BEHAVIOUR comes by the control endpoint, by a header "X-Behave: {json}", or in the model's name: "fake+status=429+retry_after=2" (values are JSON or text).
   text, reasoning, tools [{"name", "args" or "raw"}], stop, usage {...}, chunk, served_as      take the place of what would be answered
-  script {"0": [{"name", "args" or "raw"}], ...}    what is called after so many turns with calls, where the first of them is on offer; otherwise text
+  script {"0": [{"name", "args" or "raw"}], ...}    what is called after so many turns with calls, or ("each") whenever no results came last, where the first of
+               them is on offer; otherwise text
   event_ms=N   pause before each event        head_ms=N   pause before the head      drip_ms=N   pause after each byte of the head
   status=N     an error, with message, error_type, code; retry_after="2" or a date, retry_after_ms, reset="6m0s" (x-ratelimit-reset-requests),
                reset_at="2026-01-01T00:00:00Z" (anthropic-ratelimit-requests-reset), retry_info="45.84s" (Gemini's body)
@@ -98,7 +99,7 @@ def turn_of(asked, behaviour):
     turn = {k: behaviour[k] for k in ("text", "reasoning", "stop") if k in behaviour}
     turn["chunk"] = behaviour.get("chunk", 12)
     if "script" in behaviour:
-        step = behaviour["script"].get(str(asked.rounds))
+        step = behaviour["script"].get(str(asked.rounds)) or (None if asked.results else behaviour["script"].get("each"))
         if step and step[0]["name"] in (name for name, _ in asked.tools):
             behaviour = {**behaviour, "tools": step}
             turn.pop("text", None)
