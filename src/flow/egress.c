@@ -4,9 +4,18 @@
 #include "base/clock.h"
 #include "flow/run.h"
 #include "os/path.h"
+#include <errno.h>
 #include <poll.h>
+#include <sys/stat.h>
 
-enum { CERTIFICATES_MS = 10000, CERTIFICATES_MAX = 4 << 20 };
+enum {
+    CERTIFICATES_MS = 10000,
+    CERTIFICATES_MAX = 4 << 20,
+    LISTEN_MS = 30000,
+    LEAVE_MS = 5000,
+    SETUP_PORT = 18099, /* of 127.0.0.1 inside */
+};
+#define SETUP_FOLDER "/run/egress" /* inside: the certificates */
 
 bool run_egress_wanted(const struct run *run, enum egress_phase phase)
 {
@@ -92,4 +101,60 @@ const char *const *run_egress_environment(mem *ctx, const struct run_egress *e, 
     for (size_t i = 0; i < e->secret_count; i++)
         env[n++] = mem_printf(ctx, "%s=%s", e->secrets[i].name, e->placeholders[i]);
     return env;
+}
+
+/* ---- of setup commands ---- */
+
+/* Their sandbox is open: hands its listener over, and puts the certificates where it sees them. */
+static enum rc setup_opened(void *arg, struct sandbox *sb, struct err *err)
+{
+    struct run *run = arg;
+    CLEANUP_MEM mem *tmp = mem_root();
+    CLEANUP_FD int root = -1;
+    struct str ca, bundle;
+    struct link_listen listen = {
+        .gateway = -1, .proxy = sandbox_listener(sb, 0), .iteration = run->iteration, .egress = run->way.words};
+    run_egress_leave(run); /* of the layer before */
+    enum rc rc = link_listen(run->link, &listen, LISTEN_MS, err);
+    run->way_open = rc == RC_OK;
+    if (rc == RC_OK)
+        rc = run_egress_certificates(tmp, run, &ca, &bundle, err);
+    if (rc == RC_OK)
+        rc = path_open_root(run->way_dir, &root, err);
+    if (rc == RC_OK)
+        rc = path_write(root, "ca.pem", ca, 0644, (uid_t)-1, (gid_t)-1, err);
+    return rc == RC_OK ? path_write(root, "bundle.pem", bundle, 0644, (uid_t)-1, (gid_t)-1, err) : rc;
+}
+
+enum rc run_egress_setup(mem *ctx, struct run *run, struct setup_spec *spec, struct err *err)
+{
+    static const uint16_t ports[] = {SETUP_PORT};
+    if (!run_egress_wanted(run, EGRESS_SETUP))
+        return RC_OK;
+    if (!run->way_dir) { /* once: a later layer finds the same variables */
+        enum rc rc = run_egress_make(run->ctx, run, EGRESS_SETUP, &run->way, err);
+        if (rc != RC_OK)
+            return rc;
+        run->way_dir = mem_printf(run->ctx, "%s/egress", run->task_dir);
+    }
+    if (mkdir(run->way_dir, 0755) < 0 && errno != EEXIST)
+        return err_sys(err, errno, "could not make the folder %s", run->way_dir);
+    struct sandbox_mount *mount = mem_new(ctx, struct sandbox_mount);
+    *mount = (struct sandbox_mount){.source = run->way_dir, .target = SETUP_FOLDER};
+    spec->mounts = mount;
+    spec->mount_count = 1;
+    spec->env = run_egress_environment(ctx, &run->way, SETUP_PORT, SETUP_FOLDER "/ca.pem", SETUP_FOLDER "/bundle.pem");
+    spec->listen = ports;
+    spec->listen_count = 1;
+    spec->on_open = setup_opened;
+    return RC_OK;
+}
+
+void run_egress_leave(struct run *run)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct link_listened ignored;
+    if (run->way_open)
+        link_unlisten(run->link, tmp, LEAVE_MS, &ignored);
+    run->way_open = false;
 }

@@ -334,7 +334,8 @@ static enum next iterate_verify(struct run *run, struct err *err)
     checks_read(tmp, run, &checks, &spec.check_count);
     spec.checks = checks;
     struct setup_spec layers;
-    run_setup_spec(tmp, run, &layers);
+    if (run_setup_spec(tmp, run, &layers, err) != RC_OK)
+        return NEXT_FAIL;
     layers.on_command = NULL;
     spec.layers = &layers;
     enum next next = run_state(run, "checking", "", "the checks run where the agent cannot reach them", err);
@@ -344,6 +345,7 @@ static enum next iterate_verify(struct run *run, struct err *err)
         struct verdict v = {0};
         int64_t began = clock_mono_ns();
         enum rc rc = verify_commit(tmp, &spec, &v, err);
+        run_egress_leave(run);
         run->outside_ns += clock_mono_ns() - began;
         if (rc == RC_CANCELLED)
             return run_follow_order(run, err);

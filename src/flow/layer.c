@@ -55,7 +55,7 @@ static enum rc tell_layer(struct run *run, const struct setup_layer *l, int64_t 
 
 /* ---- the layer ---- */
 
-void run_setup_spec(mem *ctx, struct run *run, struct setup_spec *ret)
+enum rc run_setup_spec(mem *ctx, struct run *run, struct setup_spec *ret, struct err *err)
 {
     struct volume_spec *v = mem_new(ctx, struct volume_spec);
     const char *project = setup_project(ctx, run->repo.git_dir);
@@ -76,6 +76,7 @@ void run_setup_spec(mem *ctx, struct run *run, struct setup_spec *ret)
                                .cancel_fd = link_order_fd(run->link),
                                .on_command = tell_command,
                                .arg = run};
+    return run_egress_setup(ctx, run, ret, err);
 }
 
 /* Without a sandbox there are no mounts: the commands run in the workspace, once, each known by its record. */
@@ -119,10 +120,12 @@ enum next run_setup(struct run *run, struct err *err)
         return NEXT_GO;
     if (without_sandbox(run))
         return setup_plain(run, commands, err);
-    run_setup_spec(run->ctx, run, &spec);
     for (;;) {
         int64_t began = clock_mono_ns();
-        enum rc rc = setup_layer(run->ctx, &spec, run->work.base, &run->layer, err);
+        enum rc rc = run_setup_spec(run->ctx, run, &spec, err);
+        if (rc == RC_OK)
+            rc = setup_layer(run->ctx, &spec, run->work.base, &run->layer, err);
+        run_egress_leave(run);
         run->outside_ns += clock_mono_ns() - began;
         if (rc == RC_CANCELLED)
             return run_follow_order(run, err);
@@ -143,8 +146,10 @@ enum rc run_layer_follow(struct run *run, const char *commit, struct err *err)
     int64_t began = clock_mono_ns();
     if (!run_strings(run, "setup")[0] || without_sandbox(run))
         return RC_OK;
-    run_setup_spec(run->ctx, run, &spec);
-    enum rc rc = setup_layer(run->ctx, &spec, commit, &layer, err);
+    enum rc rc = run_setup_spec(run->ctx, run, &spec, err);
+    if (rc == RC_OK)
+        rc = setup_layer(run->ctx, &spec, commit, &layer, err);
+    run_egress_leave(run);
     run->outside_ns += clock_mono_ns() - began;
     if (rc != RC_OK || layer.failed) /* the agent's own files do not let it: the verdict tells it so */
         return rc;

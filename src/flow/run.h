@@ -12,6 +12,15 @@
 #include "setup/setup.h"
 #include "verify/verify.h"
 
+/* What a sandbox is given for its way to the outside. */
+struct run_egress {
+    struct egress_secret *secrets; /* the sandbox has the placeholder of each in the variable of its name */
+    const char **placeholders;
+    size_t secret_count;
+    const char *canary; /* looks like a key; an alarm wherever it turns up */
+    struct str words;   /* link_listen.egress */
+};
+
 struct run {
     mem *ctx;
     const struct runner_place *place;
@@ -34,6 +43,10 @@ struct run {
     int64_t failures;         /* infrastructure failures in a row */
     struct setup_layer layer; /* that the agent's sandbox has; all zero: none */
     struct volumes volumes;
+    /* Setup commands' way to the outside: */
+    struct run_egress way;
+    const char *way_dir; /* its certificates; NULL: none was made yet */
+    bool way_open;       /* the server has the listener */
     /* Of the current iteration: */
     int64_t iteration;
     size_t start;                 /* journal index of its iteration.started */
@@ -103,7 +116,7 @@ enum next run_setup(struct run *run, struct err *err);
 /* Before an iteration: the layer that fits the files of this commit, or the one before where there is none. */
 MUST_USE enum rc run_layer_follow(struct run *run, const char *commit, struct err *err);
 /* How layers are made in this run; in ctx. */
-void run_setup_spec(mem *ctx, struct run *run, struct setup_spec *ret);
+MUST_USE enum rc run_setup_spec(mem *ctx, struct run *run, struct setup_spec *ret, struct err *err);
 /* Opens the cache volumes of the agent, once for the process. */
 MUST_USE enum rc run_volumes(struct run *run, struct err *err);
 /* Mounts for the agent's sandbox, after that of the workspace; returns how many. Variables: run->volumes.env. */
@@ -113,13 +126,6 @@ void run_trim(struct run *run);
 
 /* egress.c: what a sandbox is given for its way to the outside. */
 bool run_egress_wanted(const struct run *run, enum egress_phase phase); /* else there is nothing to reach */
-struct run_egress {
-    struct egress_secret *secrets; /* the sandbox has the placeholder of each in the variable of its name */
-    const char **placeholders;
-    size_t secret_count;
-    const char *canary; /* looks like a key; an alarm wherever it turns up */
-    struct str words;   /* link_listen.egress */
-};
 MUST_USE enum rc run_egress_make(mem *ctx, struct run *run, enum egress_phase phase, struct run_egress *ret,
                                  struct err *err);
 /* The proxy's authority, alone and with the system's: once the listener is handed over. RC_CANCELLED: an order. */
@@ -128,6 +134,10 @@ MUST_USE enum rc run_egress_certificates(mem *ctx, const struct run *run, struct
 /* Variables; ca and bundle are paths inside. */
 const char *const *run_egress_environment(mem *ctx, const struct run_egress *e, uint16_t port, const char *ca,
                                           const char *bundle);
+
+/* The way of setup commands, where there is one: put into their spec; left when the layer is made. */
+MUST_USE enum rc run_egress_setup(mem *ctx, struct run *run, struct setup_spec *spec, struct err *err);
+void run_egress_leave(struct run *run);
 
 /* context.c: the text that the agent is given. */
 struct str context_prompt(mem *ctx, struct run *run);

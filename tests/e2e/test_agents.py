@@ -108,6 +108,16 @@ class Honest(Foreign):
         _, task = self.agent("session", plan=second_try(), files={**CALC, "nightmill.yaml": "hooks:\n  after-iteration: [\"true\"]\n"}, check=UNITTEST, text=TASK, code=0)
         self.assert_state(task, "done")
 
+    def test_record_and_replay(self):
+        recording = str(self.folder / "run.jsonl")
+        _, first = self.agent("work", plan=second_try(), files=CALC, check=UNITTEST, text=TASK, flags=("--record", recording), code=0)
+        self.assert_state(first, "done")
+        tree = self.repo_.head(first["branch"] + "^{tree}")
+        self.scripted.close()  # no model is there any more
+        _, again = self.agent("work", files=CALC, check=UNITTEST, text=TASK, flags=("--replay", recording), name="again", code=0)
+        self.assert_state(again, "done")
+        self.assertEqual(self.repo_.head(again["branch"] + "^{tree}"), tree)
+
     def test_agent_client_protocol(self):
         self.scripted = self.model(script([turn(text="I write it.")]))
         _, task = self.agent("acp", agent="acp", code=0)
@@ -295,9 +305,7 @@ class Hostile(Foreign):
 class Outside(Foreign):
     """A way out where the operator opened one: through the proxy, judged, recorded, with secrets that the agent never holds."""
 
-    def test_through_the_proxy(self):
-        seen = []
-
+    def serve(self, seen):
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 seen.append((self.path, self.headers.get("Authorization"), self.headers.get("X-Loot")))
@@ -309,13 +317,18 @@ class Outside(Foreign):
             def log_message(self, *words):
                 pass
 
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            port = server.server_address[1]
-            self.nm.env.update({"NIGHTMILL_EGRESS_HOSTS": f"docs.example.test:{port}", "NIGHTMILL_EGRESS_RESOLVE": "docs.example.test=127.0.0.1,evil.example.test=127.0.0.1",
-                                "NIGHTMILL_EGRESS_SECRETS": f"TEST_SECRET=docs.example.test:{port}", "TEST_SECRET": CANARY_KEY})
-            _, task = self.agent("fetch", f"http://docs.example.test:{port}/page", f"http://evil.example.test:{port}/", code=0)
-            server.shutdown()
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        return server.server_address[1]
+
+    def test_through_the_proxy(self):
+        seen = []
+        port = self.serve(seen)
+        self.nm.env.update({"NIGHTMILL_EGRESS_HOSTS": f"docs.example.test:{port}", "NIGHTMILL_EGRESS_RESOLVE": "docs.example.test=127.0.0.1,evil.example.test=127.0.0.1",
+                            "NIGHTMILL_EGRESS_SECRETS": f"TEST_SECRET=docs.example.test:{port}", "TEST_SECRET": CANARY_KEY})
+        _, task = self.agent("fetch", f"http://docs.example.test:{port}/page", f"http://evil.example.test:{port}/", code=0)
         self.assert_state(task, "done")
         said = [t for t in self.said(task) if t.startswith(("FETCHED", "HOLDS"))]
         self.assertEqual(said[0], "FETCHED 200 hello", said)
@@ -325,6 +338,20 @@ class Outside(Foreign):
         self.assertEqual(seen, [("/page", f"Bearer {CANARY_KEY}", None)])
         rows = wait_for("the rows", 20, lambda: len(r := self.nm.api("GET", f"/api/v1/traffic?task={task['id']}")[1]["traffic"]) >= 3 and r)
         self.assertEqual(sorted(r["verdict"] for r in rows), ["alarm", "allowed", "denied"])
+
+    def test_setup_commands_have_a_way_of_their_own(self):
+        seen = []
+        port = self.serve(seen)
+        self.nm.env.update({"NIGHTMILL_EGRESS_SETUP_HOSTS": f"packages.example.test:{port}", "NIGHTMILL_EGRESS_RESOLVE": "packages.example.test=127.0.0.1"})
+        files = {**PLAIN, ".gitignore": "deps/\n", "nightmill.yaml": f"setup:\n  - mkdir -p deps && curl -sSf http://packages.example.test:{port}/package > deps/package\n",
+                 "check.sh": PLAIN["check.sh"] + "grep -qx hello deps/package\n"}
+        _, task = self.agent("look", port, self.nm.data, files=files, code=0)
+        self.assert_state(task, "done")
+        self.assertEqual(set(seen), {("/package", None, None)})  # once for the base and once for the files as they are now: no lock file says that they are alike
+        found = json.loads(next(t for t in self.said(task) if t.startswith("LOOKED"))[7:])
+        self.assertEqual({k: v for k, v in found.items() if v}, {"gateway": True})  # the agent has none
+        rows = wait_for("the row", 20, lambda: self.nm.api("GET", f"/api/v1/traffic?task={task['id']}")[1]["traffic"])
+        self.assertEqual({(r["phase"], r["verdict"]) for r in rows}, {("setup", "allowed")})
 
     def test_no_way_out_unless_it_is_opened(self):
         _, task = self.agent("look", 1, self.nm.data, code=0)
