@@ -13,6 +13,15 @@ enum {
 };
 #define COUNT_MOST INT64_C(1000000000000)
 
+/* Made when it is first wanted: answers that come as one document, and streams of events that are alike, want little.
+ */
+static void scratch_need(struct llm_parser *p)
+{
+    if (!p->scratch)
+        p->scratch = talloc_pool(p, SCRATCH);
+    BUG_ON(!p->scratch);
+}
+
 struct llm_parser *llm_parser_new(mem *ctx, const struct llm_dialect *d, void (*on_delta)(void *arg, struct str text),
                                   void *arg)
 {
@@ -24,9 +33,6 @@ struct llm_parser *llm_parser_new(mem *ctx, const struct llm_dialect *d, void (*
     p->answer.usage.output = -1;
     p->foreign = -1;
     p->call_prefix = "call";
-    p->scratch = talloc_pool(p, SCRATCH);
-    if (!p->scratch)
-        abort();
     sse_init(&p->sse, p);
     alike_init(&p->alike, p);
     buf_init(&p->document, p, ANSWER_MOST);
@@ -291,6 +297,7 @@ static enum rc on_event(void *arg, struct str name, struct str data, struct err 
 {
     struct llm_parser *p = arg;
     size_t grows = p->grows;
+    scratch_need(p);
     p->events++;
     p->root = (struct json){0};
     alike_forget(&p->alike);
@@ -403,6 +410,7 @@ static enum rc document_end(struct llm_parser *p, struct err *err)
     struct json root;
     struct str text = buf_view(&p->document);
     enum rc rc = RC_OK;
+    scratch_need(p);
     if (p->dialect->wire->ends_by_closing && !json_parse(tmp, text, &root, NULL) && json_type(root) == JSON_ARRAY &&
         json_len(root)) {
         for (struct json_iter it = json_iter(root); !rc && json_next(&it);)

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "main/role.h"
 #include "main/role_fds.h"
+#include <malloc.h>
 #include <stdlib.h>
 
 /* "https://127.0.0.1:8098 problem", see listener_argument. */
@@ -18,8 +19,19 @@ static void listener_take(mem *ctx, const char *argument, int fd, struct server_
         ret->fd = fd;
 }
 
+/* The C library gives each thread an arena of its own, and each keeps what a burst left in it; and it hands pages back
+ * to the system after every large transaction of the writer, which then faults them in again. Two arenas (the loop's
+ * and one for all other threads) that keep a little take less memory and no more time: 25 MB instead of 28 after 256
+ * connections. */
+static void memory_tune(void)
+{
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_TRIM_THRESHOLD, 2 << 20);
+}
+
 int role_server(int argc, char **argv)
 {
+    memory_tune();
     CLEANUP_MEM mem *ctx = mem_root();
     struct err err = {0};
     struct settings *settings = NULL;

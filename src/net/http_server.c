@@ -19,7 +19,7 @@ enum {
     MAX_CONNECTIONS = 10000,
     ACCEPTS_PER_EVENT = 64,
     ACCEPT_AGAIN_MS = 100,
-    CROWD = 1000,
+    CROWD = 200,
 };
 _Static_assert(HTTP_HIGH_WATER == CONN_HIGH, "one high-water mark");
 

@@ -6,7 +6,10 @@ enum { PIECE = 16 << 10, GZIP_OR_ZLIB = 32 + 15, BARE = -15 };
 
 struct unpack {
     z_stream z;
-    bool begun, ended, may_be_bare, full;
+    bool begun, ended, full;
+    bool undecided; /* deflate: its first two bytes tell whether it is bare (RFC 1950 section 2.2) */
+    unsigned char first[2];
+    size_t first_n;
     unsigned char piece[PIECE];
 };
 
@@ -23,7 +26,7 @@ struct unpack *unpack_new(mem *ctx, struct str encoding)
     if (!gzip && !deflate)
         return NULL;
     struct unpack *u = mem_new(ctx, struct unpack);
-    u->may_be_bare = deflate;
+    u->undecided = deflate;
     BUG_ON(inflateInit2(&u->z, GZIP_OR_ZLIB) != Z_OK);
     talloc_set_destructor(u, unpack_done);
     return u;
@@ -38,18 +41,9 @@ static int step(struct unpack *u, struct str in)
     return inflate(&u->z, Z_SYNC_FLUSH);
 }
 
-enum rc unpack_take(struct unpack *u, struct str *in, struct str *ret_piece, struct err *err)
+static enum rc take(struct unpack *u, struct str *in, struct str *ret_piece, struct err *err)
 {
-    *ret_piece = STR("");
-    if (u->ended)
-        in->n = 0; /* what comes after the end says nothing: padding of some servers */
-    if (!in->n && !u->full)
-        return RC_OK;
     int done = step(u, *in);
-    if (done == Z_DATA_ERROR && u->may_be_bare && !u->begun && inflateReset2(&u->z, BARE) == Z_OK)
-        done = step(u, *in);
-    u->may_be_bare = false;
-    u->begun = true;
     if (done != Z_OK && done != Z_STREAM_END && done != Z_BUF_ERROR)
         return err_set(err, RC_INVALID, "the packed bytes are malformed");
     u->ended = done == Z_STREAM_END;
@@ -58,6 +52,35 @@ enum rc unpack_take(struct unpack *u, struct str *in, struct str *ret_piece, str
     *in = str_n(in->p + used, in->n - used);
     *ret_piece = str_n((const char *)u->piece, PIECE - u->z.avail_out);
     return RC_OK;
+}
+
+/* Once both are there, they are the first input. */
+static enum rc decide(struct unpack *u, struct str *in, struct str *ret_piece, struct err *err)
+{
+    for (; in->n && u->first_n < sizeof u->first; *in = str_n(in->p + 1, in->n - 1))
+        u->first[u->first_n++] = (unsigned char)in->p[0];
+    if (u->first_n < sizeof u->first)
+        return RC_OK;
+    bool zlib = (u->first[0] & 15) == Z_DEFLATED && (u->first[0] << 8 | u->first[1]) % 31 == 0;
+    struct str first = str_n((const char *)u->first, sizeof u->first);
+    u->undecided = false;
+    if (!zlib)
+        inflateReset2(&u->z, BARE);
+    return take(u, &first, ret_piece, err);
+}
+
+enum rc unpack_take(struct unpack *u, struct str *in, struct str *ret_piece, struct err *err)
+{
+    enum rc rc = RC_OK;
+    *ret_piece = STR("");
+    u->begun |= in->n > 0;
+    if (u->undecided)
+        rc = decide(u, in, ret_piece, err);
+    if (u->ended)
+        in->n = 0; /* what comes after the end says nothing: padding of some servers */
+    if (rc || ret_piece->n || (!in->n && !u->full))
+        return rc;
+    return take(u, in, ret_piece, err);
 }
 
 bool unpack_whole(const struct unpack *u)
