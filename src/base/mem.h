@@ -14,6 +14,9 @@
 typedef TALLOC_CTX mem; /* any talloc pointer serves as a context */
 
 mem *mem_root(void);                  /* a fresh tree of its own, free it with mem_free */
+/* A fresh tree whose first `size` bytes are taken at once and given back together: for lives of many small pieces. With
+ * the address sanitizer it is a plain root, so that each piece is watched. */
+mem *mem_pool(size_t size);
 void *mem_zalloc(mem *ctx, size_t n); /* n zero bytes; one block is smaller than 256 MiB (talloc's cap) */
 void *mem_zalloc_array(mem *ctx, size_t size, size_t n); /* n times size zero bytes; a product that overflows aborts */
 void *mem_grow(mem *ctx, void *p, size_t n);             /* realloc; contents beyond the old size are undefined */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define RATE_KEYS_MOST 10000
+#define CALL_POOL      (24u << 10) /* what a usual call needs, with bodies of a few kilobytes */
 
 struct call_waiter {
     struct call *call;
@@ -310,7 +311,7 @@ bool gateway_handle_guest(struct gateway *g, struct http_request *r, const struc
 {
     struct llm_endpoint endpoint;
     struct str target = r->target, path;
-    mem *ctx = mem_root();
+    mem *ctx = mem_pool(CALL_POOL);
     if (!str_next(&target, '?', &path))
         path = r->path;
     if (!path.n || path.p[0] != '/')

@@ -11,6 +11,7 @@
 
 #define ATTEMPTS_MOST 32
 #define BATCH_RECORDS 256
+#define RECORD_POOL   2048u       /* what a record without bodies needs */
 #define READY_BYTES   (64u << 10) /* of a body that waits: time to write */
 #define WAITING_MOST  (64u << 20) /* bytes of all bodies that wait; beyond it bodies are cut */
 #define WHOLE_MOST    (64u << 20) /* of a body that is kept for a recording */
@@ -530,7 +531,7 @@ struct record *record_begin(struct recorder *r, const struct record_start *start
     const struct record_policy *policy = policy_of(r, start->spender->project);
     if (policy->keep == RECORD_NONE && !start->whole)
         return NULL;
-    mem *ctx = mem_root();
+    mem *ctx = mem_pool(RECORD_POOL);
     struct record *rec = mem_new(ctx, struct record);
     const struct spender *s = start->spender;
     rec->ctx = ctx;

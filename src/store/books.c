@@ -427,9 +427,12 @@ static void ends_join(struct batch *t)
 
 static enum rc hold_apply(struct store_tx *tx, struct entry *e, struct err *err)
 {
-    e->hold.state = e->end ? e->end->ending.state : "open";
-    enum rc rc = hold_insert(tx, &e->hold, err);
-    return !rc && e->end && e->end->ending.has_row ? ledger_insert_of(tx, &e->hold, &e->end->row, err) : rc;
+    const struct ending *end = e->end ? &e->end->ending : NULL;
+    bool over = end && strcmp(end->state, "kept") != 0; /* nobody asks for it again, but a run for its next attempt */
+    bool needed = !over || e->hold.spender.task || e->hold.rate_count;
+    e->hold.state = end ? end->state : "open";
+    enum rc rc = needed ? hold_insert(tx, &e->hold, err) : RC_OK;
+    return !rc && end && end->has_row ? ledger_insert_of(tx, &e->hold, &e->end->row, err) : rc;
 }
 
 static enum rc end_apply(struct store_tx *tx, struct entry *e, struct err *err)

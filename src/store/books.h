@@ -3,8 +3,8 @@
  * A commit for each model request costs more than everything else that is done for it. So an entry is first appended to
  * a file that is mapped into memory (<data>/books): after that nothing short of a power failure can lose it, and no
  * system call was made. Many entries become rows in one transaction (books_apply), together with the number of the last
- * one (table books); what the file has beyond that number becomes rows at the next start. A hold that has ended by then
- * is inserted as it ended.
+ * one (table books); what the file has beyond that number becomes rows at the next start. A hold that was settled or
+ * released by then has no row but that of the ledger, unless it is a run's or needed exchange rates.
  *
  * A power failure may take the entries since the last books_flush: whoever must not lose them waits for one.
  *

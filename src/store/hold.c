@@ -134,7 +134,8 @@ enum rc hold_list_kept(mem *ctx, struct store *s, int64_t after, int64_t limit, 
 
 enum rc hold_last_id(struct store *s, int64_t *ret, struct err *err)
 {
-    DB_SQL(sql, "SELECT coalesce(max(id), 0) FROM hold");
+    DB_SQL(sql, "SELECT coalesce(max(id), 0) FROM (SELECT max(id) AS id FROM hold"
+                " UNION ALL SELECT max(hold_id) FROM ledger) last");
     DB_READER struct db_conn *c = db_reader(s->db);
     return db_one_int(c, &sql, DB_NONE, ret, err);
 }
