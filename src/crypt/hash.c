@@ -2,11 +2,23 @@
 #include "crypt/hash.h"
 #include "base/err.h"
 #include <openssl/evp.h>
+#include <pthread.h>
+
+/* Looked up once: EVP_sha256() is looked up anew at each use, which costs more than a short text's hash. */
+static EVP_MD *sha256;
+
+static void sha256_fetch(void)
+{
+    sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    BUG_ON(!sha256);
+}
 
 void hash_sha256(struct str s, uint8_t ret[HASH_SHA256])
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     unsigned n = 0;
-    int ok = EVP_Digest(s.p ? s.p : "", s.n, ret, &n, EVP_sha256(), NULL);
+    pthread_once(&once, sha256_fetch);
+    int ok = EVP_Digest(s.p ? s.p : "", s.n, ret, &n, sha256, NULL);
     BUG_ON(ok != 1 || n != HASH_SHA256);
 }
 
