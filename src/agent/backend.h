@@ -69,6 +69,7 @@ struct backend {
     const char *const
         *hosts;              /* names that it asks for by itself, with its switches set; NULL-terminated, may be NULL */
     const char *const *deaf; /* ways of cancelling that it ignores or survives in parts: "SIGINT", "SIGTERM" */
+    bool proxy_blind;        /* sends what is for 127.0.0.1 to a proxy too, whatever NO_PROXY says */
     const char *const *scratch; /* folders below HOME that are big and could be shared read-only; may be NULL */
     const struct backend_words *words;
     enum rc (*plan)(struct backend_draft *d, const struct backend_ask *ask, struct err *err);

@@ -99,6 +99,7 @@ const struct backend backend_qwen = {
     .servers = true,
     .end_mark = true,
     .deaf = deaf,
+    .proxy_blind = true,
     .words = &words,
     .plan = plan,
 };

@@ -318,6 +318,13 @@ static enum rc ask_check(const struct backend *b, const struct backend_ask *ask,
 
 /* --- The environment --- */
 
+/* Whether the variable would take the agent's requests to its model away from the run's listener. The others stay, for
+ * what it runs. */
+static bool proxy_misleads(const struct backend *b, struct str name)
+{
+    return b->proxy_blind && (str_ieq(name, STR("HTTP_PROXY")) || str_ieq(name, STR("HTTPS_PROXY")));
+}
+
 static void env_base(struct backend_draft *d, const struct backend_ask *ask)
 {
     static const char *const pairs[] = {"LANG",    "C.UTF-8",      "TERM",      "dumb", "NO_COLOR",
@@ -331,7 +338,8 @@ static void env_base(struct backend_draft *d, const struct backend_ask *ask)
     plan_switches(d, pairs);
     for (const char *const *e = backend_proxy_env(d->ctx, ask->proxy_url, ask->ca_file); *e; e++) {
         const char *eq = strchr(*e, '=');
-        plan_env_fixed(d, mem_strn(d->ctx, *e, (size_t)(eq - *e)), eq + 1);
+        if (!proxy_misleads(d->backend, str_n(*e, (size_t)(eq - *e))))
+            plan_env_fixed(d, mem_strn(d->ctx, *e, (size_t)(eq - *e)), eq + 1);
     }
 }
 

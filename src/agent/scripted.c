@@ -276,9 +276,123 @@ static void on_request(void *arg, struct http_request *r)
     http_answer_whole(r, 200, "application/json", buf_view(&b), NULL);
 }
 
+/* --- The way out that leads nowhere --- */
+
+struct asking { /* a connection to the second listener */
+    uv_tcp_t tcp;
+    uv_write_t write;
+    struct scripted *s;
+    char bytes[2048]; /* the beginning of its head */
+    size_t n;
+};
+
+/* The host of a request line "CONNECT host:port HTTP/1.1" or "GET http://host/... HTTP/1.1". */
+static struct str asked_host(struct str line)
+{
+    struct str word;
+    if (!str_next(&line, ' ', &word) || !str_next(&line, ' ', &word))
+        return STR("");
+    long scheme = str_find(word, STR("://"));
+    if (scheme >= 0)
+        word = str_sub(word, (size_t)scheme + 3, word.n);
+    long end = str_find(word, STR("/"));
+    word = end >= 0 ? str_sub(word, 0, (size_t)end) : word;
+    for (long at; (at = str_find(word, STR("@"))) >= 0;) /* a name and a password are not the host's */
+        word = str_sub(word, (size_t)at + 1, word.n);
+    return word;
+}
+
+static void host_note(struct scripted_counts *c, struct str host)
+{
+    if (!host.n || host.n >= SCRIPTED_HOST_MAX)
+        return;
+    for (size_t i = 0; i < host.n; i++)
+        if (host.p[i] <= ' ' || host.p[i] >= 0x7f)
+            return;
+    for (size_t i = 0; i < SCRIPTED_HOSTS; i++) {
+        if (!c->hosts[i][0])
+            memcpy(c->hosts[i], host.p, host.n);
+        if (str_eqz(host, c->hosts[i]))
+            return;
+    }
+}
+
+static void asking_freed(uv_handle_t *h)
+{
+    mem_free(h->data);
+}
+
+static void asking_close(struct asking *a)
+{
+    if (!uv_is_closing((uv_handle_t *)&a->tcp))
+        uv_close((uv_handle_t *)&a->tcp, asking_freed);
+}
+
+static void asking_refused(uv_write_t *w, int status)
+{
+    (void)status;
+    asking_close(w->data);
+}
+
+static void asking_room(uv_handle_t *h, size_t size, uv_buf_t *ret)
+{
+    (void)size;
+    struct asking *a = h->data;
+    *ret = uv_buf_init(a->bytes + a->n, (unsigned)(sizeof a->bytes - a->n));
+}
+
+static void asking_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+    static char refusal[] = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    struct asking *a = stream->data;
+    (void)buf;
+    if (n == 0)
+        return;
+    if (n < 0) {
+        asking_close(a);
+        return;
+    }
+    a->n += (size_t)n;
+    struct str text = str_n(a->bytes, a->n), line;
+    if (str_find(text, STR("\n")) < 0 && a->n < sizeof a->bytes)
+        return;
+    if (str_line(&text, &line))
+        host_note(a->s->counts, asked_host(line));
+    uv_buf_t answer = uv_buf_init(refusal, sizeof refusal - 1);
+    uv_read_stop(stream);
+    a->write.data = a;
+    if (uv_write(&a->write, stream, &answer, 1, asking_refused) != 0)
+        asking_close(a);
+}
+
+static void asking_came(uv_stream_t *listener, int status)
+{
+    if (status < 0)
+        return;
+    struct asking *a = mem_new(NULL, struct asking);
+    a->s = listener->data;
+    if (uv_tcp_init(listener->loop, &a->tcp) != 0) {
+        mem_free(a);
+        return;
+    }
+    a->tcp.data = a;
+    if (uv_accept(listener, (uv_stream_t *)&a->tcp) != 0 ||
+        uv_read_start((uv_stream_t *)&a->tcp, asking_room, asking_read) != 0)
+        asking_close(a);
+}
+
+static bool outside_listen(struct scripted *s, uv_loop_t *loop, int fd)
+{
+    uv_tcp_t *tcp = mem_new(NULL, uv_tcp_t);
+    if (uv_tcp_init(loop, tcp) != 0 || uv_tcp_open(tcp, fd) != 0)
+        return false;
+    tcp->data = s;
+    return uv_listen((uv_stream_t *)tcp, 64, asking_came) == 0;
+}
+
 /* --- The process --- */
 
-_Noreturn static void serve(struct scripted *s, int listener, pid_t parent)
+_Noreturn static void serve(struct scripted *s, int listener, int outside, pid_t parent)
 {
     uv_loop_t loop;
     struct http_server *server;
@@ -287,35 +401,33 @@ _Noreturn static void serve(struct scripted *s, int listener, pid_t parent)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN);
     if (getppid() != parent || uv_loop_init(&loop) != 0 || http_server_new(mem_root(), &spec, &server, NULL) != RC_OK ||
-        http_server_listen_fd(server, listener, NULL) != RC_OK)
+        http_server_listen_fd(server, listener, NULL) != RC_OK || (outside >= 0 && !outside_listen(s, &loop, outside)))
         _exit(1);
     uv_run(&loop, UV_RUN_DEFAULT);
     _exit(0);
 }
 
-enum rc scripted_start(int listener, const char *command, struct scripted **ret, struct err *err)
+enum rc scripted_start(int listener, int outside, const char *command, struct scripted **ret, struct err *err)
 {
     struct scripted *s = mem_new(NULL, struct scripted);
     s->command = mem_str(s, command);
     s->counts = mmap(NULL, sizeof *s->counts, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    int fd = fcntl(listener, F_DUPFD_CLOEXEC, 3);
-    if (s->counts == MAP_FAILED || fd < 0) {
-        mem_free(s);
-        return err_sys(err, errno, "could not prepare the scripted model server");
-    }
+    CLEANUP_FD int fd = fcntl(listener, F_DUPFD_CLOEXEC, 3);
+    CLEANUP_FD int second = outside >= 0 ? fcntl(outside, F_DUPFD_CLOEXEC, 3) : -1;
     pid_t parent = getpid();
-    s->pid = fork();
+    bool ready = s->counts != MAP_FAILED && fd >= 0 && (outside < 0 || second >= 0);
+    s->pid = ready ? fork() : -1;
     if (s->pid == 0)
-        serve(s, fd, parent);
-    int saved = errno;
-    close(fd);
-    if (s->pid < 0) {
-        munmap(s->counts, sizeof *s->counts);
-        mem_free(s);
-        return err_sys(err, saved, "could not start the scripted model server");
+        serve(s, fd, second, parent);
+    if (s->pid > 0) {
+        *ret = s;
+        return RC_OK;
     }
-    *ret = s;
-    return RC_OK;
+    int saved = errno;
+    if (s->counts != MAP_FAILED)
+        munmap(s->counts, sizeof *s->counts);
+    mem_free(s);
+    return err_sys(err, saved, "could not start the scripted model server");
 }
 
 const struct scripted_counts *scripted_counts(const struct scripted *s)

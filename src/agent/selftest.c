@@ -16,7 +16,7 @@
 #define COMMAND     "printf 'hello\\n' > hello.txt"
 #define PROMPT      "Write a file hello.txt that holds one line: hello\n"
 
-enum { SELFTEST_PORT = 18098, OPEN_MS = 20000, TAIL = 8192 };
+enum { SELFTEST_PORT = 18098, SELFTEST_PROXY_PORT, OPEN_MS = 20000, TAIL = 8192 };
 
 struct selftest {
     mem *ctx;
@@ -71,7 +71,8 @@ static enum rc plan_make(struct selftest *t, struct err *err)
         .session = t->backend->session == BACKEND_SESSION_CHOSEN ? uuid_make(t->ctx) : NULL,
         .home = HOME_INSIDE,
         .workspace = WORK_INSIDE,
-        .iteration = 1};
+        .iteration = 1,
+        .proxy_url = mem_printf(t->ctx, "http://127.0.0.1:%u", sandbox_listener_port(t->sb, 1))};
     return backend_plan(t->ctx, t->backend, &ask, &t->plan, err);
 }
 
@@ -112,8 +113,8 @@ static enum rc room_open(struct selftest *t, struct err *err)
                                 .mount_count = n,
                                 .cwd = WORK_INSIDE,
                                 .label = "agent-test",
-                                .listen = {SELFTEST_PORT},
-                                .listen_count = 1};
+                                .listen = {SELFTEST_PORT, SELFTEST_PROXY_PORT},
+                                .listen_count = 2};
     return sandbox_open(t->ctx, &spec, OPEN_MS, &t->sb, err);
 }
 
@@ -149,6 +150,14 @@ static const char *last_line(mem *ctx, struct str text)
     return text_terminal_line(ctx, last, 300);
 }
 
+static const char *const *hosts_copy(mem *ctx, const struct scripted_counts *c)
+{
+    const char **hosts = mem_array(ctx, const char *, SCRIPTED_HOSTS + 1);
+    for (size_t i = 0; i < SCRIPTED_HOSTS && c->hosts[i][0]; i++)
+        hosts[i] = mem_strn(hosts, c->hosts[i], strnlen(c->hosts[i], SCRIPTED_HOST_MAX));
+    return hosts;
+}
+
 static void report_fill(struct selftest *t, int64_t began_ns, struct selftest_report *ret)
 {
     const struct scripted_counts *c = scripted_counts(t->server);
@@ -166,6 +175,7 @@ static void report_fill(struct selftest *t, int64_t began_ns, struct selftest_re
     ret->said_output = said->usage.output;
     ret->usage_equal = said->usage.known && said->usage.input == ret->input && said->usage.output == ret->output;
     ret->session = said->session ? mem_str(t->ctx, said->session) : NULL;
+    ret->hosts = hosts_copy(t->ctx, c);
     ret->output_tail = last_line(t->ctx, buf_view(&t->errors));
     struct backend_ending e = {.said = said,
                                .end_mark = t->backend->end_mark,
@@ -185,7 +195,7 @@ static enum rc selftest_in(struct selftest *t, int timeout_ms, struct selftest_r
     repository_make(t);
     enum rc rc = room_open(t, err);
     if (rc == RC_OK)
-        rc = scripted_start(sandbox_listener(t->sb, 0), COMMAND, &t->server, err);
+        rc = scripted_start(sandbox_listener(t->sb, 0), sandbox_listener(t->sb, 1), COMMAND, &t->server, err);
     if (rc == RC_OK)
         rc = plan_make(t, err);
     if (rc == RC_OK)

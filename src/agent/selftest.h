@@ -13,9 +13,10 @@ struct selftest_report {
     int64_t said_input, said_output; /* that the agent counted */
     int64_t first_ms, all_ms;        /* to the first request (-1: none), to the end */
     enum backend_outcome outcome;
-    const char *words;       /* why that outcome */
-    const char *session;     /* NULL: none was said */
-    const char *output_tail; /* of standard error, one line; "" when there was none */
+    const char *words;        /* why that outcome */
+    const char *session;      /* NULL: none was said */
+    const char *const *hosts; /* names that it asked for beside its model, NULL-terminated; all were refused */
+    const char *output_tail;  /* of standard error, one line; "" when there was none */
 };
 /* In ctx. RC_OK whatever the agent did; RC_INVALID for backends without a program of their own; else what kept the test
  * from being made. */

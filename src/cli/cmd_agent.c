@@ -295,6 +295,7 @@ static void report_write(struct json_out *o, const struct backend *b, const stru
     jo_ki(o, "first_request_ms", r->first_ms);
     jo_ki(o, "elapsed_ms", r->all_ms);
     jo_kz(o, "session", r->session);
+    member_list(o, "hosts", r->hosts);
     jo_kz(o, "last_error_line", r->output_tail);
     jo_end_obj(o);
 }
@@ -315,6 +316,10 @@ static void report_lines(struct cli *cli, const struct backend *b, const struct 
         buf_printf(&out, "  its usage  %s (%lld in, %lld out)\n", r->usage_equal ? "the same" : "another one",
                    (long long)r->said_input, (long long)r->said_output);
     buf_printf(&out, "  processes  %d left running at its end, none now\n", r->processes);
+    buf_z(&out, "  asked for  ");
+    for (const char *const *h = r->hosts; *h; h++)
+        buf_printf(&out, "%s%s", h == r->hosts ? "" : ", ", *h);
+    buf_z(&out, *r->hosts ? " (all refused)\n" : "nothing beside its model\n");
     if (r->first_ms >= 0)
         buf_printf(&out, "  time       %lld ms to the first request, %lld ms in all\n", (long long)r->first_ms,
                    (long long)r->all_ms);
@@ -371,11 +376,12 @@ static int run(struct cli *cli)
 const struct command command_agent = {
     .name = "agent",
     .summary = "coding agents that can be run: which are here, installing one, trying one out",
-    .details = "An agent is looked for in Nightmill's own folder, then on the PATH. install fetches the version that "
-               "Nightmill was tested with by npm, without running install scripts and without changing anything "
-               "outside of the data folder. test has the agent write a file in a sandbox whose only way out leads "
-               "to a scripted model server: it says whether the file is there, which requests were made, whether the "
-               "agent counts the same tokens, and what it left running.",
+    .details =
+        "An agent is looked for in Nightmill's own folder, then on the PATH. install fetches the version that "
+        "Nightmill was tested with by npm, without running install scripts and without changing anything "
+        "outside of the data folder. test has the agent write a file in a sandbox whose only way out leads "
+        "to a scripted model server: it says whether the file is there, which requests were made, whether the "
+        "agent counts the same tokens, what it left running, and which hosts it asked a proxy for (all are refused).",
     .arguments = arguments,
     .options = options,
     .examples = examples,

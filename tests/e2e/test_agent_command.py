@@ -24,6 +24,13 @@ if MODE == "crash":
 if MODE == "fork" and os.fork() == 0:
     os.setsid()
     os.execv("/bin/sleep", ["sleep", "1000"])
+if MODE == "curious":
+    for url in ("http://telemetry.example/x?y=1", "https://telemetry.example/", "http://telemetry.example/again", "https://user:word@updates.example:8443/"):
+        try:
+            urllib.request.urlopen(url, timeout=10)
+            sys.exit(9)
+        except OSError as refusal:
+            pass
 models = json.load(open(os.environ["HOME"] + "/.pi/agent/models.json"))["providers"]["nightmill"]
 messages = [{"role": "user", "content": sys.stdin.read()}]
 tools = [{"type": "function", "function": {"name": "bash", "parameters": {"type": "object", "properties": {"command": {"type": "string"}}}}}]
@@ -129,6 +136,8 @@ class AgentCommand(Case):
             found = self.tried(code=1)
             self.assertFalse(found["good"])
             self.assertEqual({k: found[k] for k in want}, want, json.dumps(found))
+        self.install("curious")
+        self.assertEqual(self.tried()["hosts"], ["telemetry.example", "telemetry.example:443", "updates.example:8443"])
         self.install("fork")
         self.assertEqual(self.tried()["processes_left"], 1)  # and none is there now: see Case.clean
 
