@@ -366,6 +366,50 @@ START_TEST(test_events)
 }
 END_TEST
 
+/* Cached tokens are a part of the input, whichever way the agent counts; sums are kept, single requests are added. */
+START_TEST(test_usage)
+{
+    static const struct {
+        const char *agent, *line;
+        int64_t input, cached, output; /* after the line came twice */
+    } rows[] = {
+        {"claude",
+         "{\"type\":\"result\",\"usage\":{\"input_tokens\":10,\"cache_read_input_tokens\":5,"
+         "\"cache_creation_input_tokens\":3,\"output_tokens\":2}}",
+         18, 5, 2},
+        {"codex",
+         "{\"type\":\"turn.completed\",\"usage\":{\"input_tokens\":10,\"cached_input_tokens\":5,\"output_tokens\":2,"
+         "\"reasoning_output_tokens\":1}}",
+         10, 5, 2},
+        {"opencode",
+         "{\"type\":\"step_finish\",\"part\":{\"reason\":\"stop\",\"tokens\":{\"input\":10,\"output\":2,\"reasoning\":4,"
+         "\"cache\":{\"read\":5,\"write\":3}}}}",
+         36, 10, 12},
+        {"gemini",
+         "{\"type\":\"result\",\"status\":\"success\",\"stats\":{\"total_tokens\":20,\"input_tokens\":10,"
+         "\"output_tokens\":2,\"cached\":5}}",
+         10, 5, 10},
+        {"pi",
+         "{\"type\":\"turn_end\",\"message\":{\"usage\":{\"input\":10,\"output\":2,\"cacheRead\":5,\"cacheWrite\":3}}}",
+         36, 10, 4},
+        {"cline",
+         "{\"type\":\"run_result\",\"finishReason\":\"completed\",\"usage\":{\"inputTokens\":10,\"outputTokens\":2,"
+         "\"cacheReadTokens\":5}}",
+         10, 5, 2},
+        {"command", "{\"type\":\"usage\",\"input_tokens\":10,\"cached_tokens\":5,\"output_tokens\":2}", 20, 10, 4},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct told t;
+        const char *twice = mem_printf(ctx, "%s\n%s\n", rows[i].line, rows[i].line);
+        const struct backend_result *r = read_output(rows[i].agent, BACKEND_LINES, str_of(twice), 50, &t);
+        ck_assert_msg(r->usage.known && r->usage.input == rows[i].input && r->usage.cached == rows[i].cached &&
+                          r->usage.output == rows[i].output,
+                      "%s: %lld %lld %lld", rows[i].agent, (long long)r->usage.input, (long long)r->usage.cached,
+                      (long long)r->usage.output);
+    }
+}
+END_TEST
+
 START_TEST(test_hostile_output)
 {
     struct told t;
@@ -537,6 +581,7 @@ int main(void)
     tcase_add_loop_test(c, test_outputs, 0, (int)(sizeof outputs / sizeof *outputs));
     tcase_add_test(c, test_every_backend_has_data);
     tcase_add_test(c, test_events);
+    tcase_add_test(c, test_usage);
     tcase_add_test(c, test_hostile_output);
     tcase_add_test(c, test_long_lines);
     tcase_add_test(c, test_verdicts);
