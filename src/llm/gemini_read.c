@@ -296,6 +296,21 @@ static enum rc part_read(struct reading *rd, struct llm_message *m, struct json 
     return RC_OK;
 }
 
+/* Gemini CLI says an answer again when a session goes on. Other wires take one for each call. */
+static bool part_repeats(struct reading *rd, struct json part)
+{
+    const char *id = read_z(rd, json_get(wire_get(part, "functionResponse"), "id"));
+    return id && id[0] && answered(rd->r->conversation, id);
+}
+
+static bool content_repeats(struct reading *rd, struct json parts)
+{
+    for (struct json_iter it = json_iter(parts); json_type(parts) == JSON_ARRAY && json_next(&it);)
+        if (!part_repeats(rd, it.value))
+            return false;
+    return json_len(parts) > 0;
+}
+
 static enum rc content_read(struct reading *rd, struct json content, struct err *err)
 {
     struct json role = json_get(content, "role"), parts = json_get(content, "parts");
@@ -303,11 +318,14 @@ static enum rc content_read(struct reading *rd, struct json content, struct err 
         return read_refuse(err, "contents", "must be a list of objects with role and parts");
     if (json_is(role) && !json_eqz(role, "model") && !json_eqz(role, "user") && !json_eqz(role, "function"))
         return read_refuse(err, "contents", "has a role that is none of user, model, function");
+    if (content_repeats(rd, parts))
+        return RC_OK;
     struct llm_message *m = read_message(rd, json_eqz(role, "model") ? LLM_ASSISTANT : LLM_USER, false);
     if (json_type(parts) == JSON_OBJECT)
         return part_read(rd, m, parts, err);
     for (struct json_iter it = json_iter(parts); json_type(parts) == JSON_ARRAY && json_next(&it);)
-        READ_CHECK(part_read(rd, m, it.value, err));
+        if (!part_repeats(rd, it.value))
+            READ_CHECK(part_read(rd, m, it.value, err));
     return RC_OK;
 }
 

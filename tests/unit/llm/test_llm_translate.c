@@ -204,6 +204,18 @@ static const struct {
      "\"user\",\"parts\":[{\"functionResponse\":{\"name\":\"f\",\"response\":{\"output\":\"x\"}}},{\"functionResponse\":{\"name\":"
      "\"f\",\"response\":{\"output\":\"y\"}}}]}]}",
      ""},
+    /* An answer that is said again, alone in its content, as Gemini CLI does when a session goes on. */
+    {"gemini",
+     "{\"contents\":[{\"parts\":[{\"text\":\"a\"}]},{\"role\":\"model\",\"parts\":[{\"functionCall\":{\"id\":\"c\",\"name\":\"f\","
+     "\"args\":{}}}]},{\"parts\":[{\"functionResponse\":{\"id\":\"c\",\"name\":\"f\",\"response\":{\"output\":\"1\"}}}]},"
+     "{\"parts\":[{\"functionResponse\":{\"id\":\"c\",\"name\":\"f\",\"response\":{\"output\":\"1\"}}}]},{\"role\":\"model\","
+     "\"parts\":[{\"text\":\"b\"}]},{\"parts\":[{\"text\":\"d\"}]}]}",
+     "chat", "m",
+     "{\"model\":\"m\",\"max_tokens\":4096,\"stream\":true,\"stream_options\":{\"include_usage\":true},\"messages\":[{\"role\":"
+     "\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c\",\"type\":\"function\","
+     "\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":\"1\"},"
+     "{\"role\":\"assistant\",\"content\":\"b\"},{\"role\":\"user\",\"content\":\"d\"}]}",
+     ""},
     {"gemini",
      "{\"system_instruction\":{\"parts\":{\"text\":\"s\"}},\"contents\":[{\"parts\":[{\"text\":\"a\"},{\"inline_data\":{\"mime_type\":"
      "\"image/png\",\"data\":\"QQ==\"}}]},{\"role\":\"model\",\"parts\":[{\"text\":\"hm\",\"thought\":true,\"thoughtSignature\":"
