@@ -308,7 +308,7 @@ static bool content_repeats(struct reading *rd, struct json parts)
     for (struct json_iter it = json_iter(parts); json_type(parts) == JSON_ARRAY && json_next(&it);)
         if (!part_repeats(rd, it.value))
             return false;
-    return json_len(parts) > 0;
+    return json_type(parts) == JSON_ARRAY && json_len(parts) > 0;
 }
 
 static enum rc content_read(struct reading *rd, struct json content, struct err *err)

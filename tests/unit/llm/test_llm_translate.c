@@ -209,7 +209,7 @@ static const struct {
      "{\"contents\":[{\"parts\":[{\"text\":\"a\"}]},{\"role\":\"model\",\"parts\":[{\"functionCall\":{\"id\":\"c\",\"name\":\"f\","
      "\"args\":{}}}]},{\"parts\":[{\"functionResponse\":{\"id\":\"c\",\"name\":\"f\",\"response\":{\"output\":\"1\"}}}]},"
      "{\"parts\":[{\"functionResponse\":{\"id\":\"c\",\"name\":\"f\",\"response\":{\"output\":\"1\"}}}]},{\"role\":\"model\","
-     "\"parts\":[{\"text\":\"b\"}]},{\"parts\":[{\"text\":\"d\"}]}]}",
+     "\"parts\":[{\"text\":\"b\"}]},{\"parts\":{\"text\":\"d\"}}]}",
      "chat", "m",
      "{\"model\":\"m\",\"max_tokens\":4096,\"stream\":true,\"stream_options\":{\"include_usage\":true},\"messages\":[{\"role\":"
      "\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c\",\"type\":\"function\","
