@@ -10,7 +10,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { SHIFT_MOST = 2000, SHIFT_OUT = 4 << 20 };
@@ -102,6 +104,32 @@ static bool file_remove(mem *ctx, int root, const char *path)
     }
 }
 
+/* The index is changed beside the files: neither needs the other. Without what the system says of the new files; git
+ * reads those once, at the next snapshot. */
+static pid_t index_start(mem *ctx, const char *git_dir, struct str lines)
+{
+    struct git g = {.git_dir = git_dir, .writes = true};
+    struct proc_spec spec;
+    pid_t pid;
+    CLEANUP_FD int in = memfd_create("nightmill-index", MFD_CLOEXEC);
+    if (in < 0 || write(in, lines.p, lines.n) != (ssize_t)lines.n || lseek(in, 0, SEEK_SET) < 0)
+        return -1;
+    git_spec(ctx, &g, GIT_ARGS("update-index", "-z", "--index-info"), &spec);
+    spec.fds[0] = in;
+    spec.fds[1] = spec.fds[2] = -1;
+    spec.fd_count = 3;
+    return proc_start(&spec, &pid, NULL, NULL) == RC_OK ? pid : -1;
+}
+
+static bool index_wait(pid_t pid)
+{
+    int status;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return false;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 bool shift_files(const char *git_dir, const char *work, const char *from, const char *to, uid_t uid, gid_t gid)
 {
     CLEANUP_MEM mem *tmp = mem_root();
@@ -109,13 +137,15 @@ bool shift_files(const char *git_dir, const char *work, const char *from, const 
     struct shift s = {0};
     if (!difference_read(tmp, git_dir, from, to, &s) || path_open_root(work, &root, NULL) != RC_OK)
         return false;
-    for (size_t i = 0; i < s.gone_n; i++)
-        if (!file_remove(tmp, root, s.gone[i].path))
-            return false;
-    if (s.made_n && export_files(git_dir, s.made, s.made_n, work, uid, gid, NULL, NULL) != RC_OK)
+    if (!s.lines.n)
+        return true;
+    pid_t index = index_start(tmp, git_dir, buf_view(&s.lines));
+    if (index < 0)
         return false;
-    struct git g = {.git_dir = git_dir, .writes = true, .input = buf_view(&s.lines), .timeout_ms = GIT_LONG_MS};
-    /* Without what the system says of the new files: git reads those once, at the next snapshot. */
-    return s.lines.n == 0 ||
-           git_do(tmp, &g, "change the index", GIT_ARGS("update-index", "-z", "--index-info"), NULL, NULL) == RC_OK;
+    bool good = true;
+    for (size_t i = 0; i < s.gone_n && good; i++)
+        good = file_remove(tmp, root, s.gone[i].path);
+    if (good && s.made_n)
+        good = export_files(git_dir, s.made, s.made_n, work, uid, gid, NULL, NULL) == RC_OK;
+    return index_wait(index) && good;
 }
