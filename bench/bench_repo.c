@@ -146,11 +146,11 @@ int main(int argc, char **argv)
         need(repo_export(facts.git_dir, facts.head, at(mem_printf(ctx, "e%d", i)), getuid(), getgid(), &err), "export");
         out[i] = since(t);
     }
-    line("workspace from a spare", spare, wt, "git worktree add");
-    line("workspace from a spare of another commit", moved, wt, "git worktree add");
-    line("workspace without a spare", plain, wt, "git worktree add");
-    line("workspace without a spare, clone", plain, clone, "git clone -s");
-    line("snapshot, nothing changed", tree, status, "git status");
+    line("workspace_spare", spare, wt, "git worktree add");
+    line("workspace_spare_other", moved, wt, "git worktree add");
+    line("workspace_made", plain, wt, "git worktree add");
+    line("workspace_made_clone", plain, clone, "git clone -s");
+    line("snapshot_unchanged", tree, status, "git status");
     line("export", out, wt, "git worktree add");
     need(path_remove_tree(top, &err), "clean up");
     mem_free(ctx);

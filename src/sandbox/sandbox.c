@@ -507,6 +507,17 @@ static enum rc group_add(struct sandbox *sb, pid_t pid, struct err *err)
     return err_sys(err, failed, "Could not move a sandbox into its control group");
 }
 
+/* The list is that of the controller into which processes are moved last. */
+static bool group_has(const struct sandbox *sb, pid_t pid)
+{
+    pid_t pids[16];
+    size_t n = sb->cgroup ? cgroup_list(sb->cgroup, pids, 16) : 0;
+    for (size_t i = 0; i < n && i < 16; i++)
+        if (pids[i] == pid)
+            return true;
+    return false;
+}
+
 static enum rc open_sealed(struct sandbox *sb, const struct room_way *way, const struct sandbox_spec *spec,
                            int deadline_ms, struct err *err)
 {
@@ -556,7 +567,8 @@ static enum rc open_sealed(struct sandbox *sb, const struct room_way *way, const
     rc = group_add(sb, sb->outer, err);
     if (rc == RC_OK)
         rc = hello_wait(sb, spec, log, deadline_ms, err);
-    if (rc == RC_OK)
+    /* Mostly it was born there. Each move waits for all processors once, which is the dearest part of a start. */
+    if (rc == RC_OK && !group_has(sb, sb->init))
         rc = group_add(sb, sb->init, err);
     if (rc != RC_OK)
         return rc;
