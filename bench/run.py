@@ -22,6 +22,7 @@ BUILD = pathlib.Path(sys.argv[1]).resolve()
 os.environ["NIGHTMILL_PROGRAM"] = str(BUILD / "nightmill")
 import harness  # noqa: E402  (after the program is named)
 import bench_gateway  # noqa: E402
+import bench_proxy as egress  # noqa: E402
 from projects import PLAIN, PLAIN_CHECK, PLAIN_TASK, plain_honest, plain_wrong  # noqa: E402
 
 TASKS = 10000
@@ -210,9 +211,12 @@ def bench_call(wanted):
 
 
 def bench_proxy(wanted):
-    """The gateway as a proxy, against nginx."""
+    """The gateway as a proxy, and the egress proxy, against nginx."""
     if wanted("gateway"):
         bench_gateway.measure(BUILD, row)
+    if wanted("proxy"):
+        with Place() as place:
+            egress.run(BUILD, row, place.folder)
 
 
 def bench_programs(wanted):

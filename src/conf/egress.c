@@ -222,6 +222,7 @@ static const struct {
     {"CURL_CA_BUNDLE", WANTS_BUNDLE},
     {"REQUESTS_CA_BUNDLE", WANTS_BUNDLE},
     {"PIP_CERT", WANTS_BUNDLE},
+    {"npm_config_cafile", WANTS_BUNDLE},
     {"GIT_SSL_CAINFO", WANTS_BUNDLE},
     {"CARGO_HTTP_CAINFO", WANTS_BUNDLE},
     {"AWS_CA_BUNDLE", WANTS_BUNDLE},

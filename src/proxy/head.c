@@ -40,10 +40,7 @@ static enum rc connect_read(const struct http_head *h, struct ask *ret, struct e
         rc = err_set(err, RC_INVALID, "CONNECT names no port");
     if (rc == RC_OK && (h->content_length > 0 || h->chunked))
         rc = err_set(err, RC_INVALID, "CONNECT has no body");
-    /* Some clients leave the port out of Host here. */
-    struct str value = head_field(h->fields, h->field_count, "host");
-    bool bare = value.n && value.p[value.n - 1] != ']' && !memchr(value.p, ':', value.n);
-    return rc == RC_OK && value.n ? host_check(h, &ret->host, ret->port, bare ? ret->port : 443, err) : rc;
+    return rc; /* Host means nothing here: clients put the proxy's own name there, and it goes no further */
 }
 
 static enum rc absolute_read(const struct http_head *h, struct str rest, struct ask *ret, struct err *err)
