@@ -49,7 +49,7 @@ static enum rc take(struct unpack *u, struct str *in, struct str *ret_piece, str
     u->ended = done == Z_STREAM_END;
     u->full = !u->ended && u->z.avail_out == 0; /* there may be more of it inside */
     size_t used = (size_t)((const char *)u->z.next_in - in->p);
-    *in = str_n(in->p + used, in->n - used);
+    *in = u->ended ? STR("") : str_n(in->p + used, in->n - used); /* padding of some servers says nothing */
     *ret_piece = str_n((const char *)u->piece, PIECE - u->z.avail_out);
     return RC_OK;
 }
@@ -77,7 +77,7 @@ enum rc unpack_take(struct unpack *u, struct str *in, struct str *ret_piece, str
     if (u->undecided)
         rc = decide(u, in, ret_piece, err);
     if (u->ended)
-        in->n = 0; /* what comes after the end says nothing: padding of some servers */
+        *in = STR("");
     if (rc || ret_piece->n || (!in->n && !u->full))
         return rc;
     return take(u, in, ret_piece, err);

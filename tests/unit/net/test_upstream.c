@@ -529,6 +529,17 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
     if (!real)
         *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (node && strcmp(node, "two.example") == 0) { /* nobody listens at the first */
+        struct addrinfo *second = NULL;
+        int bad = real("127.0.0.2", service, hints, ret);
+        bad = bad ? bad : real("127.0.0.1", service, hints, &second);
+        if (!bad)
+            (*ret)->ai_next = second;
+        names_asked++;
+        return bad;
+    }
+    if (node && strcmp(node, "none.example") == 0)
+        return EAI_NONAME;
     if (!node || strcmp(node, "never.example") != 0)
         return real(node, service, hints, ret);
     names_asked++;
@@ -561,6 +572,20 @@ START_TEST(a_name_that_is_never_answered)
     uv_run(&loop, UV_RUN_DEFAULT);
     ck_assert_int_eq(left->ends + open->ends, 0);
     names_answer = true;
+}
+END_TEST
+
+START_TEST(names_are_resolved)
+{
+    struct probe *p;
+    for (int i = 0; i < 3; i++) {
+        p = ask(mem_printf(ctx, "http://two.example:%u/show", s->port));
+        ck_assert_msg(p->rc == RC_OK, "%s %s", rc_name(p->rc), p->words);
+        ck_assert(str_find(buf_view(&p->body), STR("Host: two.example:")) > 0);
+    }
+    ck_assert(names_asked == 1 && serving_connections(s) == 1);
+    p = ask("http://none.example/secret");
+    ck_assert_msg(p->rc == RC_UNAVAILABLE && strstr(p->words, "http://none.example "), "%s", p->words);
 }
 END_TEST
 
@@ -783,6 +808,27 @@ START_TEST(a_pause_holds_the_server_back_and_has_no_deadline)
 }
 END_TEST
 
+/* A server that has said all and closed, while the caller is not ready to hear it. */
+START_TEST(a_pause_loses_nothing)
+{
+    static const char *const steps[] = {"HTTP/1.1 200 OK\r\n\r\nfirst", " last", NULL};
+    static const char *const chunks[] = {OK_HEAD "Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n5\r\n last\r\n",
+                                         "0\r\n\r\n", NULL};
+    for (int i = 0; i < 2; i++) {
+        struct script script;
+        script_start(&script, i ? chunks : steps);
+        struct probe *p = probe_new();
+        p->pause_every = 1;
+        p->resume_ms = 100;
+        probe_start(p, (struct upstream_spec){.url = url(script.url, "/")});
+        run_until_ended(p);
+        ck_assert_msg(p->rc == RC_OK, "%s %s", rc_name(p->rc), p->words);
+        ck_assert_str_eq(buf_view(&p->body).p, "first last");
+        script_stop(&script);
+    }
+}
+END_TEST
+
 START_TEST(many_at_once)
 {
     enum { COUNT = 50 };
@@ -827,6 +873,7 @@ int main(void)
     tcase_add_test(t, packed_answers_are_unpacked);
     tcase_add_test(t, refused_tls);
     tcase_add_test(t, a_name_that_is_never_answered);
+    tcase_add_test(t, names_are_resolved);
     tcase_add_test(t, nobody_listens);
     tcase_add_test(t, connecting_has_a_deadline);
     tcase_add_test(t, silence_has_a_deadline);
@@ -837,6 +884,7 @@ int main(void)
     tcase_add_test(t, start_and_close_in_callbacks);
     tcase_add_test(t, pause_and_resume);
     tcase_add_test(t, a_pause_holds_the_server_back_and_has_no_deadline);
+    tcase_add_test(t, a_pause_loses_nothing);
     tcase_add_test(t, many_at_once);
     suite_add_tcase(suite, t);
     SRunner *r = srunner_create(suite);
