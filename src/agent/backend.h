@@ -113,8 +113,8 @@ struct backend_ask {
     const char *const *extra_arguments; /* from the project; NULL-terminated, may be NULL */
     const char *const *extra_env;       /* "NAME=value"; replaces what is set here, but not HOME, the key and the URL */
     int64_t iteration;                  /* from 1 */
-    const char *ca_file;                /* of the egress proxy; may be NULL */
-    const char *proxy_url;              /* "http://127.0.0.1:PORT", or NULL */
+    const char *proxy_url;              /* "http://127.0.0.1:PORT" of the egress proxy, or NULL */
+    const char *ca_file, *bundle_file;  /* its authority alone, and with the system's store; may be NULL */
     struct backend_custom custom;
 };
 struct backend_file {
@@ -142,10 +142,6 @@ struct backend_plan {
  */
 MUST_USE enum rc backend_plan(mem *ctx, const struct backend *backend, const struct backend_ask *ask,
                               struct backend_plan *ret, struct err *err);
-
-/* Variables that send the traffic of every usual ecosystem through a proxy and have its authority trusted; either may
- * be NULL. "NAME=value", NULL-terminated, in ctx. Whatever is at 127.0.0.1 is asked directly. */
-const char *const *backend_proxy_env(mem *ctx, const char *proxy_url, const char *ca_file);
 
 /* --- What it prints --- */
 

@@ -5,6 +5,7 @@
  * agent printed) is hostile: ids are held against a narrow alphabet, so that none of them is read as an option. */
 #include "agent/backend_room.h"
 #include "base/text.h"
+#include "conf/egress.h"
 #include <stdio.h>
 
 enum { PLAN_ENV_MAX = 256 * 1024, PLAN_FILE_MAX = 1024 * 1024, PLAN_ID_MAX = 200 };
@@ -17,7 +18,7 @@ struct backend_draft {
     mem *ctx;
     const struct backend *backend;
     struct list args, env, service;
-    size_t fixed[64]; /* indices of variables that stay */
+    size_t fixed[96]; /* indices of variables that stay */
     size_t fixed_count;
     struct backend_file *files;
     size_t file_count;
@@ -336,7 +337,10 @@ static void env_base(struct backend_draft *d, const struct backend_ask *ask)
              mem_printf(d->ctx, "%s%s/usr/local/bin:/usr/bin:/bin", ask->tool_path ? ask->tool_path : "",
                         ask->tool_path ? ":" : ""));
     plan_switches(d, pairs);
-    for (const char *const *e = backend_proxy_env(d->ctx, ask->proxy_url, ask->ca_file); *e; e++) {
+    if (!ask->proxy_url)
+        return;
+    for (const char *const *e = egress_environment(d->ctx, ask->proxy_url, ask->ca_file, ask->bundle_file, NULL); *e;
+         e++) {
         const char *eq = strchr(*e, '=');
         if (!proxy_misleads(d->backend, str_n(*e, (size_t)(eq - *e))))
             plan_env_fixed(d, mem_strn(d->ctx, *e, (size_t)(eq - *e)), eq + 1);
@@ -350,6 +354,8 @@ static enum rc env_extra(struct backend_draft *d, const char *line, struct err *
     if (!n || (line[0] >= '0' && line[0] <= '9') ||
         strspn(line, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != n)
         return err_set(err, RC_INVALID, "\"%.80s\" is not a variable in the form NAME=value", line);
+    if (proxy_misleads(d->backend, str_n(line, n)))
+        return RC_OK;
     size_t at = env_find(&d->env, str_n(line, n));
     for (size_t i = 0; i < d->fixed_count; i++)
         if (d->fixed[i] == at)

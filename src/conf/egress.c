@@ -206,7 +206,7 @@ char *egress_bundle_path(mem *ctx, const char *data_dir)
  * the whole bundle. */
 static const struct {
     const char *name;
-    enum { WANTS_PROXY, WANTS_DIRECT, WANTS_CA, WANTS_BUNDLE, WANTS_ONE } wants;
+    enum { WANTS_PROXY, WANTS_DIRECT, WANTS_CA, WANTS_BUNDLE, WANTS_JAVA, WANTS_ONE } wants;
 } variables[] = {
     {"HTTP_PROXY", WANTS_PROXY},
     {"HTTPS_PROXY", WANTS_PROXY},
@@ -229,7 +229,34 @@ static const struct {
     {"DENO_CERT", WANTS_CA},
     {"BUNDLE_SSL_CA_CERT", WANTS_BUNDLE},
     {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", WANTS_BUNDLE},
+    {"npm_config_proxy", WANTS_PROXY},
+    {"npm_config_https_proxy", WANTS_PROXY},
+    {"npm_config_cafile", WANTS_BUNDLE},
+    {"YARN_HTTP_PROXY", WANTS_PROXY},
+    {"YARN_HTTPS_PROXY", WANTS_PROXY},
+    {"YARN_HTTPS_CA_FILE_PATH", WANTS_BUNDLE},
+    {"CARGO_HTTP_PROXY", WANTS_PROXY},
+    {"PIP_PROXY", WANTS_PROXY},
+    {"MAVEN_OPTS", WANTS_JAVA}, /* Java reads no variable of its own without saying so on standard error */
+    {"GRADLE_OPTS", WANTS_JAVA},
+    {"COMPOSER_CAFILE", WANTS_BUNDLE},
+    {"HEX_CACERTS_PATH", WANTS_BUNDLE},
+    {"CODEX_CA_CERTIFICATE", WANTS_BUNDLE},
 };
+
+/* "http://127.0.0.1:PORT" as options of a Java program. */
+static const char *java_options(mem *ctx, const char *url)
+{
+    const char *host = strstr(url, "://");
+    host = host ? host + 3 : url;
+    int n = (int)strcspn(host, ":/");
+    const char *port = host[n] == ':' ? host + n + 1 : "80";
+    int digits = (int)strspn(port, "0123456789");
+    return mem_printf(ctx,
+                      "-Dhttp.proxyHost=%.*s -Dhttp.proxyPort=%.*s -Dhttps.proxyHost=%.*s -Dhttps.proxyPort=%.*s "
+                      "-Dhttp.nonProxyHosts=127.0.0.1|localhost",
+                      n, host, digits, port, n, host, digits, port);
+}
 
 const char *const *egress_environment(mem *ctx, const char *proxy_url, const char *ca, const char *bundle,
                                       const char *direct)
@@ -238,9 +265,15 @@ const char *const *egress_environment(mem *ctx, const char *proxy_url, const cha
     const char **list = mem_array(ctx, const char *, n + 1);
     const char *near =
         mem_printf(ctx, "127.0.0.1,localhost,::1%s%s", direct && *direct ? "," : "", direct ? direct : "");
-    const char *values[] = {
-        [WANTS_PROXY] = proxy_url, [WANTS_DIRECT] = near, [WANTS_CA] = ca, [WANTS_BUNDLE] = bundle, [WANTS_ONE] = "1"};
+    const char *values[] = {[WANTS_PROXY] = proxy_url,
+                            [WANTS_DIRECT] = near,
+                            [WANTS_CA] = ca,
+                            [WANTS_BUNDLE] = bundle,
+                            [WANTS_JAVA] = java_options(ctx, proxy_url),
+                            [WANTS_ONE] = "1"};
+    size_t used = 0;
     for (size_t i = 0; i < n; i++)
-        list[i] = mem_printf(ctx, "%s=%s", variables[i].name, values[variables[i].wants]);
+        if (values[variables[i].wants])
+            list[used++] = mem_printf(ctx, "%s=%s", variables[i].name, values[variables[i].wants]);
     return list;
 }

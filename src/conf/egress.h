@@ -65,6 +65,6 @@ char *egress_bundle_path(mem *ctx, const char *data_dir);
 /* "NAME=value" strings, NULL-terminated, in ctx: proxy variables in both cases of letters and all those by which curl,
  * git, npm, Node, Python, pip, cargo, Go, Deno and the AWS tools find authorities. proxy_url: "http://127.0.0.1:PORT"
  * as reached inside; direct: hosts that are not to go through the proxy beside 127.0.0.1 and localhost (the gateway's
- * listener), separated by commas, or NULL. */
+ * listener), separated by commas, or NULL. ca or bundle NULL: its variables are left out. */
 const char *const *egress_environment(mem *ctx, const char *proxy_url, const char *ca, const char *bundle,
                                       const char *direct);

@@ -564,9 +564,10 @@ static enum next stint_end(struct stint *s, bool *ret_done, struct err *err)
         return gate_failed(s, err);
     if (session_lost(s))
         return session_record(s, "", err) == RC_OK ? NEXT_GO : NEXT_FAIL;
-    /* Chosen by us and known to nobody else: it was used, so it can be resumed. */
-    if (s->backend->resumes && s->backend->session == BACKEND_SESSION_CHOSEN && !s->hearing.session &&
-        s->gate.requests > 0 && session_record(s, s->plan.session, err) != RC_OK)
+    /* Chosen by us, or without a name (then the last one of its home): it was used, so it can be resumed. */
+    const char *session = s->backend->session == BACKEND_SESSION_NONE ? "last" : s->plan.session;
+    if (s->backend->resumes && s->backend->session != BACKEND_SESSION_READ && !s->plan.resumes && !s->hearing.session &&
+        s->gate.requests > 0 && session_record(s, session, err) != RC_OK)
         return NEXT_FAIL;
     run->failures = 0;
     *ret_done = true;

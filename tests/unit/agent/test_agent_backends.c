@@ -99,6 +99,7 @@ START_TEST(test_plans)
     ask.session = NULL;
     ask.proxy_url = "http://127.0.0.1:8701";
     ask.ca_file = "/etc/nightmill/ca.pem";
+    ask.bundle_file = "/etc/nightmill/bundle.pem";
     static const char *const more[] = {"--more", NULL}, *const env[] = {"LANG=C", "MORE=1", NULL};
     ask.extra_arguments = more;
     ask.extra_env = env;
@@ -218,6 +219,18 @@ START_TEST(test_plan_variables)
         struct backend_plan plan;
         struct err err = {0};
         ck_assert_msg(plan_of("claude", &ask, &plan, &err) == RC_INVALID, "%s", bad[i]);
+    }
+    /* Variables of a proxy come from the project's side too; they must not lead an agent away from its model. */
+    static const char *const ways[] = {"HTTPS_PROXY=http://p", "http_proxy=http://p", "ALL_PROXY=http://p", NULL};
+    for (int blind = 0; blind < 2; blind++) {
+        struct backend_ask ask = ask_make(backend_find(blind ? "qwen" : "gemini"));
+        struct backend_plan plan;
+        int found = 0;
+        ask.extra_env = ways;
+        ck_assert_int_eq(plan_of(blind ? "qwen" : "gemini", &ask, &plan, NULL), RC_OK);
+        for (const char *const *e = plan.env; *e; e++)
+            found += strstr(*e, "=http://p") != NULL;
+        ck_assert_int_eq(found, blind ? 1 : 3);
     }
 }
 END_TEST
