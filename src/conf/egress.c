@@ -231,7 +231,6 @@ static const struct {
     {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", WANTS_BUNDLE},
     {"npm_config_proxy", WANTS_PROXY},
     {"npm_config_https_proxy", WANTS_PROXY},
-    {"npm_config_cafile", WANTS_BUNDLE},
     {"YARN_HTTP_PROXY", WANTS_PROXY},
     {"YARN_HTTPS_PROXY", WANTS_PROXY},
     {"YARN_HTTPS_CA_FILE_PATH", WANTS_BUNDLE},
