@@ -541,8 +541,8 @@ static enum rc lend_all(mem *ctx, struct server *s, struct proxy_lent **ret, siz
     return rc;
 }
 
-enum rc proxy_open_hand(mem *ctx, struct server *s, const char *project, enum egress_phase phase, bool secrets,
-                        struct proxy_hand *ret, struct err *err)
+enum rc proxy_open_hand(mem *ctx, struct server *s, const char *project, const char *task, enum egress_phase phase,
+                        bool secrets, struct proxy_hand *ret, struct err *err)
 {
     struct proxy_lent *lent = NULL;
     struct tag *t;
@@ -557,7 +557,7 @@ enum rc proxy_open_hand(mem *ctx, struct server *s, const char *project, enum eg
     ret->tag = mem_printf(ctx, "hand.%s", id_new(ctx, 8));
     ret->url = mem_printf(ctx, "http://127.0.0.1:%u", port);
     struct proxy_run run = {
-        .tag = ret->tag, .task = "", .project = project, .agent = "", .phase = phase, .lent = lent, .lent_count = n};
+        .tag = ret->tag, .task = task, .project = project, .agent = "", .phase = phase, .lent = lent, .lent_count = n};
     rc = proxy_open(s, &run, fd, err);
     if (rc != RC_OK)
         return rc;

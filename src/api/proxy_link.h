@@ -44,8 +44,8 @@ struct proxy_hand {
     const char *tag, *url;
     const char *const *environment; /* NULL-terminated */
 };
-MUST_USE enum rc proxy_open_hand(mem *ctx, struct server *s, const char *project, enum egress_phase phase, bool secrets,
-                                 struct proxy_hand *ret, struct err *err);
+MUST_USE enum rc proxy_open_hand(mem *ctx, struct server *s, const char *project, const char *task,
+                                 enum egress_phase phase, bool secrets, struct proxy_hand *ret, struct err *err);
 struct json_out;
 void proxy_json(const struct server *s, struct json_out *o); /* the process and what is open */
 

@@ -281,18 +281,19 @@ static void proxies_on_loop(struct route_call *c)
 }
 
 struct proxy_input {
-    const char *project, *phase;
+    const char *project, *task, *phase;
     bool secrets;
 };
 static const struct json_bind proxy_table[] = {
     BIND(proxy_input, project, BIND_STR, false, 0, SCOPE_ID_MAX),
+    BIND(proxy_input, task, BIND_STR, false, 0, 16),
     BIND(proxy_input, phase, BIND_STR, false, 0, 16),
     BIND(proxy_input, secrets, BIND_BOOL, false, 0, 0),
 };
 
 static void proxy_post_on_loop(struct route_call *c)
 {
-    struct proxy_input in = {"", "work", false};
+    struct proxy_input in = {"", "", "work", false};
     struct proxy_hand hand;
     enum egress_phase phase;
     enum rc rc = c->body.n ? json_parse(c->ctx, c->body, &c->json, &c->err) : RC_OK;
@@ -301,7 +302,7 @@ static void proxy_post_on_loop(struct route_call *c)
     if (rc == RC_OK && !egress_phase_find(in.phase, &phase))
         rc = err_set(&c->err, RC_INVALID, "phase is setup or work");
     if (rc == RC_OK)
-        rc = proxy_open_hand(c->ctx, c->server, in.project, phase, in.secrets, &hand, &c->err);
+        rc = proxy_open_hand(c->ctx, c->server, in.project, in.task, phase, in.secrets, &hand, &c->err);
     if (rc == RC_OK) {
         jo_obj(&c->out);
         jo_kz(&c->out, "tag", hand.tag);

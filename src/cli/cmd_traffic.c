@@ -19,7 +19,7 @@ static const struct argument arguments[] = {
     {0},
 };
 static const struct option options[] = {
-    {.name = "task", .kind = OPTION_TEXT, .argument = "TASK", .help = "only those of this task"},
+    {.name = "task", .kind = OPTION_TEXT, .argument = "TASK", .help = "only those of this task; of open: whose rows and questions they are"},
     {.name = "project",
      .kind = OPTION_TEXT,
      .argument = "PROJECT",
@@ -362,6 +362,8 @@ static enum rc open_listener(struct cli *cli, struct err *err)
     jo_obj(&o);
     if (project)
         jo_kz(&o, "project", project);
+    if (call_value(&cli->call, "task"))
+        jo_kz(&o, "task", call_value(&cli->call, "task"));
     if (phase)
         jo_kz(&o, "phase", phase);
     jo_kb(&o, "secrets", call_has(&cli->call, "secrets"));

@@ -126,6 +126,7 @@ enum rc hostname_parse_port(struct str s, struct hostname *ret, uint16_t *ret_po
 {
     size_t at = s.n;
     int64_t port;
+    *ret = (struct hostname){0};
     while (at && is_digit(s.p[at - 1]))
         at--;
     if (at && s.p[at - 1] == ':') {

@@ -16,7 +16,8 @@ import threading
 import time
 import urllib.parse
 
-from harness import ROOT, Case, wait_for
+from harness import ROOT, Case, script, wait_for
+from projects import PLAIN, PLAIN_CHECK, PLAIN_TASK, plain_honest
 
 sys.path.insert(0, str(ROOT / "tests" / "fakes"))
 import outside  # noqa: E402  (beside the other fakes)
@@ -405,6 +406,36 @@ class Secrets(ProxyCase):
     def test_a_listener_without_secrets_lends_none(self):
         self.opened(secrets=False)
         self.assertIsNone(self.placeholder)
+
+
+class Asking(ProxyCase):
+    """A host that nobody spoke of yet: the request waits for a person, a bounded time."""
+    needs_sandbox = True
+    settings = {"NIGHTMILL_EGRESS_UNKNOWN": "ask", "NIGHTMILL_EGRESS_ASK_WAIT": "20s"}
+
+    def test_questions(self):
+        self.model(script(plain_honest()))
+        _, task = self.do(self.repo(PLAIN), PLAIN_TASK, "--check", PLAIN_CHECK, code=0)
+        self.opened(task=task["id"])
+        url = f"http://unknown.outside.test:{self.out.ports['plain']}/hello"
+
+        def ask():
+            waiting = subprocess.Popen(["curl", "-sS", "-m", "40", url], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+            approval = wait_for("the question", 15, lambda: (a := self.nm.api("GET", "/api/v1/approvals")[1]["approvals"]) and a[0])
+            self.assertEqual((approval["gate"], approval["task"], approval["subject"]), ("egress", task["id"], f"GET unknown.outside.test:{self.out.ports['plain']}"))
+            return waiting, approval["id"]
+        waiting, approval = ask()
+        self.nm.run("deny", approval, "not this one", code=0)
+        self.assertIn(b"not this one", waiting.communicate(timeout=30)[0])
+        self.assertEqual(self.row(host="unknown.outside.test")["verdict"], "denied")
+        # Refused for as long as this listener is open; a new one asks again.
+        self.opened(task=task["id"])
+        waiting, approval = ask()
+        self.nm.run("approve", approval, code=0)
+        self.assertEqual(waiting.communicate(timeout=30)[0], b"hello from outside\n")
+        self.assertEqual(self.curl(url), "hello from outside\n")
+        self.assertEqual([h["said_by"] for h in self.nm.json("traffic", "hosts")["hosts"]], ["approval"])
+        self.assertEqual([e["data"]["gate"] for e in self.nm.events(task["id"], "gate.waiting")], ["egress", "egress"])
 
 
 class Crash(ProxyCase):
