@@ -147,6 +147,28 @@ static enum rc files_theirs(struct stint *s, struct err *err)
     return rc == RC_OK ? sandbox_give(s->home, SANDBOX_AGENT, err) : rc;
 }
 
+/* Whether something may have changed the files since the last commit: a hook, or setup commands without a sandbox. */
+static bool files_touched(const struct stint *s)
+{
+    for (struct json_iter it = json_iter(json_get(s->run->spec, "hooks")); json_next(&it);)
+        if (json_eqz(json_get(it.value, "when"), "before-iteration"))
+            return true;
+    return s->plain;
+}
+
+static enum rc tree_of_start(struct stint *s, struct err *err)
+{
+    const struct run *run = s->run;
+    const struct journal_entry *last = NULL;
+    if (files_touched(s))
+        return workspace_tree(s->ctx, &run->work, &s->tree, NULL, err);
+    for (size_t i = 0; i < run->start; i++)
+        if (strcmp(journal_at(run->journal, i)->type, "iteration.committed") == 0)
+            last = journal_at(run->journal, i);
+    s->tree = last ? json_z(s->ctx, json_get(last->json, "tree"), NULL) : NULL;
+    return s->tree ? RC_OK : repo_tree_of(s->ctx, run->work.git_dir, run->work.base, &s->tree, err);
+}
+
 /* The files as they were at the iteration's start. */
 static enum rc files_begin(struct stint *s, struct err *err)
 {
@@ -156,7 +178,7 @@ static enum rc files_begin(struct stint *s, struct err *err)
         return rc;
     if (s->tree)
         return workspace_restore(&s->run->work, s->tree, err);
-    return workspace_tree(s->ctx, &s->run->work, &s->tree, NULL, err);
+    return tree_of_start(s, err);
 }
 
 /* ---- the plan ---- */
