@@ -8,17 +8,14 @@
 /* curl.h makes macros of these in order to check the number of arguments. */
 #undef curl_easy_setopt
 #undef curl_easy_getinfo
-#undef curl_multi_setopt
 
 /* The calls that are used, without "curl_". */
 #define CURL_CALLS(CALL)                                                                                               \
     CALL(global_init)                                                                                                  \
     CALL(easy_init)                                                                                                    \
     CALL(easy_cleanup)                                                                                                 \
-    CALL(easy_reset)                                                                                                   \
     CALL(easy_setopt)                                                                                                  \
     CALL(easy_getinfo)                                                                                                 \
-    CALL(easy_pause)                                                                                                   \
     CALL(easy_strerror)                                                                                                \
     CALL(multi_init)                                                                                                   \
     CALL(multi_cleanup)                                                                                                \
@@ -27,9 +24,6 @@
     CALL(multi_perform)                                                                                                \
     CALL(multi_poll)                                                                                                   \
     CALL(multi_info_read)                                                                                              \
-    CALL(multi_setopt)                                                                                                 \
-    CALL(multi_assign)                                                                                                 \
-    CALL(multi_socket_action)                                                                                          \
     CALL(slist_append)                                                                                                 \
     CALL(slist_free_all)                                                                                               \
     CALL(url)                                                                                                          \

@@ -1,11 +1,8 @@
-/* Set-up and end of libcurl transfers; the rules are in easy.h. Waiting and driving are the clients' own. */
+/* Set-up and end of libcurl transfers; the rules are in easy.h. Waiting and driving are client.c's. */
 #include "net/easy.h"
 #include "net/http_parse.h"
 
-/* A kept connection is not used again after this long: servers close theirs after 60 s or more, and a request that
- * crosses such an end on its way is lost. */
 enum {
-    IDLE_MOST_S = 45,
     UPLOAD_BYTES = 16 << 10, /* a buffer of each transfer: the least that libcurl takes, instead of 64 KB */
 };
 
@@ -177,7 +174,6 @@ static void options_set(struct easy *e, const struct easy_spec *spec)
     curl.easy_setopt(c, CURLOPT_PRIVATE, e->owner);
     curl.easy_setopt(c, CURLOPT_PREREQFUNCTION, sending_allow);
     curl.easy_setopt(c, CURLOPT_PREREQDATA, e);
-    curl.easy_setopt(c, CURLOPT_MAXAGE_CONN, (long)IDLE_MOST_S);
     /* Only if the caller has not asked for an encoding, which it then reads itself: some servers compress unasked. */
     if (!has_line(spec->headers, "Accept-Encoding"))
         curl.easy_setopt(c, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");

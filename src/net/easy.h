@@ -1,5 +1,4 @@
-/* What the two clients (client.c blocking, upstream.c on the loop) share: how a libcurl transfer is set up and what its
- * end means. Private to this room.
+/* How a libcurl transfer of the blocking client (client.c) is set up and what its end means. Private to this room.
  *
  * Every transfer: http and https only, HTTP/1.1, no redirects, no proxy and no credentials from the environment, no
  * compression asked for, no "Expect: 100-continue", and a removal that never waits for a slow resolver. Words about

@@ -1,6 +1,6 @@
 /* TLS between a connection and HTTP: OpenSSL on a BIO of our own that reads the bytes just received and writes to the
  * connection's output, so nothing is copied twice and an idle connection keeps no buffers. Promises are in tls.h.
- * Not here: TLS to model servers (libcurl's business), making certificates. */
+ * Not here: whom a client believes (tls_client.c), making certificates. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/str.h"
