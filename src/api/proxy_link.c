@@ -888,9 +888,3 @@ enum rc proxy_line_open(struct server *s, struct err *err)
     uv_poll_start(&l->accept, UV_READABLE, accept_ready);
     return RC_OK;
 }
-
-void proxy_line_close(struct server *s)
-{
-    while (s->proxy->tags)
-        proxy_close(s, s->proxy->tags->name);
-}

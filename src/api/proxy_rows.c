@@ -42,7 +42,10 @@ struct proxy_rows *proxy_rows_free(struct proxy_rows *r)
 
 static const char *text_at(mem *ctx, const struct json *columns, enum traffic_column column)
 {
-    struct str s = json_str(ctx, columns[column]);
+    const char *z = json_z(ctx, columns[column], NULL);
+    if (z)
+        return z;
+    struct str s = json_str(ctx, columns[column]); /* a body may hold NUL bytes */
     return s.n ? str_utf8_clean(ctx, s) : "";
 }
 

@@ -482,7 +482,7 @@ static void client_gone(struct conn *c)
         f->x.reason = f->wrong_name ? "the TLS server name is not that of CONNECT"
                                     : mem_str(f->x.ctx, mem_printf(tmp, "the client's TLS failed: %s",
                                                                    why ? why : "it left or spoke no TLS"));
-    } else if (f->x.ctx && !f->x.verdict) {
+    } else if (f->x.ctx && f->phase == FLOW_HEAD) {
         mem_free(f->x.ctx); /* a head that never came whole */
         f->x = (struct row){0};
     } else if (f->x.ctx && f->phase != FLOW_RAW) {

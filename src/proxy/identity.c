@@ -5,6 +5,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <uthash.h>
 
@@ -210,11 +211,16 @@ enum rc identity_connect(struct proxy *p, const struct hostname *host, SSL **ret
 
 enum rc identity_open(struct proxy *p, const char *dir, struct err *err)
 {
-    static const char *const stores[] = {"/etc/ssl/certs/ca-certificates.crt", NULL};
+    /* Where the system's store is, by distribution; OpenSSL looks at its variable first, and so do we. */
+    const char *set = getenv("SSL_CERT_FILE");
+    const char *const one[] = {set, NULL};
+    static const char *const usual[] = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
+                                        "/etc/ssl/ca-bundle.pem", NULL};
     CLEANUP_MEM mem *tmp = mem_root();
     enum rc rc = authority_open(p->ctx, dir, &p->identity.authority, err);
     if (rc == RC_OK)
-        rc = authority_bundle(p->identity.authority, mem_printf(tmp, "%s/bundle.pem", dir), stores, err);
+        rc = authority_bundle(p->identity.authority, mem_printf(tmp, "%s/bundle.pem", dir), set && *set ? one : usual,
+                              err);
     if (rc == RC_OK)
         rc = accept_make(&p->identity, err);
     return rc == RC_OK ? identity_trust(p, "", err) : rc;

@@ -89,8 +89,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         outside = self.server.outside
         self.trailers = []
-        if path == "/early":  # answers before the body is read
-            return self.answer(413, b"too large\n", Connection="close")
+        if path == "/early":  # answers before the body is read, and then lets it come for a while, as servers do, so that the answer is not reset
+            self.answer(413, b"too large\n", Connection="close")
+            try:
+                self.request.settimeout(2)
+                while self.rfile.read1(65536):
+                    pass
+            except OSError:
+                pass
+            self.close_connection = True
+            return None
         if self.headers.get("expect") == "100-continue":
             pass  # the library has answered already
         body = self.body()
