@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 
-from gateway import KEY_VARIABLE, WIRES, Asking, GatewayCase, error_words, key_headers, request_of, text_of
+from gateway import KEY_VARIABLE, WIRES, Asking, GatewayCase, api, error_words, key_headers, request_of, text_of
 from harness import sandbox_works, wait_for
 
 
@@ -454,10 +454,34 @@ class Clients(GatewayCase):
                 wait_for("the provider's side to end", 20, lambda: self.upstream.entries(model) and self.upstream.entries(model)[-1]["end"])
                 entry = self.upstream.entries(model)[-1]
                 self.assertEqual(entry["end"], "gone" if stops else "whole")
-                wait_for("the hold's outcome", 10, lambda: self.rows("SELECT state FROM hold WHERE provider = ? AND state <> 'open'", name))
-                self.assertEqual([r["state"] for r in self.rows("SELECT state FROM hold WHERE provider = ?", name)], ["kept" if stops else "settled"])
+                wait_for("the hold's outcome", 10, lambda: self.rows("SELECT id FROM hold WHERE provider = ? AND state = 'kept' UNION SELECT hold_id FROM ledger WHERE provider = ?", name, name))
+                self.assertEqual(len(self.rows("SELECT id FROM hold WHERE provider = ? AND state = 'kept'", name)), int(stops))
+                self.assertEqual(self.rows("SELECT id FROM hold WHERE provider = ? AND state = 'open'", name), [])
                 rows = self.rows("SELECT input, output FROM ledger WHERE provider = ?", name)
                 self.assertEqual([(r["input"], r["output"]) for r in rows], [] if stops else [(entry["usage"]["input"], entry["usage"]["output"])])
+
+    def test_what_nobody_knows_is_settled_by_the_providers_bill(self):
+        """Usage that was not reported counts with its bound until a person says what was billed."""
+        api(self.nm, "POST", "/api/v1/prices", model="chat/fake+usage=none", input="3", output="15")
+        api(self.nm, "POST", "/api/v1/budgets", scope="project", scope_id="shop", money="10")
+        key = self.key(project="shop")
+        for _ in range(2):
+            self.assertEqual(self.ask("chat", "chat/fake+usage=none", key).status, 200)
+        spent = lambda: float(self.nm.json("budget", "ls")["budgets"][0]["spent"])
+        first, second = self.nm.json("hold", "ls")["holds"]
+        bound = float(first["amount"])
+        self.assertEqual((first["state"], first["project"]), ("kept", "shop"))
+        self.assertAlmostEqual(spent(), 2 * bound)
+        self.nm.run("hold", "settle", str(first["id"]), code=2)  # with what?
+        self.assertEqual(self.nm.json("hold", "settle", str(first["id"]), "--input", "1000", "--output", "200")["state"], "settled")
+        self.assertAlmostEqual(spent(), bound + 0.003 + 0.003)
+        self.assertEqual(self.nm.json("hold", "release", str(second["id"]))["state"], "released")
+        self.assertAlmostEqual(spent(), 0.006)
+        self.assertIn("only a kept one", self.nm.run("hold", "release", str(second["id"]), code=1).err)
+        self.assertEqual([(r["input"], r["output"]) for r in self.rows("SELECT input, output FROM ledger")], [(1000, 200)])
+        self.assertIn("None", self.nm.run("hold", "ls", code=0).err)
+        status, _ = self.nm.api("POST", "/api/v1/holds/99999/release", {})
+        self.assertEqual(status, 404)
 
     def test_a_reader_that_stops_holds_up_nobody(self):
         key = self.key()
