@@ -37,9 +37,12 @@ static enum rc files_put(const struct run *run, const char *dir, const struct ba
                          struct err *err)
 {
     CLEANUP_FD int root = -1;
+    bool root_gives = geteuid() == 0; /* who is not root hands the whole folder over later, or has no other user */
+    uid_t uid = root_gives ? run->uid : (uid_t)-1;
+    gid_t gid = root_gives ? run->gid : (gid_t)-1;
     enum rc rc = path_open_root(dir, &root, err);
     for (size_t i = 0; rc == RC_OK && i < n; i++)
-        rc = path_write(root, files[i].path, files[i].bytes, files[i].mode, run->uid, run->gid, err);
+        rc = path_write(root, files[i].path, files[i].bytes, files[i].mode, uid, gid, err);
     return rc;
 }
 

@@ -447,10 +447,10 @@ class Boundaries(Foreign):
         self.assertGreater(happened, 2)
 
     def test_runner(self):
-        self.every("runner", 100, 2, 3)
+        self.every("runner", 100, 2, 5)
 
     def test_server(self):
-        self.every("server", 100, 3, 4)
+        self.every("server", 100, 3, 7)
 
 
 if __name__ == "__main__":
