@@ -52,5 +52,5 @@ void proxy_json(const struct server *s, struct json_out *o); /* the process and 
 /* The server's own part: */
 void proxy_hosts_changed(struct server *s); /* what people said about hosts is read again, open runs follow it */
 MUST_USE enum rc proxy_line_open(struct server *s, struct err *err); /* at start; makes <data>/run/proxy.sock */
-void proxy_line_tick(struct server *s);                       /* each second */
-void proxy_line_ended(struct server *s, int pid, int status); /* the keeper's word: the process ended */
+void proxy_line_tick(struct server *s);                              /* each second */
+void proxy_line_ended(struct server *s, int pid, int status);        /* the keeper's word: the process ended */

@@ -19,7 +19,10 @@ static const struct argument arguments[] = {
     {0},
 };
 static const struct option options[] = {
-    {.name = "task", .kind = OPTION_TEXT, .argument = "TASK", .help = "only those of this task; of open: whose rows and questions they are"},
+    {.name = "task",
+     .kind = OPTION_TEXT,
+     .argument = "TASK",
+     .help = "only those of this task; of open: whose rows and questions they are"},
     {.name = "project",
      .kind = OPTION_TEXT,
      .argument = "PROJECT",

@@ -19,8 +19,8 @@
  *                    answer {question, allow, words}; ack N
  *   to the server    hello {pid, id, tags}; rows [[number, ...]] in the order of enum traffic_column;
  *                    question {id, tag, host, port, method}
- * Rows are numbered from the process's start, which `id` names; the server acknowledges the highest that is durable. Nothing else leaves
- * the process: no database, no files but the authority's. */
+ * Rows are numbered from the process's start, which `id` names; the server acknowledges the highest that is durable.
+ * Nothing else leaves the process: no database, no files but the authority's. */
 #pragma once
 #include "base/err.h"
 
