@@ -187,8 +187,8 @@ static void recorder_open(struct server *s)
                                               .days_bodies = setting_int(set, "record.days_bodies"),
                                               .body_max = setting_int(set, "record.body_max")};
     BUG_ON(!record_keep_find(setting_text(set, "record.keep"), &s->record_policy.keep));
-    struct recorder_spec spec = {.loop = &s->loop, .store = s->store, .policy = s->record_policy,
-                                 .batch_ms = setting_int(set, "gateway.sync")};
+    struct recorder_spec spec = {
+        .loop = &s->loop, .store = s->store, .policy = s->record_policy, .batch_ms = setting_int(set, "gateway.sync")};
     s->recorder = recorder_new(s->ctx, &spec);
 }
 

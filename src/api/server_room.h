@@ -16,9 +16,9 @@
 #include "os/frame.h"
 #include "os/loop.h"
 
-struct listeners; /* listeners.c */
-struct runner;    /* runners.c */
-struct tail;      /* tail.c */
+struct listeners;  /* listeners.c */
+struct runner;     /* runners.c */
+struct tail;       /* tail.c */
 struct proxy_link; /* proxy_link.c */
 
 struct server {

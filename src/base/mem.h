@@ -13,7 +13,7 @@
 
 typedef TALLOC_CTX mem; /* any talloc pointer serves as a context */
 
-mem *mem_root(void);                  /* a fresh tree of its own, free it with mem_free */
+mem *mem_root(void); /* a fresh tree of its own, free it with mem_free */
 /* A fresh tree whose first `size` bytes are taken at once and given back together: for lives of many small pieces. With
  * the address sanitizer it is a plain root, so that each piece is watched. */
 mem *mem_pool(size_t size);

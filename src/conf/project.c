@@ -407,7 +407,8 @@ static enum rc egress_take(struct parser *ps, const struct yaml *node, void *int
 
 static const struct key project_keys[] = {
     {"checks", checks_take, "checks by name; all required ones must pass"},
-    {"setup", setup_take, "list of commands run once, such as `npm ci`; what they make and git ignores is there, read-only, for agent and checks"},
+    {"setup", setup_take,
+     "list of commands run once, such as `npm ci`; what they make and git ignores is there, read-only, for agent and checks"},
     {"protect", protect_take, "list of globs of protected paths, on top of the built-in ones"},
     {"hooks", hooks_take, "commands at moments of the loop"},
     {"limits", limits_take, "limits of a task"},

@@ -28,7 +28,7 @@ struct recorder *recorder_new(mem *ctx, const struct recorder_spec *spec);
 /* Writes what is there and waits for it; records that are still under way are written as incomplete and must not be
  * used any more. Before the loop and the store close. NULL is fine; returns NULL. */
 struct recorder *recorder_free(struct recorder *r);
-void recorder_tick(struct recorder *r);             /* about once a second: writes what waits, reads changed policies */
+void recorder_tick(struct recorder *r); /* about once a second: writes what waits, reads changed policies */
 /* Waits until what was recorded before stands in the database. Any thread but the loop's and the writer's. */
 void recorder_sync(struct recorder *r);
 void recorder_policies_changed(struct recorder *r); /* a row of record_policy was written */

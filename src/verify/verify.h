@@ -78,7 +78,7 @@ struct verdict_run {
     int exit_code, signal;
     bool timed_out, flooded, could_not_start;
     bool memory_limit, disk_limit; /* was reached while it ran */
-    bool garbled;      /* what it printed is no text */
+    bool garbled;                  /* what it printed is no text */
     struct test_counts counts;
     int64_t elapsed_ns;
     const char *log; /* file with the whole output */
@@ -105,7 +105,7 @@ struct verify_spec {
     const char *base, *candidate; /* commits */
     const struct check *checks;
     size_t check_count;
-    const char *const *setup;         /* commands before the checks; NULL-terminated */
+    const char *const *setup; /* commands before the checks; NULL-terminated */
     /* Where the layers of the setup commands are, and what making one takes: git_dir, base, commands, work_dir and
      * cancel_fd are filled in here. NULL, or no_sandbox: the commands run before each check, in its own place. */
     const struct setup_spec *layers;
