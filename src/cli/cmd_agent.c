@@ -1,7 +1,8 @@
-/* nightmill agent: the coding agents that Nightmill can run, which of them are here, and putting them here. It works
- * without the daemon. */
+/* nightmill agent: the coding agents that Nightmill can run, which of them are here, putting them here, and how they
+ * have done. All but the last works without the daemon. */
 #include "agent/selftest.h"
 #include "base/text.h"
+#include "cli/compare.h"
 #include "cli/session.h"
 #include "ops/place.h"
 #include <stdlib.h>
@@ -10,13 +11,29 @@ enum { PROBE_MS = 60000, TEST_MS = 180000 };
 
 static const struct argument arguments[] = {
     {.name = "VERB",
-     .help = "list agents, ask them for their version, install one, try one out",
-     .choices = "ls|probe|install|test"},
-    {.name = "NAME", .help = "the agent; of probe: all that are here when it is left out", .optional = true},
+     .help = "list agents, ask them for their version, install one, try one out, compare how they have done",
+     .choices = "ls|probe|install|test|compare"},
+    {.name = "NAME",
+     .help = "the agent; of probe: all that are here when it is left out; of compare: any number",
+     .optional = true,
+     .repeat = true},
     {0},
 };
 static const struct option options[] = {
     {.name = "all", .help = "ls: also those that are not here"},
+    {.name = "by",
+     .kind = OPTION_CHOICE,
+     .argument = "WHAT",
+     .choices = "agent|version|model|kind",
+     .help = "compare: each agent, or each with its version, model or kind of task by itself"},
+    {.name = "project", .kind = OPTION_TEXT, .argument = "FOLDER", .help = "compare: tasks of this repository alone"},
+    {.name = "last",
+     .kind = OPTION_DURATION,
+     .argument = "TIME",
+     .min = 1,
+     .max = 3153600000,
+     .help = "compare: only tasks begun so far back, such as 30d"},
+    {.name = "assigned", .help = "compare: only tasks whose agent or model was drawn by run --assign"},
     {0},
 };
 static const struct example examples[] = {
@@ -24,6 +41,7 @@ static const struct example examples[] = {
     {"nightmill agent install pi", "the pinned version, in a folder of its own below the data folder"},
     {"nightmill agent test pi", "a small task against a scripted model: no key, no provider"},
     {"nightmill agent probe", "starts each in a sandbox and asks for its version"},
+    {"nightmill agent compare codex claude --last 30d", "how their tasks of 30 days ended, their cost and time"},
     {0},
 };
 
@@ -357,31 +375,49 @@ static enum rc test(struct cli *cli, int *status, struct err *err)
     return RC_OK;
 }
 
+/* What compare takes means nothing to the others. */
+static enum rc call_fits(struct cli *cli, struct err *err)
+{
+    static const char *const names[] = {"by", "project", "last", "assigned"};
+    if (call_argument(&cli->call, 2))
+        return err_set(err, RC_INVALID, "nightmill agent %s takes one agent", call_argument(&cli->call, 0));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (call_has(&cli->call, names[i]))
+            return err_set(err, RC_INVALID, "--%s belongs to nightmill agent compare", names[i]);
+    return RC_OK;
+}
+
 static int run(struct cli *cli)
 {
     struct err err = {0};
     int status = EXIT_DONE;
     const char *verb = call_argument(&cli->call, 0);
+    bool compares = strcmp(verb, "compare") == 0;
     enum rc rc = cli_settings(cli, &err);
+    if (!rc && !compares)
+        rc = call_fits(cli, &err);
     if (rc)
         return cli_fail(cli, &err);
     sandbox_set_uid_base((uid_t)setting_int(cli->settings, "sandbox.uid_base"));
     rc = !strcmp(verb, "ls")        ? list(cli, &status, &err)
          : !strcmp(verb, "probe")   ? probe(cli, &status, &err)
          : !strcmp(verb, "install") ? install(cli, &err)
+         : compares                 ? compare_run(cli, &err)
                                     : test(cli, &status, &err);
     return rc ? cli_fail(cli, &err) : status;
 }
 
 const struct command command_agent = {
     .name = "agent",
-    .summary = "coding agents that can be run: which are here, installing one, trying one out",
+    .summary = "coding agents that can be run: which are here, installing one, trying one out, how they have done",
     .details =
         "An agent is looked for in Nightmill's own folder, then on the PATH. install fetches the version that "
         "Nightmill was tested with by npm, without running install scripts and without changing anything "
         "outside of the data folder. test has the agent write a file in a sandbox whose only way out leads "
         "to a scripted model server: it says whether the file is there, which requests were made, whether the "
-        "agent counts the same tokens, what it left running, and which hosts it asked a proxy for (all are refused).",
+        "agent counts the same tokens, what it left running, and which hosts it asked a proxy for (all are refused). "
+        "compare shows how the tasks of each agent ended, what they cost, how long they took: money and time are those "
+        "of ended tasks; nightmill is the built-in agent; tasks that were answered from a recording are left out.",
     .arguments = arguments,
     .options = options,
     .examples = examples,

@@ -10,9 +10,10 @@
 #include "ops/prepare.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <unistd.h>
 
-enum { TEXT_MOST = 256 << 10 };
+enum { TEXT_MOST = 256 << 10, DRAW_MOST = 64 };
 
 static const struct argument arguments[] = {
     {.name = "TEXT", .help = "the change, in words; - reads it from standard input"},
@@ -39,6 +40,11 @@ static const struct option options[] = {
      .kind = OPTION_TEXT,
      .argument = "NAME",
      .help = "who works: builtin, codex, claude, ...; nightmill agent ls shows them"},
+    {.name = "assign",
+     .kind = OPTION_CHOICE,
+     .argument = "HOW",
+     .choices = "random",
+     .help = "draw one of the names given to --agent or --model, separated by commas, each with the same probability"},
     {.name = "approve",
      .kind = OPTION_CHOICES,
      .argument = "GATES",
@@ -68,6 +74,8 @@ static const struct example examples[] = {
      "works until make test passes, for at most two units of the currency"},
     {"nightmill run \"Implement #12\" --approve plan,commit",
      "shows the plan first and the change before it is committed"},
+    {"nightmill run \"Fix the flaky test\" --agent codex,claude,builtin --assign random",
+     "one of the three works, drawn at random; nightmill agent compare --assigned shows how they do"},
     {"nightmill run - --detach < task.txt", "reads the task from a file and returns"},
     {0},
 };
@@ -105,6 +113,109 @@ static bool gateway_serves(void *arg, const char *model)
     return cli_ask(cli, "GET", path, STR(""), &ignored, NULL) == RC_OK;
 }
 
+/* Better said here than by a task that waits. The daemon knows the same agents. */
+static enum rc agent_here(struct cli *cli, const struct backend *backend, struct err *err)
+{
+    struct install_place place;
+    enum rc rc = install_find(cli->ctx, place_data(cli->ctx, cli->settings), getenv("PATH"), backend, &place, err);
+    if (rc != RC_OK || place.origin)
+        return rc;
+    err_set(err, RC_NOT_FOUND, "the agent %s is not installed", backend->name);
+    return backend->package ? err_hint(err, "install it with: nightmill agent install %s", backend->name)
+                            : err_hint(err, "it comes from %s; it must be on the PATH", backend->source);
+}
+
+/* ---- --assign ---- */
+
+/* Every name could be drawn, so every name must be good. */
+static enum rc agent_may(struct cli *cli, const char **name, struct err *err)
+{
+    if (strcmp(*name, "builtin") == 0)
+        *name = "nightmill"; /* as the ledger calls it */
+    if (strcmp(*name, "nightmill") == 0)
+        return RC_OK;
+    const struct backend *backend = backend_find(*name);
+    if (backend)
+        return agent_here(cli, backend, err);
+    err_set(err, RC_NOT_FOUND, "there is no agent %s", text_terminal_line(cli->ctx, str_of(*name), 64));
+    return err_hint(err, "list those that there are: nightmill agent ls");
+}
+
+static enum rc model_may(struct cli *cli, const char **name, struct err *err)
+{
+    struct model_choice ignored;
+    struct model_known known = {.key = model_key_in_environment, .gateway = gateway_serves, .arg = cli};
+    return model_choose(cli->ctx, cli->settings, *name, &known, &ignored, err);
+}
+
+/* NULL-terminated in *ret. */
+static enum rc names_read(struct cli *cli, const char *of, const char *list, const char ***ret, size_t *ret_n,
+                          struct err *err)
+{
+    struct str rest = str_of(list), piece;
+    const char **names = mem_array(cli->ctx, const char *, DRAW_MOST + 1);
+    size_t n = 0;
+    while (str_next(&rest, ',', &piece)) {
+        if (n == DRAW_MOST)
+            return err_set(err, RC_LIMIT, "at most %d names can be drawn from", DRAW_MOST);
+        names[n] = str_dup(cli->ctx, str_trim(piece));
+        if (!*names[n])
+            return err_set(err, RC_INVALID, "--%s has an empty name", of);
+        enum rc rc = strcmp(of, "agent") == 0 ? agent_may(cli, &names[n], err) : model_may(cli, &names[n], err);
+        if (rc)
+            return rc;
+        for (size_t i = 0; i < n; i++)
+            if (strcmp(names[i], names[n]) == 0)
+                return err_set(err, RC_INVALID, "--%s names %s twice", of,
+                               text_terminal_line(cli->ctx, str_of(names[n]), 64));
+        n++;
+    }
+    *ret = names;
+    *ret_n = n;
+    return RC_OK;
+}
+
+/* Below n, each with the same probability: numbers beyond the largest multiple of n are thrown away. */
+static size_t draw_number(size_t n)
+{
+    uint32_t v, most = UINT32_MAX - UINT32_MAX % (uint32_t)n;
+    do
+        BUG_ON(getrandom(&v, sizeof v, 0) != (ssize_t)sizeof v);
+    while (v >= most);
+    return v % n;
+}
+
+/* Of agent and model, whichever has several names; the drawn ones become the wish. */
+static enum rc draws_make(struct cli *cli, struct prepare_wish *wish, struct draw *draws, struct err *err)
+{
+    const struct {
+        const char *of, **wish;
+    } kinds[] = {{"agent", &wish->agent}, {"model", &wish->model}};
+    if (!call_has(&cli->call, "assign"))
+        return RC_OK;
+    if (call_has(&cli->call, "replay"))
+        return err_set(err, RC_INVALID,
+                       "a recording was made by one agent and one model: --assign does not go with --replay");
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        const char **names;
+        size_t n;
+        if (!*kinds[i].wish)
+            continue;
+        enum rc rc = names_read(cli, kinds[i].of, *kinds[i].wish, &names, &n, err);
+        if (rc)
+            return rc;
+        if (n < 2)
+            continue;
+        *kinds[i].wish = names[draw_number(n)];
+        draws[wish->draw_count++] = (struct draw){.of = kinds[i].of, .drawn = *kinds[i].wish, .from = names};
+    }
+    wish->draws = draws;
+    if (wish->draw_count)
+        return RC_OK;
+    err_set(err, RC_INVALID, "--assign needs several names to draw from");
+    return err_hint(err, "separate them by commas, such as --agent codex,claude,builtin --assign random");
+}
+
 static enum rc spec_make(struct cli *cli, struct json *ret, struct err *err)
 {
     const struct call *call = &cli->call;
@@ -126,8 +237,11 @@ static enum rc spec_make(struct cli *cli, struct json *ret, struct err *err)
                                 .gateway = gateway_serves,
                                 .arg = cli};
     struct model_choice recorded;
+    struct draw draws[2];
     const char *file = call_value(call, "replay");
-    enum rc rc = text_read(cli, &wish.text, err);
+    enum rc rc = draws_make(cli, &wish, draws, err);
+    if (!rc)
+        rc = text_read(cli, &wish.text, err);
     if (!rc && file) {
         wish.recorded = &recorded;
         rc = recording_open(cli, file, &wish.replay, &recorded, err);
@@ -137,20 +251,12 @@ static enum rc spec_make(struct cli *cli, struct json *ret, struct err *err)
     return rc ? rc : json_parse(cli->ctx, spec, ret, err);
 }
 
-/* Better said here than by a task that waits. The daemon knows the same agents. */
+/* An unknown one is refused by the daemon. */
 static enum rc agent_check(struct cli *cli, struct json spec, struct err *err)
 {
     const char *name = json_z(cli->ctx, json_path(spec, "agent.name"), NULL);
     const struct backend *backend = name ? backend_find(name) : NULL;
-    struct install_place place;
-    if (!backend)
-        return RC_OK;
-    enum rc rc = install_find(cli->ctx, place_data(cli->ctx, cli->settings), getenv("PATH"), backend, &place, err);
-    if (rc != RC_OK || place.origin)
-        return rc;
-    err_set(err, RC_NOT_FOUND, "the agent %s is not installed", name);
-    return backend->package ? err_hint(err, "install it with: nightmill agent install %s", name)
-                            : err_hint(err, "it comes from %s; it must be on the PATH", backend->source);
+    return backend ? agent_here(cli, backend, err) : RC_OK;
 }
 
 /* The first row that forbids to begin. Without a sandbox, its row does not. */
@@ -214,6 +320,10 @@ static void spec_say(struct cli *cli, struct json spec, const char *id)
                         shown_line(ctx, json_get(spec, "model"), "why", 100)));
     if (json_is(json_get(spec, "agent")))
         line_say(cli, "agent", shown_line(ctx, json_get(spec, "agent"), "name", 100));
+    for (struct json_iter it = json_iter(json_get(spec, "assignment")); json_next(&it);)
+        line_say(cli, "drawn",
+                 mem_printf(ctx, "%s %s, with probability %s", shown_line(ctx, it.value, "of", 10),
+                            shown_line(ctx, it.value, "drawn", 100), shown_line(ctx, it.value, "probability", 10)));
     for (struct json_iter it = json_iter(json_get(spec, "allow_check_changes")); json_next(&it);)
         line_say(cli, "allowed", mem_printf(ctx, "changes of protected files: %s", json_z(ctx, it.value, "")));
     if (json_bool(json_get(spec, "no_sandbox"), false))

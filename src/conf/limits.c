@@ -33,6 +33,35 @@ static const struct {
     [TASK_COMPLEX] = {"complex", "limits.iterations_complex"},
 };
 
+const char *task_class_name(enum task_class class)
+{
+    return classes[class].name;
+}
+
+struct traits {
+    bool makes, tests, longer;
+    int score;
+};
+
+static struct traits traits_of(struct str text)
+{
+    struct traits t = {.makes = speaks_of(text, STR("implement")) || speaks_of(text, STR("create")),
+                       .tests = speaks_of(text, STR("test")),
+                       .longer = characters(text) > 200};
+    t.score = (t.makes ? 2 : 0) + t.longer + t.tests;
+    return t;
+}
+
+static enum task_class class_of(int score)
+{
+    return score < 2 ? TASK_SIMPLE : score < 4 ? TASK_MEDIUM : TASK_COMPLEX;
+}
+
+enum task_class task_class_of(struct str text)
+{
+    return class_of(traits_of(str_trim(text)).score);
+}
+
 void iteration_limit_choose(mem *ctx, const struct settings *set, struct str text, struct iteration_limit *ret)
 {
     static const char *const factors[] = {"1", "1.5", "2", "2.5", "3"};
@@ -46,10 +75,10 @@ void iteration_limit_choose(mem *ctx, const struct settings *set, struct str tex
                                 (long long)limit)};
         return;
     }
-    bool makes = speaks_of(text, STR("implement")) || speaks_of(text, STR("create"));
-    bool tests = speaks_of(text, STR("test")), longer = characters(text) > 200;
-    int score = (makes ? 2 : 0) + longer + tests;
-    enum task_class class = score < 2 ? TASK_SIMPLE : score < 4 ? TASK_MEDIUM : TASK_COMPLEX;
+    struct traits traits = traits_of(text);
+    bool makes = traits.makes, tests = traits.tests, longer = traits.longer;
+    int score = traits.score;
+    enum task_class class = class_of(score);
     int64_t base = setting_int(set, classes[class].setting), limit = base * (2 + score) / 2;
     const char *words =
         mem_printf(ctx, "%lld iterations: %s task (%lld)", (long long)limit, classes[class].name, (long long)base);

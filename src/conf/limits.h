@@ -13,4 +13,6 @@ struct iteration_limit {
     enum task_class task_class;
     const char *words; /* "60 iterations: medium task (30), x2 because it says implement" */
 };
+const char *task_class_name(enum task_class);
+enum task_class task_class_of(struct str text); /* by the score alone, whatever the settings */
 void iteration_limit_choose(mem *ctx, const struct settings *set, struct str text, struct iteration_limit *ret);

@@ -14,6 +14,9 @@
 #define TITLE_MAX   120
 #define TOKEN_CHARS 40
 #define EVENT_MAX   (16u << 20)
+#define DRAW_MOST   64
+/* As the gateway calls it in the ledger (src/gateway/prepare.c). */
+#define AGENT_BUILT_IN "nightmill"
 
 /* ---- events of the server's own making ---- */
 
@@ -86,6 +89,47 @@ static enum rc folder_make(mem *ctx, const struct board *b, const char *id, stru
     return path_write_durable(token_path(ctx, b, id), str_of(token), 0600, err);
 }
 
+/* What a draw says must be true of the task: who reckons with probabilities relies on it. */
+static enum rc draw_check(struct json spec, struct json draw, struct err *err)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct json from = json_get(draw, "from"), drawn = json_get(draw, "drawn");
+    bool agent = json_eqz(json_get(draw, "of"), "agent");
+    const char *name = json_z(tmp, drawn, ""), *of = agent ? "agent.name" : "model.name";
+    size_t n = json_type(from) == JSON_ARRAY ? json_len(from) : 0, found = 0;
+    for (struct json_iter it = json_iter(from); n && json_next(&it);)
+        found += json_eqz(it.value, name);
+    if ((!agent && !json_eqz(json_get(draw, "of"), "model")) || n < 2 || n > DRAW_MOST || found != 1 ||
+        !json_eqz(json_get(draw, "probability"), mem_printf(tmp, "1/%zu", n)))
+        return err_set(err, RC_INVALID,
+                       "an assignment says of what it is (agent or model), from which names, which "
+                       "one was drawn and with which probability");
+    return strcmp(json_z(tmp, json_path(spec, of), AGENT_BUILT_IN), name) == 0
+               ? RC_OK
+               : err_set(err, RC_INVALID, "the task's %s is not the one that was drawn", agent ? "agent" : "model");
+}
+
+static enum rc assignment_check(struct json spec, struct err *err)
+{
+    struct json list = json_get(spec, "assignment");
+    if (!json_is(list))
+        return RC_OK;
+    if (json_type(list) != JSON_ARRAY || json_len(list) < 1 || json_len(list) > 2)
+        return err_set(err, RC_INVALID, "assignment is a list of one or two draws");
+    enum rc rc = RC_OK;
+    for (struct json_iter it = json_iter(list); rc == RC_OK && json_next(&it);)
+        rc = draw_check(spec, it.value, err);
+    return rc;
+}
+
+static enum rc kind_check(struct json spec, struct err *err)
+{
+    struct json kind = json_get(spec, "kind");
+    if (!json_is(kind) || json_eqz(kind, "simple") || json_eqz(kind, "medium") || json_eqz(kind, "complex"))
+        return RC_OK;
+    return err_set(err, RC_INVALID, "the kind of a task is simple, medium or complex");
+}
+
 static enum rc spec_check(struct json spec, struct err *err)
 {
     static const char *const needed[] = {"text", "repo", "git_dir", "base"};
@@ -104,6 +148,11 @@ static enum rc spec_check(struct json spec, struct err *err)
         err_set(err, RC_NOT_FOUND, "there is no agent %s", agent ? text_terminal_line(tmp, str_of(agent), 64) : "");
         return err_hint(err, "list those that there are: nightmill agent ls");
     }
+    enum rc rc = assignment_check(spec, err);
+    if (rc == RC_OK)
+        rc = kind_check(spec, err);
+    if (rc != RC_OK)
+        return rc;
     struct str text = str_trim(json_str(tmp, json_get(spec, "text")));
     if (!text.n)
         return err_set(err, RC_INVALID, "the task has no text");
@@ -127,13 +176,15 @@ static enum rc create_tx(struct store_tx *tx, void *arg, struct err *err)
     struct note n;
     note_begin(&n, c->ctx);
     jo_kz(&n.o, "text", c->task->text);
-    static const char *const members[] = {"repo", "base", "branch", "checks", "limits", "notes", "approve"};
+    static const char *const members[] = {"repo",   "base",  "branch",  "checks",
+                                          "limits", "notes", "approve", "assignment"};
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         struct json v = json_get(c->spec, members[i]);
         if (json_is(v))
             jo_kraw(&n.o, members[i], json_raw(v));
     }
-    jo_kz(&n.o, "model", json_z(c->ctx, json_path(c->spec, "model.name"), ""));
+    jo_kz(&n.o, "model", c->task->model);
+    jo_kz(&n.o, "agent", c->task->agent);
     rc = note_append(&n, tx, c->task->id, "task.created", "user", err);
     return rc == RC_OK ? state_set(c->ctx, tx, c->task, "queued", "", "waits for its turn", err) : rc;
 }
@@ -160,7 +211,12 @@ enum rc board_create(mem *ctx, const struct board *b, struct json spec, struct t
                          .limit_time_s = json_int(json_get(limits, "time_s"), 0),
                          .limit_tokens = json_int(json_get(limits, "tokens"), 0),
                          .limit_money = -1,
-                         .currency = json_z(ctx, json_get(limits, "currency"), "USD")};
+                         .currency = json_z(ctx, json_get(limits, "currency"), "USD"),
+                         .agent = json_z(ctx, json_path(spec, "agent.name"), AGENT_BUILT_IN),
+                         .model = json_z(ctx, json_path(spec, "model.name"), ""),
+                         .kind = json_z(ctx, json_get(spec, "kind"), ""),
+                         .assigned = json_len(json_get(spec, "assignment")) > 0,
+                         .replayed = json_is(json_get(spec, "replay"))};
     ret->changed_ns = ret->created_ns;
     if (ret->iteration_limit < 1 || ret->iteration_limit > 10000 || ret->limit_time_s < 0 || ret->limit_tokens < 0)
         return err_set(err, RC_INVALID, "a limit of the task is out of range");
@@ -288,6 +344,8 @@ static enum rc resume_limits(struct decision *d, struct task *t, struct err *err
         if (json_type(it.value) != JSON_STRING)
             return err_set(err, RC_INVALID, "allow_check_changes is a list of globs");
     }
+    if (json_is(model))
+        t->model = json_z(d->ctx, model, "");
     if (json_is(model) || json_is(allow)) {
         t->spec = spec_changed(d->ctx, t->spec, w, err);
         if (!t->spec)
@@ -536,6 +594,15 @@ static enum rc apply_state(mem *ctx, struct store_tx *tx, struct task *t, struct
     return rc == RC_OK && t->ended_ns ? reply_drop(tx, t->id, err) : rc;
 }
 
+static enum rc apply_agent(mem *ctx, struct store_tx *tx, struct task *t, struct json data, struct err *err)
+{
+    const char *version = json_z(ctx, json_get(data, "version"), NULL);
+    if (!version)
+        return RC_OK;
+    t->agent_version = text_terminal_line(ctx, str_of(version), 64);
+    return task_update(tx, t, err);
+}
+
 static enum rc apply_delivered(mem *ctx, struct store_tx *tx, struct task *t, struct json data, struct err *err)
 {
     t->branch = json_z(ctx, json_get(data, "branch"), NULL);
@@ -572,7 +639,10 @@ static enum rc apply_gate(mem *ctx, struct store_tx *tx, const char *task_id, in
 static const struct {
     const char *type;
     enum rc (*apply)(mem *ctx, struct store_tx *tx, struct task *t, struct json data, struct err *err);
-} effects[] = {{"task.state", apply_state}, {"delivered", apply_delivered}, {"task.undone", apply_undone}};
+} effects[] = {{"task.state", apply_state},
+               {"agent.started", apply_agent},
+               {"delivered", apply_delivered},
+               {"task.undone", apply_undone}};
 
 enum rc board_apply(struct store_tx *tx, const char *task_id, int64_t origin, struct json event, bool *ret_final,
                     struct err *err)

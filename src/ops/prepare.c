@@ -250,8 +250,8 @@ static void write_agent(struct preparation *p)
     const char *name = p->wish->agent     ? p->wish->agent
                        : p->project.agent ? p->project.agent
                                           : setting_text(p->set, "agent.name");
-    if (!*name || strcmp(name, "builtin") == 0)
-        return;
+    if (!*name || strcmp(name, "builtin") == 0 || strcmp(name, "nightmill") == 0)
+        return; /* the ledger calls it nightmill */
     jo_key(o, "agent");
     jo_obj(o);
     jo_kz(o, "name", name);
@@ -262,6 +262,30 @@ static void write_agent(struct preparation *p)
     jo_kz(o, "output", setting_text(p->set, "agent.output"));
     jo_kz(o, "url", *setting_text(p->set, "agent.url") ? setting_text(p->set, "agent.url") : NULL);
     jo_end_obj(o);
+}
+
+/* The probability is exact, as a fraction. */
+static void write_assignment(struct preparation *p)
+{
+    struct json_out *o = &p->o;
+    if (!p->wish->draw_count)
+        return;
+    jo_key(o, "assignment");
+    jo_arr(o);
+    for (size_t i = 0; i < p->wish->draw_count; i++) {
+        const struct draw *d = &p->wish->draws[i];
+        size_t n = 0;
+        while (d->from[n])
+            n++;
+        jo_obj(o);
+        jo_kz(o, "of", d->of);
+        jo_kz(o, "how", "random");
+        write_strings(o, "from", d->from);
+        jo_kz(o, "drawn", d->drawn);
+        jo_kz(o, "probability", mem_printf(p->ctx, "1/%zu", n));
+        jo_end_obj(o);
+    }
+    jo_end_arr(o);
 }
 
 static enum rc write_spec(struct preparation *p, struct err *err)
@@ -299,6 +323,8 @@ static enum rc write_spec(struct preparation *p, struct err *err)
     write_limits(p);
     write_model(p);
     write_agent(p);
+    write_assignment(p);
+    jo_kz(o, "kind", task_class_name(task_class_of(str_of(w->text))));
     jo_key(o, "egress");
     egress_json(o, &p->project.egress);
     jo_key(o, "settings");

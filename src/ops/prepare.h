@@ -15,7 +15,14 @@ struct prepare_wish { /* flags; NULL, 0 or false: not given */
     const char *budget;        /* "2.00" */
     int64_t iterations, time_s, tokens;
     const char *model;
-    const char *agent;   /* "codex"; "builtin" is the one that is part of Nightmill */
+    const char *agent; /* "codex"; "builtin" is the one that is part of Nightmill */
+    /* --assign: what was drawn at random, and from which names; .agent and .model are the drawn ones. */
+    const struct draw {
+        const char *of; /* "agent", "model" */
+        const char *drawn;
+        const char *const *from; /* at least two, NULL-terminated, each once */
+    } * draws;                   /* NULL, or draw_count of them */
+    size_t draw_count;
     const char *approve; /* "plan,commit" */
     const char *const *allow_check_changes;
     bool apply, require_proof, no_sandbox;

@@ -43,6 +43,12 @@ struct task {
     int64_t limit_time_s, limit_tokens;                   /* 0: none */
     pico limit_money;                                     /* -1: none */
     const char *currency;
+    const char *agent;         /* who works: "nightmill" is the built-in one; "" where it is not known */
+    const char *agent_version; /* as it said when it was last started; "" where it is not known */
+    const char *model;         /* as configured */
+    const char *kind;          /* simple, medium, complex; "" where it was not told */
+    bool assigned;             /* agent or model was drawn at random */
+    bool replayed;             /* its model requests are answered from a recording */
     int64_t last_event;
 };
 bool task_state_valid(const char *state);

@@ -282,7 +282,7 @@ START_TEST(making_a_database_on_a_full_disk)
     if (!mount_small(1024))
         return;
     int made = 0, refused = 0;
-    for (int room = 0; room <= 560; room += 12) {
+    for (int room = 0; room <= 720; room += 15) {
         char command[128];
         snprintf(command, sizeof command, "rm -f '%s'/*", folder);
         ck_assert_int_eq(system(command), 0);

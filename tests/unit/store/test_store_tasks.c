@@ -83,7 +83,13 @@ START_TEST(task_is_kept_whole)
                       .limit_time_s = 6,
                       .limit_tokens = 7,
                       .limit_money = INT64_MAX,
-                      .currency = "EUR"};
+                      .currency = "EUR",
+                      .agent = "codex",
+                      .agent_version = "1.2",
+                      .model = "m",
+                      .kind = "simple",
+                      .assigned = true,
+                      .replayed = true};
     WRITE(insert, &in);
     ck_assert_int_eq(in.number, 1);
     struct task t;
@@ -98,6 +104,11 @@ START_TEST(task_is_kept_whole)
     ck_assert_str_eq(t.branch, in.branch);
     ck_assert_str_eq(t.commit, in.commit);
     ck_assert_str_eq(t.currency, in.currency);
+    ck_assert_str_eq(t.agent, in.agent);
+    ck_assert_str_eq(t.agent_version, in.agent_version);
+    ck_assert_str_eq(t.model, in.model);
+    ck_assert_str_eq(t.kind, in.kind);
+    ck_assert(t.assigned && t.replayed);
     ck_assert(t.applied && t.iteration == 3 && t.iteration_limit == 10 && t.number == 1 && t.last_event == 0);
     ck_assert(t.created_ns == 1 && t.changed_ns == 2 && t.started_ns == 3 && t.ended_ns == 4 && t.worked_ns == 5);
     ck_assert(t.limit_time_s == 6 && t.limit_tokens == 7 && t.limit_money == INT64_MAX);
@@ -113,10 +124,14 @@ START_TEST(update_changes_what_may_change)
     t.reason = "limit_money";
     t.limit_money = 5;
     t.spec = "{\"b\":2}";
+    t.agent_version = "2.0";
+    t.model = "stronger";
     WRITE(update, &t);
     ck_assert_int_eq(task_find(root, s, t.id, &out, NULL), RC_OK);
     ck_assert_str_eq(out.state, "paused");
     ck_assert_str_eq(out.spec, "{\"b\":2}");
+    ck_assert_str_eq(out.agent_version, "2.0");
+    ck_assert_str_eq(out.model, "stronger");
     ck_assert_ptr_null(out.branch);
     ck_assert_int_eq(out.limit_money, 5);
     t.text = t.spec = NULL; /* as from a brief list: the stored ones stay */
