@@ -377,7 +377,8 @@ static enum rc home_fill(struct stint *s, bool *ret_anew, struct err *err)
     size_t n = s->plan.file_count;
     struct str ca, bundle;
     struct backend_file *files = mem_array(s->ctx, struct backend_file, n + 3);
-    memcpy(files, s->plan.files, n * sizeof *files);
+    for (size_t i = 0; i < n; i++)
+        files[i] = s->plan.files[i];
     if (s->proxied) {
         enum rc rc = run_egress_certificates(s->ctx, s->run, &ca, &bundle, err);
         if (rc != RC_OK)

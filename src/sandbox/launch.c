@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/openat2.h>
 #include <sched.h>
@@ -121,6 +122,40 @@ static bool same_type(int source, const struct stat *target)
            (S_ISDIR(st.st_mode) || S_ISREG(target->st_mode));
 }
 
+/* Makes the place of a mount below another one, folder by folder, never through a link. Bubblewrap does so itself where
+ * the inner user may; with subordinate ids the outer mount belongs to the opener. */
+static enum rc point_make(int outer, const char *rest, int source, struct err *err)
+{
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC | O_NOFOLLOW | O_DIRECTORY,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+    CLEANUP_FD int at = fcntl(outer, F_DUPFD_CLOEXEC, 0);
+    struct str left = str_of(rest), name;
+    struct stat st;
+    int failed = at < 0 || fstat(source, &st) < 0 ? errno : 0;
+    while (!failed && str_next(&left, '/', &name)) {
+        char part[NAME_MAX + 1];
+        if (!name.n)
+            continue;
+        if (name.n > NAME_MAX)
+            return err_sys(err, ENAMETOOLONG, "Could not make a place for a mount");
+        memcpy(part, name.p, name.n);
+        part[name.n] = '\0';
+        bool last = !left.n;
+        int made = !last || S_ISDIR(st.st_mode) ? mkdirat(at, part, 0755) : mknodat(at, part, S_IFREG | 0644, 0);
+        if (made < 0 && errno != EEXIST)
+            failed = errno;
+        if (failed || last)
+            break;
+        int next = (int)syscall(SYS_openat2, at, part, &how, sizeof how);
+        if (next < 0)
+            failed = errno;
+        else
+            close(at);
+        at = next < 0 ? at : next;
+    }
+    return failed ? err_sys(err, failed, "Could not make a place for a mount at %s", rest) : RC_OK;
+}
+
 /* What ran in a writable mount before may have put a link where a later mount belongs, which would then cover another
  * place and leave its own open. */
 static enum rc nested_check(const struct launch *l, const struct sources *s, const int *fds, struct err *err)
@@ -146,6 +181,9 @@ static enum rc nested_check(const struct launch *l, const struct sources *s, con
                 return err_set(err, RC_DENIED, "A link stands where %s is to be mounted", inner->target);
             if (fd < 0 && failed != ENOENT)
                 return err_sys(err, failed, "Could not look at %s, where something is to be mounted", inner->target);
+            enum rc rc = fd < 0 && l->rung == RUNG_SUB_UID ? point_make(fds[k], rest, fds[i], err) : RC_OK;
+            if (rc != RC_OK)
+                return rc;
         }
     return RC_OK;
 }
