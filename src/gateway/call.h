@@ -156,7 +156,7 @@ struct gateway {
     /* settle.c: */
     uv_timer_t flush_timer;
     int64_t flush_due_ms; /* on the loop's clock; 0: not armed */
-    bool flushing;
+    bool flushing, flush_failing;
     enum rc flush_rc;
     struct err flush_err;
     struct attempt_queue unwritten, unsynced, syncing; /* entries without room; those that wait for the disk */

@@ -60,8 +60,9 @@ static void flush_arrived(void *arg)
     struct attempt *synced = queue_take(&g->syncing), *unwritten = queue_take(&g->unwritten), *next;
     enum rc rc = g->flush_rc;
     g->flushing = false;
-    if (rc != RC_OK)
-        log_err(&g->flush_err, "could not write model requests into the database");
+    if (rc != RC_OK && !g->flush_failing) /* once: it is tried again ten times a second */
+        log_err(&g->flush_err, "could not write model requests into the database; they wait in the books");
+    g->flush_failing = rc != RC_OK;
     for (struct attempt *a = synced; a; a = next) {
         next = a->entry_next;
         if (rc != RC_OK)

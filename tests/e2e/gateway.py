@@ -262,6 +262,10 @@ class GatewayCase(Case):
             self.nm.api("GET", "/api/v1/ledger?limit=1")
         except OSError:  # no server: it makes them at its next start
             pass
+        return self.rows_now(query, *values)
+
+    def rows_now(self, query, *values):
+        """Rows as they are, without asking the server for anything."""
         database = sqlite3.connect(f"file:{self.nm.data}/nightmill.db?mode=ro", uri=True, timeout=10)
         database.row_factory = sqlite3.Row
         try:

@@ -495,3 +495,40 @@ class Clients(GatewayCase):
             t.join(30)
         self.assertEqual(answers, [200] * 8)
         stuck.close()
+
+
+class Books(GatewayCase):
+    """What requests cost becomes rows of the database many at a time, and is lost by no end of the server."""
+    daemon_env = {"NIGHTMILL_GATEWAY_SYNC": "10000"}
+
+    def setUp(self):
+        super().setUp()
+        self.provider("chat", "chat")
+
+    def test_rows_come_later_and_survive_a_kill(self):
+        key = self.key()
+        for _ in range(5):
+            self.assertEqual(self.ask("chat", "chat/fake", key).status, 200)
+        self.assertEqual(self.rows_now("SELECT * FROM ledger"), [])
+        self.nm.kill9("server")
+        self.nm.wait_status()
+        self.assertEqual(len(self.rows_now("SELECT * FROM ledger")), 5)
+        self.assertEqual(self.counted(self.rows_now("SELECT * FROM ledger")), self.served(self.upstream.entries("fake")))
+        self.assertEqual(self.rows_now("SELECT * FROM hold"), [])
+
+    def test_who_asks_for_the_ledger_gets_all_of_it(self):
+        self.assertEqual(self.ask("chat", "chat/fake", self.key()).status, 200)
+        self.assertEqual(len(self.nm.json("ledger")["rows"]), 1)
+        self.assertEqual(len(self.rows_now("SELECT * FROM ledger")), 1)
+
+
+class BooksOnDisk(GatewayCase):
+    """With gateway.sync 0 a request is on the disk before its client has the answer."""
+    daemon_env = {"NIGHTMILL_GATEWAY_SYNC": "0"}
+
+    def test_each_request_waits_for_the_disk(self):
+        self.provider("chat", "chat")
+        key = self.key()
+        for n in range(1, 4):
+            self.assertEqual(self.ask("chat", "chat/fake", key, stream=n == 2).status, 200)
+            self.assertEqual(len(self.rows_now("SELECT * FROM ledger")), n)
