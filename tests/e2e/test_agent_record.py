@@ -73,6 +73,15 @@ class Record(Foreign):
         self.assertEqual({name for (name,) in self.records("--assigned")}, seen)
         self.assertEqual(sum(r["runs"] for r in self.records().values()), 3)
 
+    def test_models_are_drawn_likewise(self):
+        _, task = self.agent("work", flags=("--model", "scripted,second", "--assign", "random", "--detach"), code=0)
+        spec = self.nm.json("show", task["id"])["spec"]
+        self.assertEqual(spec["agent"]["name"], "command")
+        self.assertEqual(spec["assignment"], [{"of": "model", "how": "random", "from": ["scripted", "second"], "drawn": spec["model"]["name"], "probability": "1/2"}])
+        self.nm.wait_state(task["id"], ("done", "needs_you", "failed", "paused", "unproven"))
+        ended = self.nm.run("run", PLAIN_TASK, "--model", "second,second", "--assign", "random", cwd=self.repo_.path)
+        self.assert_one_sentence(ended, "--model names second twice")
+
     def test_wrong_draws_begin_nothing(self):
         repo = self.repo(PLAIN)
         for flags, *words in ((("--agent", "command,nobody"), "there is no agent nobody", "nightmill agent ls"),
@@ -81,6 +90,7 @@ class Record(Foreign):
                               (("--agent", "nightmill,builtin"), "nightmill twice"),
                               (("--agent", "command,,builtin"), "empty name"),
                               (("--agent", "command"), "several names"),
+                              (("--agent", "command,builtin", "--replay", "none.json"), "does not go with --replay"),
                               ((), "several names")):
             ended = self.nm.run("run", PLAIN_TASK, *flags, "--assign", "random", "--check", PLAIN_CHECK, cwd=repo.path)
             self.assertNotEqual(ended.code, 0, flags)
