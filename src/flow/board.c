@@ -326,6 +326,20 @@ static char *spec_changed(mem *ctx, const char *old, struct json wish, struct er
     return buf_take(&b, ctx);
 }
 
+/* A model that a person took in place of the drawn one belongs to no experiment. */
+static void model_change(mem *ctx, struct task *t, const char *model)
+{
+    struct json spec;
+    if (strcmp(t->model, model) == 0)
+        return;
+    t->model = model;
+    if (json_parse(ctx, str_of(t->spec), &spec, NULL) != RC_OK)
+        return;
+    for (struct json_iter it = json_iter(json_get(spec, "assignment")); json_next(&it);)
+        if (json_eqz(json_get(it.value, "of"), "model"))
+            t->assigned = false;
+}
+
 static enum rc resume_limits(struct decision *d, struct task *t, struct err *err)
 {
     struct json w = d->wish;
@@ -345,7 +359,7 @@ static enum rc resume_limits(struct decision *d, struct task *t, struct err *err
             return err_set(err, RC_INVALID, "allow_check_changes is a list of globs");
     }
     if (json_is(model))
-        t->model = json_z(d->ctx, model, "");
+        model_change(d->ctx, t, json_z(d->ctx, model, ""));
     if (json_is(model) || json_is(allow)) {
         t->spec = spec_changed(d->ctx, t->spec, w, err);
         if (!t->spec)

@@ -47,7 +47,7 @@ struct task {
     const char *agent_version; /* as it said when it was last started; "" where it is not known */
     const char *model;         /* as configured */
     const char *kind;          /* simple, medium, complex; "" where it was not told */
-    bool assigned;             /* agent or model was drawn at random */
+    bool assigned;             /* agent or model was drawn at random, and is still the drawn one */
     bool replayed;             /* its model requests are answered from a recording */
     int64_t last_event;
 };

@@ -34,13 +34,13 @@ bool task_state_final(const char *state)
 
 /* Columns in an order that serves three uses: the first UPDATED are written by task_update (parameter 1 is the id), the
  * first INSERTED by task_insert, the first LISTED are what a brief list reads, all are read by the rest. */
-#define UPDATED  20
+#define UPDATED  21
 #define INSERTED 26
 #define LISTED   28
 #define COLUMNS                                                                                                        \
     "id, title, state, reason, words, branch, commit_id, applied, iteration, iteration_limit, changed_ns, started_ns," \
-    " ended_ns, worked_ns, limit_time_s, limit_tokens, limit_money, currency, agent_version, model, repo,"             \
-    " created_ns, agent, kind, assigned, replayed"
+    " ended_ns, worked_ns, limit_time_s, limit_tokens, limit_money, currency, agent_version, model, assigned,"         \
+    " repo, created_ns, agent, kind, replayed"
 #define READ  "t." COLUMNS ", t.number, last_event"
 #define BRIEF "SELECT " READ " FROM task t "
 #define WHOLE "SELECT " READ ", text, spec FROM task t JOIN task_text x ON x.number = t.number "
@@ -65,11 +65,11 @@ static const struct db_column task_columns[] = {
     DB_COLUMN(task, currency, DB_TEXT),
     DB_COLUMN(task, agent_version, DB_TEXT),
     DB_COLUMN(task, model, DB_TEXT),
+    DB_COLUMN(task, assigned, DB_BOOL),
     DB_COLUMN(task, repo, DB_TEXT),
     DB_COLUMN(task, created_ns, DB_INT64),
     DB_COLUMN(task, agent, DB_TEXT),
     DB_COLUMN(task, kind, DB_TEXT),
-    DB_COLUMN(task, assigned, DB_BOOL),
     DB_COLUMN(task, replayed, DB_BOOL),
     DB_COLUMN(task, number, DB_INT64),
     DB_COLUMN(task, last_event, DB_INT64),
@@ -204,7 +204,7 @@ enum rc task_update(struct store_tx *tx, const struct task *t, struct err *err)
         "UPDATE task SET title = $2, state = $3, reason = $4, words = $5, branch = $6, commit_id = $7, applied = $8,"
         " iteration = $9, iteration_limit = $10, changed_ns = $11, started_ns = $12, ended_ns = $13, worked_ns = $14,"
         " limit_time_s = $15, limit_tokens = $16, limit_money = $17, currency = $18, agent_version = $19,"
-        " model = $20 WHERE id = $1");
+        " model = $20, assigned = $21 WHERE id = $1");
     DB_SQL(sql_text, "UPDATE task_text SET text = $2, spec = $3 WHERE number = (SELECT number FROM task WHERE id = $1)"
                      " AND (text <> $2 OR spec <> $3)");
     int64_t changed = 0;

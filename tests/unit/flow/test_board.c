@@ -115,6 +115,46 @@ START_TEST(create_refuses_what_is_no_task)
 }
 END_TEST
 
+#define DRAWN(of, from, drawn, probability)                                                                            \
+    "{\"text\":\"x\",\"repo\":\"/r\",\"git_dir\":\"g\",\"base\":\"b\",\"kind\":\"medium\","                            \
+    "\"model\":{\"name\":\"m\",\"url\":\"u\"},\"agent\":{\"name\":\"codex\"},\"assignment\":[{\"of\":\"" of            \
+    "\",\"from\":" from ",\"drawn\":\"" drawn "\",\"probability\":\"" probability "\"}]}"
+
+/* Who works stands in the row; a draw is taken as it is true, and ends with the drawn model. */
+START_TEST(who_works_is_kept)
+{
+    static const char *const lies[] = {
+        DRAWN("agent", "[\"codex\",\"pi\"]", "pi", "1/2"), DRAWN("agent", "[\"codex\",\"pi\"]", "codex", "1/3"),
+        DRAWN("agent", "[\"codex\"]", "codex", "1/1"),     DRAWN("agent", "[\"codex\",\"codex\"]", "codex", "1/2"),
+        DRAWN("model", "[\"a\",\"b\"]", "a", "1/2"),       DRAWN("weather", "[\"m\",\"b\"]", "m", "1/2"),
+        DRAWN("model", "{\"m\":1,\"b\":2}", "m", "1/2")};
+    struct task t, r;
+    char *tell;
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++)
+        ck_assert_int_eq(board_create(ctx, &board, parsed(lies[i]), &t, &err), RC_INVALID);
+    ck_assert_str_eq(found(created().id).agent, "nightmill");
+    ck_assert(!found(created().id).assigned);
+    static const char *const draws[] = {DRAWN("agent", "[\"pi\",\"codex\"]", "codex", "1/2"),
+                                        DRAWN("model", "[\"m\",\"a\",\"b\"]", "m", "1/3")};
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert_msg(board_create(ctx, &board, parsed(draws[i]), &t, &err) == RC_OK, "%s", err.sentence);
+        applied(t.id, 1, "agent.started", "{\"agent\":\"codex\",\"version\":\"0.9.1\"}");
+        applied(t.id, 2, "agent.started", "{\"agent\":\"codex\",\"version\":null}");
+        r = found(t.id);
+        ck_assert_str_eq(r.agent, "codex");
+        ck_assert_str_eq(r.agent_version, "0.9.1");
+        ck_assert_str_eq(r.model, "m");
+        ck_assert_str_eq(r.kind, "medium");
+        ck_assert(r.assigned && !r.replayed);
+        ck_assert_int_eq(board_pause(ctx, &board, t.id, &r, &tell, &err), RC_OK);
+        ck_assert_int_eq(board_resume(ctx, &board, t.id, parsed("{\"model\":\"big\"}"), &r, &err), RC_OK);
+        r = found(t.id);
+        ck_assert_str_eq(r.model, "big");
+        ck_assert(r.assigned == (i == 0)); /* the agent is still the drawn one, the model is not */
+    }
+}
+END_TEST
+
 START_TEST(stop_pause_resume)
 {
     struct task t = created(), r;
@@ -294,6 +334,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, create_makes_a_queued_task_with_its_events);
     tcase_add_test(t, create_refuses_what_is_no_task);
+    tcase_add_test(t, who_works_is_kept);
     tcase_add_test(t, stop_pause_resume);
     tcase_add_test(t, a_raised_budget_lets_its_tasks_go_on);
     tcase_add_test(t, events_are_taken_once);

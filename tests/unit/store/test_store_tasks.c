@@ -126,12 +126,14 @@ START_TEST(update_changes_what_may_change)
     t.spec = "{\"b\":2}";
     t.agent_version = "2.0";
     t.model = "stronger";
+    t.assigned = true;
     WRITE(update, &t);
     ck_assert_int_eq(task_find(root, s, t.id, &out, NULL), RC_OK);
     ck_assert_str_eq(out.state, "paused");
     ck_assert_str_eq(out.spec, "{\"b\":2}");
     ck_assert_str_eq(out.agent_version, "2.0");
     ck_assert_str_eq(out.model, "stronger");
+    ck_assert(out.assigned && !t.replayed);
     ck_assert_ptr_null(out.branch);
     ck_assert_int_eq(out.limit_money, 5);
     t.text = t.spec = NULL; /* as from a brief list: the stored ones stay */
