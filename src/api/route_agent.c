@@ -113,7 +113,7 @@ static enum rc agents_record(struct route_call *c)
 {
     struct record_filter filter = {0};
     struct agent_record *records;
-    enum record_by by;
+    enum record_by by = 0;
     const char *by_name, *agents = route_query(c, "agent");
     size_t n;
     enum rc rc = by_read(c, &by_name, &by, &c->err);
