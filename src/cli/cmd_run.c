@@ -197,8 +197,8 @@ static enum rc draws_make(struct cli *cli, struct prepare_wish *wish, struct dra
         return err_set(err, RC_INVALID,
                        "a recording was made by one agent and one model: --assign does not go with --replay");
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-        const char **names;
-        size_t n;
+        const char **names = NULL;
+        size_t n = 0;
         if (!*kinds[i].wish)
             continue;
         enum rc rc = names_read(cli, kinds[i].of, *kinds[i].wish, &names, &n, err);
