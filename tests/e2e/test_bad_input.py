@@ -308,7 +308,7 @@ class DataFolder(Case):
     def test_disk_full_in_the_middle_of_a_run(self):
         """The run waits, says so, loses nothing, and goes on when there is room."""
         self.mount("size=900m")
-        self.nm.env.update({"NIGHTMILL_RETRY_FIRST": "1", "NIGHTMILL_RETRY_MOST": "1"})
+        self.nm.env.update({"NIGHTMILL_RETRY_FIRST": "1", "NIGHTMILL_RETRY_MOST": "1", "NIGHTMILL_SANDBOX_DISK_FLOOR": "0"})  # the floor would end the sandbox before
         model = self.model(script([turn(run("echo begin")), turn(write("file.txt", "one\ntwo\n"), wait_for="go"), turn(finish())]))
         repo = self.repo(PLAIN)
         self.nm.start("run", PLAIN_TASK, "--check", PLAIN_CHECK, cwd=repo.path)
