@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "gateway/budget.h"
 #include "gateway/zone.h"
+#include "store/books.h"
 #include <check.h>
 #include <pthread.h>
 #include <signal.h>
@@ -818,6 +819,42 @@ START_TEST(a_crash_at_every_step)
 }
 END_TEST
 
+/* What has no row yet counts in a budget that is set now, and what a budget counts stays when it becomes one. */
+START_TEST(a_new_budget_counts_what_only_the_books_have)
+{
+    struct books *books;
+    struct reservation settled = {0}, open = {0};
+    struct hold h;
+    close_all();
+    root = mem_root();
+    HOLDS(store_open(root, folder, &s, &err) == RC_OK);
+    HOLDS(books_open(root, s, folder, &books, NULL, &err) == RC_OK);
+    HOLDS(budgets_open(root, s, books, NULL, &b, &err) == RC_OK);
+    struct reservation *all[] = {&settled, &open};
+    for (int i = 0; i < 2; i++) {
+        HOLDS(reserve(&ann, 1000, all[i]) == RC_OK);
+        reservation_hold(all[i], &h);
+        h.request = i ? "req_open" : "req_settled";
+        h.attempt = 1;
+        h.provider = h.dialect = "";
+        HOLDS(books_hold(books, &h, &err) == RC_OK);
+    }
+    struct ledger_row row = {.provider = "", .model_served = "m", .currency = "USD", .cost = 300};
+    HOLDS(books_end(books, settled.hold_id, "settled", &row, &err) == RC_OK);
+    ck_assert(!budgets_settle(b, &settled, 300, "USD", 5));
+    ck_assert_uint_gt(books_pending(books), 0);
+    int64_t id = set(budget(SCOPE_USER, "ann", WINDOW_TOTAL, 10000));
+    ck_assert_int_eq(state(id).spent, 300);
+    ck_assert_int_eq(state(id).held, 1000);
+    HOLDS(books_sync(books, &err) == RC_OK);
+    budgets_release(b, &open);
+    ck_assert_int_eq(state(id).spent, 300);
+    ck_assert_int_eq(state(id).held, 0);
+    b = mem_free(b);
+    mem_free(books);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("budget");
@@ -825,6 +862,7 @@ int main(void)
     tcase_set_timeout(tc, 200);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, all_scopes_or_none);
+    tcase_add_test(tc, a_new_budget_counts_what_only_the_books_have);
     tcase_add_test(tc, tokens_and_overruns);
     tcase_add_test(tc, the_output_cap_is_lowered_to_what_is_affordable);
     tcase_add_test(tc, limits_of_a_task_are_budgets);

@@ -141,6 +141,11 @@ START_TEST(test_what_ended_becomes_what_it_ended_as)
     int64_t last;
     FINE(hold_last_id(s, &last, &err));
     ck_assert_int_eq(last, 4);
+    hold_now(5);
+    settle_now(5, 1); /* has no row but that of the ledger: its number is taken all the same */
+    FINE(books_sync(b, &err));
+    FINE(hold_last_id(s, &last, &err));
+    ck_assert_int_eq(last, 5);
     end();
 }
 END_TEST

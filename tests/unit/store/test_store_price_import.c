@@ -169,6 +169,23 @@ START_TEST(the_first_name_that_has_a_price_counts)
 }
 END_TEST
 
+START_TEST(what_is_kept_in_memory_ends_with_its_time)
+{
+    static const char *const names[] = {"m"};
+    struct price p;
+    outcome(row("m", 100, 500, 0), NOW, false);
+    outcome(row("m", 200, 500, NOW + 1000), NOW, false);
+    ck_assert_int_eq(price_find_named(root, s, names, 1, "m", NOW, false, &p, NULL), RC_AGAIN);
+    ck_assert_int_eq(price_find_named(root, s, names, 1, "m", NOW, true, &p, NULL), RC_OK);
+    ck_assert_int_eq(price_find_named(root, s, names, 1, "m", NOW + 999, false, &p, NULL), RC_OK);
+    ck_assert_int_eq(p.base.input, 100);
+    ck_assert_str_eq(p.currency, "USD");
+    ck_assert_int_eq(price_find_named(root, s, names, 1, "m", NOW + 1000, false, &p, NULL), RC_AGAIN);
+    ck_assert_int_eq(price_find_named(root, s, names, 1, "m", NOW + 1000, true, &p, NULL), RC_OK);
+    ck_assert_int_eq(p.base.input, 200);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("imported prices");
@@ -183,6 +200,7 @@ int main(void)
     tcase_add_test(tc, a_dry_run_changes_nothing);
     tcase_add_test(tc, all_of_a_file_or_nothing);
     tcase_add_test(tc, the_first_name_that_has_a_price_counts);
+    tcase_add_test(tc, what_is_kept_in_memory_ends_with_its_time);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
