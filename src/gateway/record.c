@@ -1,4 +1,4 @@
-/* The recorder: copies on the loop, redacts and compresses on the pool, writes in batches.
+/* The recorder: copies on the loop, redacts and compresses on a thread of its own, writes in batches.
  *
  * One batch is under way at a time; what comes meanwhile waits and goes with the next, so that a busy gateway pays for
  * few transactions and an idle one writes at once. A record is in one of three places: only in memory (it is young), in
@@ -76,8 +76,11 @@ struct recorder {
     bool secrets_changed;
     struct redactor *redactor; /* the batch's; NULL before the first */
     bool failing;              /* the last batch could not be written */
-    uv_mutex_t lock;           /* for `written` of the batch alone */
-    uv_cond_t written;
+    uv_thread_t thread;        /* works batches; not the pool, whose threads may all wait in recorder_sync */
+    uv_mutex_t lock;           /* for `written` of the batch and these: */
+    uv_cond_t written, given;
+    struct batch *work; /* for the thread to take */
+    bool ending;
 };
 
 /* ---- secrets ---- */
@@ -216,7 +219,8 @@ static void pieces_add(struct batch *b, struct work *w, enum exchange_side at, s
     }
 }
 
-/* Pool: what waits of a body, through the sink, into pieces. A request is there at once, so it ends with its first. */
+/* The recorder's thread: what waits of a body, through the sink, into pieces. A request is there at once, so it ends
+ * with its first. */
 static void side_work(struct batch *b, struct work *w, enum exchange_side at)
 {
     struct side *side = &w->rec->sides[at];
@@ -380,16 +384,21 @@ static void batch_written(void *arg, enum rc rc, const struct err *err)
     uv_mutex_unlock(&r->lock);
 }
 
-static void batch_pool(void *arg)
+static void recorder_main(void *arg)
 {
-    struct batch *b = arg;
-    batch_work(b);
-    store_write_async(b->r->spec.store, batch_store, b, batch_written);
-}
-
-static void batch_left(void *arg)
-{
-    (void)arg; /* the letter says when it is written */
+    struct recorder *r = arg;
+    for (;;) {
+        uv_mutex_lock(&r->lock);
+        while (!r->work && !r->ending)
+            uv_cond_wait(&r->given, &r->lock);
+        struct batch *b = r->work;
+        r->work = NULL;
+        uv_mutex_unlock(&r->lock);
+        if (!b)
+            return;
+        batch_work(b);
+        store_write_async(r->spec.store, batch_store, b, batch_written); /* the letter says when it is written */
+    }
 }
 
 /* Moves what is to be written of a record into the batch. */
@@ -459,7 +468,11 @@ static void batch_begin(struct recorder *r)
 {
     if (r->batch || !r->queue)
         return;
-    loop_offload(r->spec.loop, batch_pool, batch_left, batch_take(r));
+    struct batch *b = batch_take(r);
+    uv_mutex_lock(&r->lock);
+    r->work = b;
+    uv_cond_signal(&r->given);
+    uv_mutex_unlock(&r->lock);
 }
 
 static void timer_closed(uv_handle_t *handle)
@@ -664,7 +677,8 @@ struct recorder *recorder_new(mem *ctx, const struct recorder_spec *spec)
     r->spec = *spec;
     r->queue_end = &r->queue;
     r->secrets_changed = true;
-    BUG_ON(uv_mutex_init(&r->lock) != 0 || uv_cond_init(&r->written) != 0);
+    BUG_ON(uv_mutex_init(&r->lock) != 0 || uv_cond_init(&r->written) != 0 || uv_cond_init(&r->given) != 0);
+    BUG_ON(uv_thread_create(&r->thread, recorder_main, r) != 0);
     r->timer = mem_new(NULL, uv_timer_t);
     uv_timer_init(spec->loop->uv, r->timer);
     uv_unref((uv_handle_t *)r->timer);
@@ -694,7 +708,7 @@ void recorder_tick(struct recorder *r)
     loop_offload(r->spec.loop, policies_read, policies_arrived, job);
 }
 
-/* The batch under way needs the pool and the writer, but not the loop. Its letter finds that nobody waits for it. */
+/* The batch under way needs its thread and the writer, but not the loop. Its letter finds that nobody waits for it. */
 static void batch_wait(struct recorder *r)
 {
     struct batch *b = r->batch;
@@ -713,6 +727,11 @@ struct recorder *recorder_free(struct recorder *r)
     if (!r)
         return NULL;
     batch_wait(r);
+    uv_mutex_lock(&r->lock);
+    r->ending = true;
+    uv_cond_signal(&r->given);
+    uv_mutex_unlock(&r->lock);
+    uv_thread_join(&r->thread);
     struct record *next;
     for (struct record *rec = r->active; rec; rec = next) {
         next = rec->next;
@@ -742,6 +761,7 @@ struct recorder *recorder_free(struct recorder *r)
     uv_mutex_lock(&r->lock); /* the writer may just be leaving */
     uv_mutex_unlock(&r->lock);
     uv_cond_destroy(&r->written);
+    uv_cond_destroy(&r->given);
     uv_mutex_destroy(&r->lock);
     return mem_free(r);
 }

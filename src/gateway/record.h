@@ -8,9 +8,9 @@
  * compressed, and dropped when writing cannot keep up; metadata is not. What is kept and how long is a policy: of the
  * settings, or a row of the project (store/exchange.h).
  *
- * Recording never delays nor fails a request: bytes are copied on the loop; redaction and compression run on the pool,
- * writing on the writer thread, many records in one transaction. An error there is logged once and loses the record.
- * Threads: the loop's thread alone, recorder_secret too; others where it says so. */
+ * Recording never delays nor fails a request: bytes are copied on the loop; redaction and compression run on a thread
+ * of its own, writing on the writer thread, many records in one transaction. An error there is logged once and loses
+ * the record. Threads: the loop's thread alone, recorder_secret too; others where it says so. */
 #pragma once
 #include "os/loop.h"
 #include "store/exchange.h"

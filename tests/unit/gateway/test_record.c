@@ -26,7 +26,8 @@ static void setup(void)
     FINE(store_open(root, folder, &s, &err));
     uv_loop_init(&uv);
     loop_open(&loop, &uv);
-    spec = (struct recorder_spec){.loop = &loop, .store = s, .policy = {"", RECORD_FULL, 90, 7, 1 << 20}};
+    spec =
+        (struct recorder_spec){.loop = &loop, .store = s, .policy = {"", RECORD_FULL, 90, 7, 1 << 20}, .batch_ms = 20};
     r = recorder_new(root, &spec);
 }
 
@@ -336,6 +337,31 @@ START_TEST(the_secret_that_was_not_given_for_longest_is_forgotten)
 }
 END_TEST
 
+static void sync_work(void *arg)
+{
+    (void)arg;
+    recorder_sync(r);
+}
+
+static void sync_done(void *arg)
+{
+    ++*(int *)arg;
+}
+
+/* More than the pool has threads: nothing that they wait for may need one. */
+START_TEST(all_threads_of_the_pool_may_wait_for_the_record)
+{
+    int done = 0;
+    struct exchange x;
+    record_end(begin("req1", "p"), &ended);
+    for (int i = 0; i < 12; i++)
+        loop_offload(&loop, sync_work, sync_done, &done);
+    while (done < 12)
+        uv_run(&uv, UV_RUN_ONCE);
+    FINE(exchange_find(root, s, "req1", &x, &err));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("record");
@@ -344,6 +370,7 @@ int main(void)
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, an_exchange_is_kept_whole_and_without_secrets);
     tcase_add_test(c, a_request_under_way_is_on_the_disk_at_the_next_tick);
+    tcase_add_test(c, all_threads_of_the_pool_may_wait_for_the_record);
     tcase_add_test(c, what_was_not_ended_is_incomplete);
     tcase_add_test(c, what_a_crash_left_is_marked_at_the_next_start);
     tcase_add_test(c, bodies_are_cut_at_the_cap);
