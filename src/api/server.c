@@ -140,17 +140,6 @@ static void hung_up(uv_signal_t *handle, int number)
     listeners_reload(handle->data);
 }
 
-/* The file of the sealing key: outside of the data folder, so that a copy of the database opens nothing. */
-static const char *seal_file(struct server *s)
-{
-    const char *set = setting_text(s->place->settings, "seal.key_file");
-    bool exists;
-    if (*set)
-        return set;
-    const char *file = settings_file(s->place->settings, &exists), *slash = strrchr(file, '/');
-    return mem_printf(s->ctx, "%.*s/seal.key", slash ? (int)(slash - file) : 1, slash ? file : ".");
-}
-
 /* A tier's chain: TIER_A_MODEL as other tools have it, else the setting. */
 static const char *tier_chain(const struct server *s, const char *variable, const char *setting)
 {
@@ -274,7 +263,7 @@ int server_main(const struct server_place *place)
     signal(SIGPIPE, SIG_IGN);
     BUG_ON(uv_loop_init(&s->uv) != 0);
     loop_open(&s->loop, &s->uv);
-    s->credentials = credentials_new(s->ctx, seal_file(s));
+    s->credentials = credentials_new(s->ctx, settings_seal_file(s->ctx, place->settings));
     credentials_from_environment(s);
     enum rc rc = server_open(s, &err);
     if (rc != RC_OK) {

@@ -184,11 +184,11 @@ enum rc credentials_load(struct credentials *c, struct store *s, struct err *err
     struct seal_key key;
     struct err why = {0};
     enum rc rc = sealed_list(tmp, s, &rows, &n, err);
-    if (rc || !n)
+    if (rc)
         return rc;
-    bool have_key = seal_key_read(c->key_file, &key, &why) == RC_OK;
+    bool have_key = (n ? seal_key_read : seal_key_take)(c->key_file, &key, &why) == RC_OK;
     if (!have_key)
-        log_err(&why, "sealed keys of providers cannot be used");
+        log_err(&why, n ? "sealed keys of providers cannot be used" : "nothing can be sealed");
     pthread_mutex_lock(&c->lock);
     for (size_t i = 0; i < n; i++) {
         struct str secret = {0};
@@ -216,15 +216,6 @@ static enum rc seal_tx(struct store_tx *tx, void *arg, struct err *err)
     return sealed_put(tx, s->id, s->box, s->now_ns, err);
 }
 
-static enum rc key_of_file(const char *path, struct seal_key *ret, struct err *err)
-{
-    enum rc rc = seal_key_read(path, ret, err);
-    if (rc != RC_NOT_FOUND)
-        return rc;
-    rc = seal_key_make(path, ret, err);
-    return rc == RC_CONFLICT ? seal_key_read(path, ret, err) : rc;
-}
-
 /* A new key file would leave the boxes that are there closed for good. */
 static enum rc key_for_sealing(struct credentials *c, struct store *s, struct seal_key *ret, struct err *err)
 {
@@ -235,7 +226,7 @@ static enum rc key_for_sealing(struct credentials *c, struct store *s, struct se
     if (rc)
         return rc;
     if (!n)
-        return key_of_file(c->key_file, ret, err);
+        return seal_key_take(c->key_file, ret, err);
     rc = seal_key_read(c->key_file, ret, err);
     if (rc == RC_NOT_FOUND)
         err_hint(err, "put the key file back, or remove the providers whose keys are sealed");

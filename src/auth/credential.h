@@ -14,7 +14,8 @@
 struct credentials;
 /* key_file: where the sealing key is, or will be made when the first secret is sealed. Freeing ctx wipes all. */
 struct credentials *credentials_new(mem *ctx, const char *key_file);
-/* Opens what is sealed. A box that does not open is told by credential_get, not here. */
+/* Opens what is sealed, or makes the key file where nothing is sealed yet: other processes of the daemon read it too. A
+ * box that does not open is told by credential_get, not here; a key file that cannot be made is told in the log. */
 MUST_USE enum rc credentials_load(struct credentials *c, struct store *s, struct err *err);
 
 /* Variables. RC_INVALID: name or value; RC_LIMIT: too many names. */

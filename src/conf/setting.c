@@ -306,6 +306,14 @@ const char *settings_file(const struct settings *set, bool *ret_exists)
     return set->file;
 }
 
+char *settings_seal_file(mem *ctx, const struct settings *set)
+{
+    const char *own = setting_text(set, "seal.key_file"), *slash = strrchr(set->file, '/');
+    if (*own)
+        return mem_str(ctx, own);
+    return mem_printf(ctx, "%.*s/seal.key", slash ? (int)(slash - set->file) : 1, slash ? set->file : ".");
+}
+
 /* --- JSON -------------------------------------------------------------------------------------------------------- */
 
 void settings_json(const struct settings *set, struct json_out *out)

@@ -67,6 +67,9 @@ char *setting_shown(mem *ctx, const struct settings *set, const struct setting_r
 const char *setting_origin(const struct settings *set, const struct setting_row *row);
 /* What the file was, or would be; whether it was there. */
 const char *settings_file(const struct settings *set, bool *ret_exists);
+/* The file of the sealing key (seal.key_file): beside the file of the settings, outside of the data folder, so that a
+ * copy of that opens nothing. In ctx. */
+char *settings_seal_file(mem *ctx, const struct settings *set);
 /* Sets one value from its text; `origin` is copied. RC_INVALID, the sentence without a place. */
 MUST_USE enum rc setting_set(struct settings *set, const char *name, const char *value, const char *origin,
                              struct err *err);

@@ -1,6 +1,7 @@
 /* Making, keeping and using the authority; promises in certificate.h. Not here: TLS itself (net/tls.c). */
 #include "crypt/certificate.h"
 #include "base/buf.h"
+#include "crypt/seal.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
@@ -131,35 +132,68 @@ enum rc authority_sign(struct authority *a, const char *host, bool numeric, X509
 
 /* ---- keeping ---- */
 
-static enum rc pem_read(const char *path, bool secret, FILE **ret, struct err *err)
+#define KEY_PURPOSE "egress authority"
+#define KEY_MOST    16384
+
+/* Where things are, and what opens the key. Lives while the authority is looked for. */
+struct place {
+    const char *certificate, *sealed, *plain; /* plain: as versions before sealing left it */
+    struct seal_key seal;
+};
+
+static enum rc file_get(mem *ctx, const char *path, struct str *ret, struct err *err)
 {
-    struct stat st;
-    *ret = fopen(path, "re");
-    if (!*ret)
+    char text[KEY_MOST];
+    CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text);
+    if (n < 0)
         return err_sys(err, errno, "cannot read %s", path);
-    if (!secret || (fstat(fileno(*ret), &st) == 0 && !(st.st_mode & (S_IRWXG | S_IRWXO))))
-        return RC_OK;
-    fclose(*ret);
-    err_set(err, RC_DENIED, "others may read the key %s", path);
-    return err_hint(err, "chmod 600 %s", path);
+    *ret = str_n(mem_strn(ctx, text, (size_t)n), (size_t)n);
+    explicit_bzero(text, sizeof text);
+    return RC_OK;
 }
 
-static enum rc authority_read(struct authority *a, const char *certificate, const char *key, struct err *err)
+static void *pem_parse(struct str text, bool key)
 {
-    FILE *f;
-    enum rc rc = pem_read(certificate, false, &f, err);
+    BIO *bio = BIO_new_mem_buf(text.p, (int)text.n);
+    void *found = !bio  ? NULL
+                  : key ? (void *)PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL)
+                        : (void *)PEM_read_bio_X509(bio, NULL, NULL, NULL);
+    BIO_free(bio);
+    return found;
+}
+
+static enum rc key_read(mem *ctx, const struct place *at, struct str *ret, struct err *err)
+{
+    struct str box;
+    enum rc rc = file_get(ctx, at->sealed, &box, err);
+    if (rc == RC_NOT_FOUND)
+        return file_get(ctx, at->plain, ret, err);
+    if (rc == RC_OK)
+        rc = seal_open(ctx, &at->seal, KEY_PURPOSE, box, ret, err);
+    if (rc == RC_DENIED) {
+        err_set(err, rc, "the key of the egress proxy's authority does not open with this key file");
+        err_hint(err, "put the right seal.key back, or remove %s: a new authority is made at the next start",
+                 at->sealed);
+    }
+    return rc;
+}
+
+static enum rc authority_read(struct authority *a, const struct place *at, struct err *err)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct str certificate, key;
+    enum rc rc = file_get(tmp, at->certificate, &certificate, err);
+    if (rc == RC_OK)
+        rc = key_read(tmp, at, &key, err);
     if (rc != RC_OK)
         return rc;
-    a->certificate = PEM_read_X509(f, NULL, NULL, NULL);
-    fclose(f);
-    rc = pem_read(key, true, &f, err);
-    if (rc != RC_OK)
-        return rc;
-    a->key = PEM_read_PrivateKey(f, NULL, NULL, NULL);
-    fclose(f);
+    a->certificate = pem_parse(certificate, false);
+    a->key = pem_parse(key, true);
+    OPENSSL_cleanse((void *)(uintptr_t)key.p, key.n);
     if (!a->certificate || !a->key || X509_check_private_key(a->certificate, a->key) != 1) {
         fail(err, "the egress proxy's certificate and key do not belong together");
-        return err_hint(err, "remove %s and %s: new ones are made at the next start", certificate, key);
+        return err_hint(err, "remove %s and %s: new ones are made at the next start", at->certificate, at->sealed);
     }
     return RC_OK;
 }
@@ -186,34 +220,36 @@ static enum rc file_put(const char *path, mode_t mode, struct str text, struct e
     return RC_OK;
 }
 
-static enum rc bio_put(BIO *bio, const char *path, mode_t mode, struct err *err)
+static enum rc key_write(struct authority *a, const struct place *at, struct err *err)
 {
-    char *text;
-    long n = BIO_get_mem_data(bio, &text);
-    enum rc rc =
-        n > 0 ? file_put(path, mode, str_n(text, (size_t)n), err) : fail(err, "a certificate could not be made");
-    if (n > 0)
-        OPENSSL_cleanse(text, (size_t)n);
-    BIO_free(bio);
-    return rc;
-}
-
-static enum rc authority_write(struct authority *a, const char *certificate, const char *key, struct err *err)
-{
+    CLEANUP_MEM mem *tmp = mem_root();
     BIO *bio = BIO_new(BIO_s_mem());
+    char *text;
     if (!bio || PEM_write_bio_PrivateKey(bio, a->key, NULL, NULL, 0, NULL, NULL) != 1) {
         BIO_free(bio);
         return fail(err, "a key could not be written");
     }
-    enum rc rc = bio_put(bio, key, 0600, err);
-    if (rc != RC_OK)
-        return rc;
-    bio = BIO_new(BIO_s_mem());
+    long n = BIO_get_mem_data(bio, &text);
+    enum rc rc = file_put(at->sealed, 0600, seal_box(tmp, &at->seal, KEY_PURPOSE, str_n(text, (size_t)n)), err);
+    OPENSSL_cleanse(text, (size_t)n);
+    BIO_free(bio);
+    if (rc == RC_OK && unlink(at->plain) < 0 && errno != ENOENT)
+        rc = err_sys(err, errno, "could not remove %s", at->plain);
+    return rc;
+}
+
+static enum rc certificate_write(struct authority *a, const struct place *at, struct err *err)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *text;
     if (!bio || PEM_write_bio_X509(bio, a->certificate) != 1) {
         BIO_free(bio);
         return fail(err, "a certificate could not be written");
     }
-    return bio_put(bio, certificate, 0644, err);
+    long n = BIO_get_mem_data(bio, &text);
+    enum rc rc = file_put(at->certificate, 0644, str_n(text, (size_t)n), err);
+    BIO_free(bio);
+    return rc;
 }
 
 static bool authority_ends_soon(const struct authority *a)
@@ -230,33 +266,40 @@ static void authority_clear(struct authority *a)
 }
 
 /* Under the folder's lock. */
-static enum rc authority_find(struct authority *a, const char *dir, struct err *err)
+static enum rc authority_find(struct authority *a, const struct place *at, struct err *err)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
-    const char *certificate = authority_path(tmp, dir), *key = mem_printf(tmp, "%s/ca.key", dir);
-    if (access(certificate, F_OK) == 0 || access(key, F_OK) == 0) {
-        enum rc rc = authority_read(a, certificate, key, err);
-        if (rc == RC_NOT_FOUND) /* half of it: a crash between the two writes */
-            authority_clear(a);
-        else if (rc != RC_OK || !authority_ends_soon(a))
+    if (access(at->certificate, F_OK) == 0 || access(at->sealed, F_OK) == 0 || access(at->plain, F_OK) == 0) {
+        enum rc rc = authority_read(a, at, err);
+        if (rc == RC_OK && !authority_ends_soon(a))
+            return access(at->plain, F_OK) == 0 ? key_write(a, at, err) : RC_OK;
+        if (rc != RC_OK && rc != RC_NOT_FOUND) /* not found: half of it, a crash between the two writes */
             return rc;
         authority_clear(a);
     }
     if (!authority_make(a))
         return fail(err, "the egress proxy's certificate authority could not be made");
-    return authority_write(a, certificate, key, err);
+    enum rc rc = key_write(a, at, err);
+    return rc == RC_OK ? certificate_write(a, at, err) : rc;
 }
 
-enum rc authority_open(mem *ctx, const char *dir, struct authority **ret, struct err *err)
+enum rc authority_open(mem *ctx, const char *dir, const char *seal_file, struct authority **ret, struct err *err)
 {
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct place at = {.certificate = authority_path(tmp, dir),
+                       .sealed = mem_printf(tmp, "%s/ca.key.sealed", dir),
+                       .plain = mem_printf(tmp, "%s/ca.key", dir)};
     if (mkdir(dir, 0700) < 0 && errno != EEXIST)
         return err_sys(err, errno, "could not make the folder %s", dir);
     CLEANUP_FD int lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (lock < 0 || flock(lock, LOCK_EX) < 0)
         return err_sys(err, errno, "could not lock the folder %s", dir);
+    enum rc rc = seal_key_read(seal_file, &at.seal, err);
+    if (rc != RC_OK)
+        return rc;
     struct authority *a = mem_new(ctx, struct authority);
     talloc_set_destructor(a, authority_free);
-    enum rc rc = authority_find(a, dir, err);
+    rc = authority_find(a, &at, err);
+    seal_key_wipe(&at.seal);
     if (rc == RC_OK && !(a->leaf_key = EVP_EC_gen("P-256")))
         rc = fail(err, "a key could not be made");
     if (rc != RC_OK) {

@@ -108,6 +108,15 @@ enum rc seal_key_make(const char *path, struct seal_key *ret, struct err *err)
     return rc;
 }
 
+enum rc seal_key_take(const char *path, struct seal_key *ret, struct err *err)
+{
+    enum rc rc = seal_key_read(path, ret, err);
+    if (rc != RC_NOT_FOUND)
+        return rc;
+    rc = seal_key_make(path, ret, err);
+    return rc == RC_CONFLICT ? seal_key_read(path, ret, err) : rc;
+}
+
 void seal_key_wipe(struct seal_key *k)
 {
     explicit_bzero(k, sizeof *k);

@@ -17,6 +17,8 @@ struct seal_key {
 MUST_USE enum rc seal_key_read(const char *path, struct seal_key *ret, struct err *err);
 /* Makes a new one, folders too (0700). RC_CONFLICT when there is one. */
 MUST_USE enum rc seal_key_make(const char *path, struct seal_key *ret, struct err *err);
+/* Reads it, or makes it where there is none; of two makers at the same time both get the same one. */
+MUST_USE enum rc seal_key_take(const char *path, struct seal_key *ret, struct err *err);
 void seal_key_wipe(struct seal_key *k);
 /* The box, in ctx. */
 struct str seal_box(mem *ctx, const struct seal_key *k, const char *purpose, struct str secret);

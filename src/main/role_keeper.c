@@ -50,6 +50,7 @@ static struct {
     int64_t server_began_ms, restart_at_ms;
     int quick_ends;
     struct child proxy;
+    char seal_file[4097]; /* for the proxy */
     struct child runners[RUNNERS_MOST];
     char credentials[CREDENTIALS_MOST];
     size_t credentials_length;
@@ -93,6 +94,7 @@ static enum rc addresses_plan(mem *ctx, struct err *err)
     struct err unheard = {0};
     if (settings_load(ctx, &source, &settings, NULL, &unheard) != RC_OK)
         return RC_OK;
+    snprintf(keeper.seal_file, sizeof keeper.seal_file, "%s", settings_seal_file(ctx, settings));
     return listeners_plan(settings, keeper.listeners, &keeper.listener_count, err);
 }
 
@@ -207,7 +209,7 @@ static void proxy_start(void)
     struct err err = {0};
     if (keeper.proxy.pid)
         return; /* it is there, and connects by itself */
-    const char *argv[] = {proc_self(tmp), "proxy", keeper.data, NULL};
+    const char *argv[] = {proc_self(tmp), "proxy", keeper.data, keeper.seal_file, NULL};
     struct proc_spec spec = {.argv = argv, .env = child_env(tmp), .fd_count = 3, .die_with_parent = true};
     spec.fds[0] = -1;
     spec.fds[1] = spec.fds[2] = STDERR_FILENO;

@@ -6,5 +6,5 @@
 int role_proxy(int argc, char **argv)
 {
     log_open("proxy", LOG_INFO);
-    return argc == 3 ? proxy_main(argv[2]) : 2;
+    return argc == 4 ? proxy_main(argv[2], argv[3]) : 2;
 }

@@ -209,7 +209,7 @@ enum rc identity_connect(struct proxy *p, const struct hostname *host, SSL **ret
     return RC_OK;
 }
 
-enum rc identity_open(struct proxy *p, const char *dir, struct err *err)
+enum rc identity_open(struct proxy *p, const char *dir, const char *seal_file, struct err *err)
 {
     /* Where the system's store is, by distribution; OpenSSL looks at its variable first, and so do we. */
     const char *set = getenv("SSL_CERT_FILE");
@@ -217,7 +217,7 @@ enum rc identity_open(struct proxy *p, const char *dir, struct err *err)
     static const char *const usual[] = {"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt",
                                         "/etc/ssl/ca-bundle.pem", NULL};
     CLEANUP_MEM mem *tmp = mem_root();
-    enum rc rc = authority_open(p->ctx, dir, &p->identity.authority, err);
+    enum rc rc = authority_open(p->ctx, dir, seal_file, &p->identity.authority, err);
     if (rc == RC_OK)
         rc = authority_bundle(p->identity.authority, mem_printf(tmp, "%s/bundle.pem", dir), set && *set ? one : usual,
                               err);

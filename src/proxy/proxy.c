@@ -375,10 +375,10 @@ static void process_harden(void)
     }
 }
 
-static enum rc proxy_open_all(struct proxy *p, struct err *err)
+static enum rc proxy_open_all(struct proxy *p, const char *seal_file, struct err *err)
 {
     CLEANUP_MEM mem *tmp = mem_root();
-    enum rc rc = identity_open(p, mem_printf(tmp, "%s/egress", p->data_dir), err);
+    enum rc rc = identity_open(p, mem_printf(tmp, "%s/egress", p->data_dir), seal_file, err);
     if (rc == RC_OK)
         rc = conn_hub_open(&p->hub, &p->uv, STALL_MS, err);
     if (rc != RC_OK)
@@ -397,7 +397,7 @@ static enum rc proxy_open_all(struct proxy *p, struct err *err)
     return RC_OK;
 }
 
-int proxy_main(const char *data_dir)
+int proxy_main(const char *data_dir, const char *seal_file)
 {
     struct err err = {0};
     mem *ctx = mem_root();
@@ -406,7 +406,7 @@ int proxy_main(const char *data_dir)
     p->data_dir = data_dir;
     process_harden();
     BUG_ON(uv_loop_init(&p->uv) != 0);
-    enum rc rc = proxy_open_all(p, &err);
+    enum rc rc = proxy_open_all(p, seal_file, &err);
     if (rc != RC_OK) {
         log_err(&err, "the egress proxy could not start");
         _exit(rc_exit_code(rc) ? rc_exit_code(rc) : 1);

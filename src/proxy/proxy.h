@@ -55,4 +55,4 @@ enum traffic_column {
 
 /* The role: runs until it is told to end or its data folder's server stays away for PROXY_ALONE_S. Exit status. */
 #define PROXY_ALONE_S 120
-int proxy_main(const char *data_dir);
+int proxy_main(const char *data_dir, const char *seal_file); /* seal_file: opens the authority's key */

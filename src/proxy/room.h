@@ -97,7 +97,7 @@ struct identity {
     struct leaf *leaves;     /* uthash by host */
     size_t leaf_count;
 };
-MUST_USE enum rc identity_open(struct proxy *p, const char *dir, struct err *err);
+MUST_USE enum rc identity_open(struct proxy *p, const char *dir, const char *seal_file, struct err *err);
 /* Believes the authorities of this file too; "" for the system's alone. */
 MUST_USE enum rc identity_trust(struct proxy *p, const char *more_file, struct err *err);
 /* An SSL to answer a client as `host`; a client that names another one is refused, and *ret_wrong_name (of the flow)
