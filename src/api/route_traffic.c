@@ -105,12 +105,13 @@ static enum rc traffic_get(struct route_call *c)
     struct traffic_filter f;
     struct traffic *rows;
     size_t n;
+    int64_t next;
     bool texts = false;
     enum rc rc = filter_read(c, &f);
     if (rc == RC_OK)
         rc = texts_wanted(c, &texts);
     if (rc == RC_OK)
-        rc = traffic_list(c->ctx, c->server->store, &f, &rows, &n, &c->err);
+        rc = traffic_list(c->ctx, c->server->store, &f, &rows, &n, &next, &c->err);
     if (rc != RC_OK)
         return rc;
     jo_obj(&c->out);
@@ -125,8 +126,8 @@ static enum rc traffic_get(struct route_call *c)
     }
     jo_end_arr(&c->out);
     jo_key(&c->out, "next");
-    if ((int64_t)n == f.limit)
-        jo_int(&c->out, rows[n - 1].number);
+    if (next)
+        jo_int(&c->out, next);
     else
         jo_null(&c->out);
     jo_end_obj(&c->out);

@@ -158,11 +158,14 @@ static enum rc list(struct cli *cli, struct err *err)
     long long limit = (long long)call_number(&cli->call, "limit", 50);
     int64_t before = call_number(&cli->call, "before", 0);
     const char *path = mem_printf(cli->ctx, "/api/v1/traffic?limit=%lld%s", limit, filter_of(cli));
-    if (before)
-        path = mem_printf(cli->ctx, "%s&before=%lld", path, (long long)before);
-    enum rc rc = cli_ask(cli, "GET", path, STR(""), &answer, err);
-    if (rc != RC_OK)
-        return rc;
+    do { /* a search looks at many rows at a time, and may find nothing among them */
+        enum rc rc =
+            cli_ask(cli, "GET", before ? mem_printf(cli->ctx, "%s&before=%lld", path, (long long)before) : path,
+                    STR(""), &answer, err);
+        if (rc != RC_OK)
+            return rc;
+        before = json_int(json_get(answer, "next"), 0);
+    } while (before && !json_len(json_get(answer, "traffic")));
     if (cli->json) {
         cli_document(cli, "traffic", json_raw(answer), -1);
         return RC_OK;
@@ -173,8 +176,8 @@ static enum rc list(struct cli *cli, struct err *err)
     if (!b.n)
         cli_say(cli, "No traffic.");
     cli_answer(cli, buf_view(&b));
-    if (json_is(json_get(answer, "next")))
-        cli_say(cli, "There is more: --before %lld", (long long)json_int(json_get(answer, "next"), 0));
+    if (before)
+        cli_say(cli, "There is more: --before %lld", (long long)before);
     return RC_OK;
 }
 

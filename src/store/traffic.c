@@ -97,8 +97,16 @@ static const char *text_of(const char *z)
     return z ? z : "";
 }
 
+/* Where a search by text stops to look, and goes on when it is asked again. */
+static int64_t search_bound(const struct traffic_filter *f, int64_t start)
+{
+    if (!f->text || !*f->text)
+        return f->oldest_first ? INT64_MAX : -1;
+    return f->oldest_first ? start + TRAFFIC_SEARCH_MOST : start - TRAFFIC_SEARCH_MOST;
+}
+
 enum rc traffic_list(mem *ctx, struct store *s, const struct traffic_filter *f, struct traffic **ret, size_t *ret_n,
-                     struct err *err)
+                     int64_t *ret_next, struct err *err)
 {
     DB_SQL(newest, SELECT "number < $1 AND number > $13" REST " ORDER BY number DESC LIMIT $12");
     DB_SQL(oldest, SELECT "number > $1 AND number < $13" REST " ORDER BY number LIMIT $12");
@@ -107,24 +115,25 @@ enum rc traffic_list(mem *ctx, struct store *s, const struct traffic_filter *f, 
     DB_SQL(task_oldest,
            SELECT "task = $2 AND task <> '' AND number > $1 AND number < $13" REST " ORDER BY number LIMIT $12");
     DB_SQL(last, "SELECT coalesce(max(number), 0) FROM traffic");
-    bool task = f->task && *f->task, text = f->text && *f->text;
+    bool task = f->task && *f->task;
     int64_t limit = f->limit > 0 && f->limit < TRAFFIC_LIST_MAX ? f->limit : TRAFFIC_LIST_MAX, top = 0;
-    int64_t from = f->before || f->oldest_first ? f->before : INT64_MAX;
     DB_READER struct db_conn *c = db_reader(s->db);
     enum rc rc = db_one_int(c, &last, DB_NONE, &top, err);
     if (rc != RC_OK)
         return rc;
-    int64_t start = from == INT64_MAX ? top : from;
-    int64_t bound = f->oldest_first ? (text ? from + TRAFFIC_SEARCH_MOST : INT64_MAX)
-                    : text          ? start - TRAFFIC_SEARCH_MOST
-                                    : -1;
+    int64_t from = f->before || f->oldest_first ? f->before : top + 1, bound = search_bound(f, from);
     struct db_args args =
         DB_ARGS(db_int(from), db_text(text_of(f->task)), db_text(text_of(f->project)), db_text(text_of(f->host)),
                 db_text(text_of(f->verdict)), db_text(text_of(f->phase)), db_text(text_of(f->method)),
                 db_int(f->status), db_int(f->since_ns), db_text(like(ctx, f->text)),
                 db_int(f->until_ns ? f->until_ns : INT64_MAX), db_int(limit), db_int(bound));
     const char *const *sql = f->oldest_first ? (task ? &task_oldest : &oldest) : task ? &task_newest : &newest;
-    return db_all(ctx, c, sql, args, &read_shape, ret, ret_n, err);
+    rc = db_all(ctx, c, sql, args, &read_shape, ret, ret_n, err);
+    if (rc != RC_OK)
+        return rc;
+    bool more = f->oldest_first ? bound <= top : bound > 0;
+    *ret_next = (int64_t)*ret_n == limit ? (*ret)[*ret_n - 1].number : !more ? 0 : bound + (f->oldest_first ? -1 : 1);
+    return RC_OK;
 }
 
 enum rc traffic_find(mem *ctx, struct store *s, int64_t number, struct traffic *ret, struct err *err)

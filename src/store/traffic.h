@@ -42,9 +42,11 @@ struct traffic_filter { /* NULL: any */
     bool oldest_first;          /* then `before` is `after` */
 };
 #define TRAFFIC_LIST_MAX    1000
-#define TRAFFIC_SEARCH_MOST 200000 /* rows that a search by text looks at: the newest, or those behind `after` */
+#define TRAFFIC_SEARCH_MOST 200000 /* rows that one search by text looks at; it goes on from *ret_next */
+/* *ret_next: what `before` is to be for the rows after these, 0 when there are none. A search may find nothing and
+ * still have a next. */
 MUST_USE enum rc traffic_list(mem *ctx, struct store *s, const struct traffic_filter *f, struct traffic **ret,
-                              size_t *ret_n, struct err *err);
+                              size_t *ret_n, int64_t *ret_next, struct err *err);
 MUST_USE enum rc traffic_find(mem *ctx, struct store *s, int64_t number, struct traffic *ret, struct err *err);
 MUST_USE enum rc traffic_texts_get(mem *ctx, struct store *s, int64_t number, struct traffic_texts *ret,
                                    struct err *err);

@@ -1,5 +1,6 @@
 /* Contract: rows of traffic come back as they were, under every filter and by text, newest or oldest first; what a
  * process sent is known; days are kept by field; what was said about a host is one row. */
+#include "store/store_private.h"
 #include "store/traffic.h"
 #include <check.h>
 #include <stdio.h>
@@ -79,7 +80,8 @@ static size_t count(struct traffic_filter f)
 {
     struct traffic *rows;
     size_t n;
-    FINE(traffic_list(root, s, &f, &rows, &n, &err));
+    int64_t next;
+    FINE(traffic_list(root, s, &f, &rows, &n, &next, &err));
     return n;
 }
 
@@ -106,6 +108,7 @@ START_TEST(found)
 {
     struct traffic *rows;
     size_t n;
+    int64_t next;
     fill(6);
     ck_assert_uint_eq(count((struct traffic_filter){0}), 6);
     ck_assert_uint_eq(count((struct traffic_filter){.host = "a.test"}), 3);
@@ -125,15 +128,53 @@ START_TEST(found)
     ck_assert_uint_eq(count((struct traffic_filter){.text = "page_"}), 0); /* no pattern, a text */
     ck_assert_uint_eq(count((struct traffic_filter){.text = "five", .oldest_first = true}), 1);
     struct traffic_filter pages = {.limit = 2, .before = 5};
-    FINE(traffic_list(root, s, &pages, &rows, &n, &err));
+    FINE(traffic_list(root, s, &pages, &rows, &n, &next, &err));
     ck_assert(n == 2 && rows[0].number == 4 && rows[1].number == 3);
     pages.oldest_first = true;
     pages.before = 3;
-    FINE(traffic_list(root, s, &pages, &rows, &n, &err));
+    FINE(traffic_list(root, s, &pages, &rows, &n, &next, &err));
     ck_assert(n == 2 && rows[0].number == 4 && rows[1].number == 5);
     pages.task = "task1";
-    FINE(traffic_list(root, s, &pages, &rows, &n, &err));
-    ck_assert(n == 1 && rows[0].number == 5);
+    FINE(traffic_list(root, s, &pages, &rows, &n, &next, &err));
+    ck_assert(n == 1 && rows[0].number == 5 && next == 0);
+}
+END_TEST
+
+struct renumbering {
+    int64_t from, to;
+};
+
+static enum rc renumber(struct store_tx *tx, void *arg, struct err *e)
+{
+    DB_SQL(sql, "UPDATE traffic SET number = $2 WHERE number = $1");
+    struct renumbering *r = arg;
+    return db_exec(tx->c, &sql, DB_ARGS(db_int(r->from), db_int(r->to)), NULL, e);
+}
+
+/* A search looks at so many rows at once, and says where it goes on until all were looked at, both ways. */
+START_TEST(searched_to_the_end)
+{
+    struct traffic *rows;
+    size_t n;
+    int64_t next, asked = 0;
+    fill(6);
+    WRITE(renumber, &((struct renumbering){6, 1000000}));
+    struct traffic_filter f = {.text = "page3?"};
+    do {
+        FINE(traffic_list(root, s, &f, &rows, &n, &next, &err));
+        ck_assert_int_lt(++asked, 10);
+        ck_assert(n == 0 || rows[0].number == 3);
+        f.before = next;
+    } while (!n && next);
+    ck_assert_uint_eq(n, 1);
+    ck_assert_int_gt(asked, 3);
+    f = (struct traffic_filter){.text = "page6?", .oldest_first = true};
+    for (asked = 0, n = 0; !n; f.before = next) {
+        FINE(traffic_list(root, s, &f, &rows, &n, &next, &err));
+        ck_assert(n ? rows[0].number == 1000000 : next > f.before);
+        ck_assert_int_lt(++asked, 10);
+    }
+    ck_assert_int_eq(next, 0);
 }
 END_TEST
 
@@ -227,6 +268,7 @@ int main(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, kept_whole);
     tcase_add_test(t, found);
+    tcase_add_test(t, searched_to_the_end);
     tcase_add_test(t, days_by_field);
     tcase_add_test(t, origins);
     tcase_add_test(t, hosts);
