@@ -52,7 +52,7 @@ void budget_noticed_tell(void *server, const struct budget_notice *n)
 {
     struct server *s = server;
     const struct budget *b = &n->budget;
-    log_warn("budget %lld of the %s %s: %lld per cent are spent", (long long)b->id, scope_name(b->scope), b->scope_id,
+    log_warn("budget %lld of %s %s: %lld per cent are spent", (long long)b->id, scope_name(b->scope), b->scope_id,
              (long long)b->soft_percent);
     if (n->spender.task)
         event_write(s->store, n);

@@ -63,7 +63,7 @@ static enum rc scope_read(struct route_call *c, const char *name, enum scope *re
     if (scope_find(name, ret))
         return RC_OK;
     err_set(&c->err, RC_INVALID, "there is no scope \"%.40s\"", name ? name : "");
-    return err_hint(&c->err, "organisation, project, task, agent, model, key or user");
+    return err_hint(&c->err, "all, organisation, project, task, agent, model, key or user");
 }
 
 /* A key of one project sees what limits that project and itself, and changes no limits. */

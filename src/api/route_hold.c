@@ -13,7 +13,7 @@ static void hold_json(struct route_call *c, const struct hold *h)
     jo_kz(o, "state", h->state);
     jo_kz(o, "request", h->request);
     jo_ki(o, "attempt", h->attempt);
-    for (int i = 0; i < SCOPES; i++)
+    for (int i = 0; i < SCOPE_ALL; i++)
         jo_kz(o, scope_name((enum scope)i), spender_id(&h->spender, (enum scope)i));
     jo_kz(o, "provider", h->provider);
     jo_ki(o, "iteration", h->iteration);

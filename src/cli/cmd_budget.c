@@ -7,7 +7,8 @@ static const struct argument arguments[] = {
     {.name = "VERB", .help = "set limits, list, add to limits, remove", .choices = "set|ls|raise|rm"},
     {.name = "SCOPE",
      .help =
-         "of set and ls: organisation, project, task, agent, model, key or user; of raise and rm: the budget's number",
+         "of set and ls: all (everything that is spent here), organisation, project, task, agent, model, key or user; of "
+         "raise and rm: the budget's number",
      .optional = true},
     {.name = "NAME", .help = "of set and ls: which one, such as a project's folder", .optional = true},
     {0},
@@ -48,6 +49,7 @@ static const struct option options[] = {
 static const struct example examples[] = {
     {"nightmill budget set project /srv/shop --money 200 --window month --zone Europe/Berlin --soft 80",
      "200 a calendar month; told at 80 per cent"},
+    {"nightmill budget set all --money 500 --window month", "500 a calendar month for everything that is spent here"},
     {"nightmill budget set user ann --tokens 2000000 --window day", "two million tokens a day"},
     {"nightmill budget raise 3 --money 50", "50 more for budget 3; tasks that paused at it go on"},
     {0},
@@ -80,7 +82,9 @@ static void budget_line(struct cli *cli, struct json b, struct buf *out)
 {
     CLEANUP_MEM mem *tmp = mem_root();
     const char *window = shown_line(tmp, b, "window", 20), *until = shown_line(tmp, b, "window_end", 40);
-    const char *what = mem_printf(tmp, "%s %s", shown_line(tmp, b, "scope", 20), shown_line(tmp, b, "scope_id", 200));
+    const char *scope = shown_line(tmp, b, "scope", 20);
+    const char *what =
+        strcmp(scope, "all") == 0 ? scope : mem_printf(tmp, "%s %s", scope, shown_line(tmp, b, "scope_id", 200));
     const char *kind =
         json_bool(json_get(b, "hard"), true) ? json_bool(json_get(b, "pause"), true) ? "pauses" : "refuses" : "tells";
     buf_printf(out, cli->out.live ? "%3lld  %-30s  %-9s  %-7s  %s%s%s\n" : "%lld\t%s\t%s\t%s\t%s\t%s%s\n",
@@ -141,15 +145,17 @@ static enum rc set(struct cli *cli, struct err *err)
     struct buf b;
     struct json_out o;
     struct json made;
-    if (!call_argument(call, 2) || (!call_has(call, "money") && !call_has(call, "tokens"))) {
+    const char *scope = call_argument(call, 1), *name = call_argument(call, 2);
+    name = !name && scope && strcmp(scope, "all") == 0 ? scope : name;
+    if (!name || (!call_has(call, "money") && !call_has(call, "tokens"))) {
         err_set(err, RC_INVALID, "A budget needs a scope, a name, and --money, --tokens or both");
         return err_hint(err, "nightmill budget set project FOLDER --money 100 --window month");
     }
     buf_init(&b, cli->ctx, 65536);
     json_out_init(&o, &b);
     jo_obj(&o);
-    jo_kz(&o, "scope", call_argument(call, 1));
-    jo_kz(&o, "scope_id", call_argument(call, 2));
+    jo_kz(&o, "scope", scope);
+    jo_kz(&o, "scope_id", name);
     limits_write(call, &o);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (call_has(call, texts[i]))

@@ -269,6 +269,8 @@ static const char *account_words(mem *tmp, const struct account *a)
 {
     if (a->row.id == 0)
         return "this task's budget";
+    if (a->row.scope == SCOPE_ALL)
+        return mem_printf(tmp, "the budget %" PRId64 " of all that is spent here", a->row.id);
     return mem_printf(tmp, "the budget %" PRId64 " of the %s %s", a->row.id, scope_name(a->row.scope), a->row.scope_id);
 }
 

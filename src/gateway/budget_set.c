@@ -149,6 +149,8 @@ static enum rc budget_names_check(struct budget *row, struct err *err)
 {
     CLEANUP_MEM mem *tmp = mem_root();
     struct zone *z;
+    if (row->scope == SCOPE_ALL)
+        row->scope_id = SCOPE_ALL_ID;
     const char *id = row->scope_id;
     if (!id || !id[0] || strlen(id) > SCOPE_ID_MAX || !str_utf8(str_of(id)))
         return err_set(err, RC_INVALID, "a budget needs the name of its %s, at most %d bytes", scope_name(row->scope),

@@ -232,7 +232,7 @@ enum rc ledger_groups(mem *ctx, struct store *s, const struct ledger_filter *f, 
 #define OF_TASK " task_id = $1 AND opened_ns >= $2 AND opened_ns < $3"
 #define OF_SCOPE                                                                                                        \
     " opened_ns >= $2 AND opened_ns < $3 AND (CASE $4 WHEN 0 THEN organisation WHEN 1 THEN project WHEN 2 THEN task_id" \
-    " WHEN 3 THEN agent WHEN 4 THEN model WHEN 5 THEN key_id ELSE user_id END) = $1"
+    " WHEN 3 THEN agent WHEN 4 THEN model WHEN 5 THEN key_id WHEN 6 THEN user_id ELSE 'all' END) = $1"
 #define SPAN_ARGS(span)                                                                                                \
     db_text((span)->scope_id), db_int((span)->from_ns), db_int((span)->to_ns), db_int((span)->scope),                  \
         db_text((span)->currency)

@@ -12,6 +12,7 @@ static const struct {
     [SCOPE_MODEL] = {"model", offsetof(struct spender, model)},
     [SCOPE_KEY] = {"key", offsetof(struct spender, key)},
     [SCOPE_USER] = {"user", offsetof(struct spender, user)},
+    [SCOPE_ALL] = {"all", 0}, /* no member: spender_id */
 };
 static const char *const windows[WINDOWS] = {"total", "day", "week", "two_weeks", "month"};
 
@@ -33,6 +34,8 @@ bool scope_find(const char *name, enum scope *ret)
 
 const char *spender_id(const struct spender *s, enum scope scope)
 {
+    if (scope == SCOPE_ALL)
+        return SCOPE_ALL_ID;
     return *(const char *const *)((const char *)s + scopes[scope].offset);
 }
 

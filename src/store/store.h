@@ -109,8 +109,20 @@ MUST_USE enum rc approval_waiting(mem *ctx, struct store *s, struct approval **r
 MUST_USE enum rc approval_answer(struct store_tx *tx, const char *id, const char *outcome, const char *answer,
                                  const char *by, int64_t now_ns, struct err *err);
 
-/* Who asks. Budgets, holds and ledger rows know a request by these; NULL where one does not apply. */
-enum scope { SCOPE_ORGANISATION, SCOPE_PROJECT, SCOPE_TASK, SCOPE_AGENT, SCOPE_MODEL, SCOPE_KEY, SCOPE_USER, SCOPES };
+/* Who asks. Budgets, holds and ledger rows know a request by these; NULL where one does not apply. SCOPE_ALL is all
+ * that the installation spends: it is no member, each request belongs to it, and its id is SCOPE_ALL_ID. */
+enum scope {
+    SCOPE_ORGANISATION,
+    SCOPE_PROJECT,
+    SCOPE_TASK,
+    SCOPE_AGENT,
+    SCOPE_MODEL,
+    SCOPE_KEY,
+    SCOPE_USER,
+    SCOPE_ALL,
+    SCOPES
+};
+#define SCOPE_ALL_ID "all"
 struct spender {
     const char *organisation, *project, *task, *agent, *model, *key, *user;
 };

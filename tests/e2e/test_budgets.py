@@ -41,6 +41,20 @@ class Budgets(Case):
         self.assertEqual(self.budget("ls")["budgets"], [])
         self.assert_one_sentence(self.budget("raise", str(made["id"]), "--money", "1", code=1), "no budget", "budget ls")
 
+    def test_a_budget_of_everything(self):
+        model = self.model(script(plain_honest()))
+        rates = self.price()
+        repo = self.repo(PLAIN)
+        self.do(repo, PLAIN_TASK, "--check", PLAIN_CHECK, code=0)
+        made = self.budget("set", "all", "--money", "500", "--window", "month")  # what was spent before counts
+        self.assertEqual((made["scope"], made["scope_id"], made["money"]), ("all", "all", "500.00"))
+        self.assert_money(made["spent"], self.cost(model.answers(), rates))
+        self.do(self.repo(PLAIN, name="second"), PLAIN_TASK, "--check", PLAIN_CHECK, code=0)
+        for _ in range(2):  # and after a restart, from the rows
+            self.assert_money(self.budget("ls", "all")["budgets"][0]["spent"], self.cost(model.answers(), rates))
+            self.nm.stop_daemon()
+        self.assertIn("all\t", self.nm.run("budget", "ls", code=0).out)
+
     def test_a_budget_in_another_currency_needs_a_rate(self):
         model = self.model(script(plain_honest()))
         rates = self.price()

@@ -199,6 +199,29 @@ START_TEST(all_scopes_or_none)
 }
 END_TEST
 
+/* One of the scope "all" counts every request, also of those that nobody is known of, and those before it was set. */
+START_TEST(all_limits_everything)
+{
+    struct spender nobody = {.model = "other"};
+    struct reservation r;
+    ck_assert_int_eq(reserve(&ann, 30, &r), RC_OK);
+    ck_assert(!budgets_settle(b, &r, 30, "USD", 3));
+    int64_t all = set(budget(SCOPE_ALL, "whatever", WINDOW_MONTH, 100));
+    ck_assert_str_eq(state(all).budget.scope_id, SCOPE_ALL_ID);
+    ck_assert(state(all).spent == 0); /* these tests write no rows of the ledger: only what is in memory would count */
+    ck_assert_int_eq(reserve(&nobody, 101, &r), RC_LIMIT);
+    ck_assert(refusal.budget_id == all && refusal.scope == SCOPE_ALL);
+    ck_assert_ptr_nonnull(strstr(err.sentence, "all that is spent here"));
+    ck_assert_int_eq(reserve(&nobody, 60, &r), RC_OK);
+    ck_assert(!budgets_settle(b, &r, 60, "USD", 6));
+    ck_assert_int_eq(reserve(&ann, 41, &r), RC_LIMIT);
+    ck_assert(refusal.kind == REFUSAL_USED);
+    ck_assert_int_eq(reserve(&ann, 40, &r), RC_OK);
+    budgets_release(b, &r);
+    ck_assert(state(all).spent == 60 && state(all).held == 0);
+}
+END_TEST
+
 START_TEST(tokens_and_overruns)
 {
     struct budget row = budget(SCOPE_MODEL, "m", WINDOW_WEEK, -1);
@@ -862,6 +885,7 @@ int main(void)
     tcase_set_timeout(tc, 200);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, all_scopes_or_none);
+    tcase_add_test(tc, all_limits_everything);
     tcase_add_test(tc, a_new_budget_counts_what_only_the_books_have);
     tcase_add_test(tc, tokens_and_overruns);
     tcase_add_test(tc, the_output_cap_is_lowered_to_what_is_affordable);
