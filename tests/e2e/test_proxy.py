@@ -170,6 +170,7 @@ class Programs(ProxyCase):
         if version >= (24, 0) or (22, 21) <= version < (23, 0):
             self.assertEqual(self.do_run("node", "-e", script, self.out.url(API, "/hello")).stdout, b"hello from outside\n")
             return
+        self.assertFalse(os.environ.get("NIGHTMILL_TEST_NODE_FETCH"), f"a Node that knows proxies was meant to be here, not {version}")
         # Without that, what it does is CONNECT by hand, as its proxy libraries do.
         by_hand = """
 const http = require('http'), https = require('https'), u = new URL(process.argv[1]), p = new URL(process.env.HTTPS_PROXY);
