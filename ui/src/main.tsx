@@ -1,0 +1,10 @@
+// The page begins here.
+import { render } from 'preact';
+import './css/tokens.css';
+import './css/base.css';
+import './css/parts.css';
+import './css/shell.css';
+import './shell/theme';
+import { Shell } from './shell/Shell';
+
+render(<Shell />, document.getElementById('page')!);

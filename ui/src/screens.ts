@@ -1,0 +1,31 @@
+// The register of screens: one line each. Navigation, command palette and router come from it.
+import type { ComponentType } from 'preact';
+import type { IconName } from './parts/Icon';
+import type { Role } from './session';
+
+export interface ScreenProps {
+  params: Record<string, string>;
+  query: URLSearchParams;
+}
+export type Group = 'work' | 'money' | 'system';
+export interface Screen {
+  path: string;
+  title: string;
+  group?: Group; // in the navigation; left out: reached from elsewhere
+  icon?: IconName;
+  bare?: boolean; // without the shell: login and first run
+  phone?: boolean; // in the bar at the bottom of a phone
+  role?: Role; // who can use it at all; left out: everybody
+  words?: string; // further words to find it by in the command palette
+  load: () => Promise<{ default: ComponentType<ScreenProps> }>;
+}
+
+export const groups: { id: Group; title: string }[] = [
+  { id: 'work', title: 'Work' },
+  { id: 'money', title: 'Money' },
+  { id: 'system', title: 'System' },
+];
+
+export const screens: Screen[] = [
+  { path: '/tasks', title: 'Tasks', icon: 'tasks', phone: true, group: 'work', words: 'board list home', load: () => import('./screens/tasks/Tasks') },
+];
