@@ -10,12 +10,12 @@ struct dial {
     struct hostname host;
     struct sockaddr_storage addresses[DIAL_ADDRESSES];
     size_t n, next;
-    uv_getaddrinfo_t lookup;
-    uv_timer_t timer; /* of the try at hand */
+    struct resolve_ask *ask; /* NULL: nothing is being looked up */
+    uv_timer_t timer;        /* of the try at hand */
     uv_poll_t poll;
     int fd;
     int64_t until; /* loop time, ms */
-    bool looking, polling, ended;
+    bool polling, ended;
     int open_handles;
     enum rc rc; /* what is said when no address is left */
     struct err err;
@@ -33,7 +33,7 @@ static const struct sockaddr *address_at(const struct dial *d, size_t i)
 
 static void freed_when_closed(struct dial *d)
 {
-    if (d->ended && !d->open_handles && !d->looking)
+    if (d->ended && !d->open_handles)
         mem_free(d);
 }
 
@@ -68,8 +68,9 @@ static void dial_end(struct dial *d)
     if (d->fd >= 0)
         close(d->fd);
     d->fd = -1;
-    if (d->looking)
-        uv_cancel((uv_req_t *)&d->lookup);
+    if (d->ask)
+        resolve_cancel(d->ask);
+    d->ask = NULL;
 }
 
 static void dial_say(struct dial *d, int fd, const struct sockaddr *at, enum rc rc)
@@ -178,25 +179,21 @@ static void address_take(struct dial *d, const struct sockaddr *sa, uint16_t por
     d->n++;
 }
 
-static void looked_up(uv_getaddrinfo_t *req, int status, struct addrinfo *list)
+static void found_take(struct dial *d, const struct resolved *found)
 {
-    struct dial *d = req->data;
-    d->looking = false;
-    if (d->ended) {
-        uv_freeaddrinfo(list);
-        freed_when_closed(d);
-        return;
-    }
-    for (const struct addrinfo *a = list; a; a = a->ai_next)
-        address_take(d, a->ai_addr, d->spec.port);
-    uv_freeaddrinfo(list);
+    for (size_t i = 0; i < found->n; i++)
+        address_take(d, (const struct sockaddr *)&found->addresses[i].sa, d->spec.port);
+    if (!found->n)
+        d->rc = err_set(&d->err, found->none ? RC_NOT_FOUND : RC_UNAVAILABLE,
+                        found->none ? "there is no host %s" : "%s could not be looked up", d->host.text);
+}
+
+static void looked_up(void *arg, const struct resolved *found)
+{
+    struct dial *d = arg;
+    d->ask = NULL;
     uv_timer_stop(&d->timer);
-    if (status < 0) {
-        bool none = status == UV_EAI_NONAME || status == UV_EAI_NODATA;
-        d->rc = err_set(&d->err, none ? RC_NOT_FOUND : RC_UNAVAILABLE,
-                        none ? "there is no host %s" : "%s could not be looked up", d->host.text);
-        d->n = 0;
-    }
+    found_take(d, found);
     try_next(d);
 }
 
@@ -206,37 +203,22 @@ static void begin(uv_timer_t *timer)
     try_next(timer->data);
 }
 
-static void known_take(struct dial *d)
-{
-    struct sockaddr_storage sa = {0};
-    if (d->host.kind == HOSTNAME_IPV6) {
-        sa.ss_family = AF_INET6;
-        memcpy(&((struct sockaddr_in6 *)&sa)->sin6_addr, d->host.address, 16);
-    } else {
-        sa.ss_family = AF_INET;
-        memcpy(&((struct sockaddr_in *)&sa)->sin_addr, d->host.address, 4);
-    }
-    address_take(d, (const struct sockaddr *)&sa, d->spec.port);
-}
-
 struct dial *dial_start(const struct dial_spec *spec)
 {
     struct dial *d = mem_new(NULL, struct dial);
-    static const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+    const struct resolved *now;
     d->spec = *spec;
     d->host = *spec->host;
     d->fd = -1;
     d->until = (int64_t)uv_now(spec->loop) + spec->ms;
     uv_timer_init(spec->loop, &d->timer);
-    d->timer.data = d->lookup.data = d;
+    d->timer.data = d;
     d->open_handles = 1;
     if (spec->fixed)
         address_take(d, spec->fixed, spec->port);
-    else if (d->host.kind != HOSTNAME_DNS)
-        known_take(d);
-    else
-        d->looking = uv_getaddrinfo(spec->loop, &d->lookup, looked_up, d->host.text, NULL, &hints) == 0;
-    uv_timer_start(&d->timer, d->looking ? try_late : begin, d->looking ? (uint64_t)spec->ms : 0, 0);
+    else if (resolve_start(spec->resolver, d->host.text, looked_up, d, &now, &d->ask))
+        found_take(d, now);
+    uv_timer_start(&d->timer, d->ask ? try_late : begin, d->ask ? (uint64_t)spec->ms : 0, 0);
     return d;
 }
 

@@ -1,10 +1,11 @@
 /* A TCP connection to a host by name: looked up once, every address judged before it is dialled, tried in the order of
  * the answer. The address that was judged is the address that is connected to: nothing is looked up twice.
  *
- * Lookups are getaddrinfo on libuv's pool. Threads: the loop's. Callbacks come from the loop, never from inside
- * dial_start. */
+ * Names are looked up by the resolver (net/resolve.h). Threads: the loop's. Callbacks come from the loop, never from
+ * inside dial_start. */
 #pragma once
 #include "net/hostname.h"
+#include "net/resolve.h"
 #include <uv.h>
 
 #define DIAL_ADDRESSES 6     /* of an answer that are tried */
@@ -13,6 +14,7 @@
 struct dial;
 struct dial_spec {
     uv_loop_t *loop;
+    struct resolver *resolver;   /* of that loop */
     const struct hostname *host; /* copied */
     uint16_t port;
     const struct sockaddr *fixed; /* instead of a lookup; copied; NULL: none */

@@ -48,15 +48,18 @@ static enum rc status_read(struct str line, struct http_answer_head *h, struct e
     return RC_OK;
 }
 
+/* The same length said twice is one length (RFC 9110, section 8.6); servers do that. */
 static enum rc length_read(struct http_answer_head *h, struct str value, struct err *err)
 {
-    if (h->content_length >= 0)
-        return refuse(err, "there is more than one Content-Length");
+    int64_t length = 0;
     for (size_t i = 0; i < value.n; i++)
         if (value.p[i] < '0' || value.p[i] > '9')
             return refuse(err, "the Content-Length is no plain number");
-    if (!value.n || value.n > 18 || !str_int(value, 0, INT64_MAX, &h->content_length))
+    if (!value.n || value.n > 18 || !str_int(value, 0, INT64_MAX, &length))
         return refuse(err, "the Content-Length is no plain number");
+    if (h->content_length >= 0 && h->content_length != length)
+        return refuse(err, "there is more than one Content-Length");
+    h->content_length = length;
     return RC_OK;
 }
 

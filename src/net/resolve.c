@@ -1,5 +1,5 @@
 /* Lookups on detached threads. A thread and the loop share a `struct lookup` under one lock; a resolver that closes
- * leaves its lookups to their threads. Not here: trying the addresses (http_client.c). */
+ * leaves its lookups to their threads. Not here: trying the addresses (dial.c, http_client.c). */
 #include "net/resolve.h"
 #include "base/str.h"
 #include <arpa/inet.h>
@@ -77,6 +77,7 @@ static void found_fill(struct resolved *found, const char *host)
     int bad = getaddrinfo(host, NULL, &hints, &list);
     found->n = 0;
     found->why = bad ? gai_strerror(bad) : NULL;
+    found->none = bad == EAI_NONAME || bad == EAI_NODATA;
     for (struct addrinfo *a = bad ? NULL : list; a && found->n < RESOLVE_ADDRESSES; a = a->ai_next) {
         struct resolve_address *to = &found->addresses[found->n];
         if ((a->ai_family != AF_INET && a->ai_family != AF_INET6) || a->ai_addrlen > sizeof to->sa)

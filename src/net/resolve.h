@@ -18,6 +18,7 @@ struct resolved {
     struct resolve_address addresses[RESOLVE_ADDRESSES]; /* in the system's order (RFC 6724); the ports are 0 */
     size_t n;                                            /* 0: failed */
     const char *why;                                     /* of the failure */
+    bool none;                                           /* the failure is that there is no such name */
 };
 struct resolver;
 struct resolve_ask;

@@ -384,6 +384,7 @@ static enum rc proxy_open_all(struct proxy *p, const char *seal_file, struct err
     if (rc != RC_OK)
         return rc;
     p->hub.on_count = hub_count;
+    p->resolver = resolver_new(p->ctx, &p->uv);
     record_open(p);
     p->id = id_new(p->ctx, 20);
     p->alone_since_ms = clock_mono_ms();

@@ -95,6 +95,7 @@ void server_reach(struct flow *f)
     }
     server_let_go(f, true);
     struct dial_spec spec = {.loop = &f->run->proxy->uv,
+                             .resolver = f->run->proxy->resolver,
                              .host = &f->ask.host,
                              .port = f->ask.port,
                              .fixed = policy_pin(&f->run->policy, &f->ask.host),

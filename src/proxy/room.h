@@ -188,6 +188,7 @@ struct proxy {
     const char *data_dir;
     uv_loop_t uv;
     struct conn_hub hub;
+    struct resolver *resolver;
     struct line *line; /* NULL: no server */
     uv_timer_t retry;
     uv_signal_t term, intr;
