@@ -51,7 +51,7 @@ static const char *const *names_split(mem *ctx, const char *text)
 
 static void tls_open(struct server *s, struct listeners *l)
 {
-    const struct settings *set = s->place->settings;
+    const struct settings *set = s->settings;
     struct err err = {0};
     struct tls_spec spec = {.certificate = setting_text(set, "server.tls_certificate"),
                             .key = setting_text(set, "server.tls_key"),
@@ -103,7 +103,7 @@ size_t listeners_room(void)
 enum rc listeners_open(struct server *s, struct err *err)
 {
     struct listeners *l = mem_new(s->ctx, struct listeners);
-    const char *const *names = names_split(l, setting_text(s->place->settings, "server.hosts"));
+    const char *const *names = names_split(l, setting_text(s->settings, "server.hosts"));
     s->listeners = l;
     tls_open(s, l);
     for (size_t i = 0; i < s->place->listener_count; i++) {

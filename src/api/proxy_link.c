@@ -128,7 +128,7 @@ static void said_hosts(const struct proxy_link *l, const struct tag *t, const ch
 static enum rc rules_json(mem *ctx, const struct proxy_link *l, const struct tag *t, struct json_out *o,
                           struct buf *private, struct err *err)
 {
-    const struct settings *set = l->server->place->settings;
+    const struct settings *set = settings_live_take(ctx, l->server->live);
     const char *project = setting_text(set, "egress.project");
     jo_key(o, "rules");
     jo_arr(o);
@@ -187,7 +187,7 @@ static enum rc secrets_json(mem *ctx, struct server *s, const struct tag *t, str
 {
     struct egress_secret *secrets;
     size_t n;
-    enum rc rc = egress_secrets(ctx, s->place->settings, &secrets, &n, err);
+    enum rc rc = egress_secrets(ctx, settings_live_take(ctx, s->live), &secrets, &n, err);
     jo_key(o, "secrets");
     jo_arr(o);
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
@@ -217,7 +217,7 @@ static enum rc secrets_json(mem *ctx, struct server *s, const struct tag *t, str
 static enum rc open_json(mem *ctx, struct proxy_link *l, const struct tag *t, struct json_out *o, struct err *err)
 {
     struct server *s = l->server;
-    const struct settings *set = s->place->settings;
+    const struct settings *set = settings_live_take(ctx, s->live);
     struct buf private;
     buf_init(&private, ctx, 65536);
     buf_z(&private, setting_text(set, "egress.private"));
@@ -534,7 +534,7 @@ static enum rc loopback_listen(int *ret_fd, uint16_t *ret_port, struct err *err)
 static enum rc lend_all(mem *ctx, struct server *s, struct proxy_lent **ret, size_t *ret_n, struct err *err)
 {
     struct egress_secret *secrets;
-    enum rc rc = egress_secrets(ctx, s->place->settings, &secrets, ret_n, err);
+    enum rc rc = egress_secrets(ctx, settings_live_take(ctx, s->live), &secrets, ret_n, err);
     *ret = mem_array(ctx, struct proxy_lent, *ret_n + 1);
     for (size_t i = 0; rc == RC_OK && i < *ret_n; i++)
         (*ret)[i] = (struct proxy_lent){secrets[i].name, egress_placeholder_new(ctx)};
@@ -648,8 +648,8 @@ static void answer_send(struct proxy_link *l, int64_t id, bool allow, const char
 static enum rc question_tx(struct store_tx *tx, void *arg, struct err *err)
 {
     struct question *q = arg;
-    const struct settings *set = q->link->server->place->settings;
-    int64_t now = clock_wall_ns(), wait_s = setting_int(set, "egress.ask_wait"), number;
+    int64_t now = clock_wall_ns(), number;
+    int64_t wait_s = settings_live_int(q->link->server->live, "egress.ask_wait");
     bool fresh;
     q->approval = id_new(q->ctx, 7);
     struct approval a = {.id = q->approval,
@@ -874,7 +874,7 @@ enum rc proxy_line_open(struct server *s, struct err *err)
     struct egress_secret *secrets;
     size_t n;
     if (rc == RC_OK)
-        rc = egress_secrets(s->ctx, s->place->settings, &secrets, &n, err);
+        rc = egress_secrets(s->ctx, s->settings, &secrets, &n, err);
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         CLEANUP_MEM mem *tmp = mem_root();
         credentials_refer(s, mem_printf(tmp, "env:%s", secrets[i].name));

@@ -1,6 +1,7 @@
 /* Routing: finds the row, runs its handler on a pool thread, answers. Errors are problem documents (RFC 9457). */
 #include "api/proxy_link.h"
 #include "api/server_room.h"
+#include "api/settings_line.h"
 #include "base/log.h"
 
 #define OUT_MAX       (256u << 20)
@@ -45,12 +46,13 @@ static void problem_json(const struct err *err, enum rc rc, int status, struct j
 void route_answer(struct route_call *c, enum rc rc)
 {
     if (rc != RC_OK) {
-        c->status = c->route || !c->allow ? rc_http_status(rc) : 405;
+        c->status = c->route || !c->allow ? (c->failed_status ? c->failed_status : rc_http_status(rc)) : 405;
         buf_clear(&c->out_buf);
         json_out_init(&c->out, &c->out_buf);
         problem_json(&c->err, rc, c->status, &c->out);
     }
-    const char *const lines[] = {c->status == 405 ? c->allow : NULL, NULL};
+    const char *etag = rc == RC_OK && c->etag ? mem_printf(c->ctx, "ETag: %s", c->etag) : NULL;
+    const char *const lines[] = {c->status == 405 ? c->allow : etag, NULL};
     if (c->request)
         http_answer_whole(c->request, c->status, rc == RC_OK ? "application/json" : "application/problem+json",
                           buf_view(&c->out_buf), lines);
@@ -84,6 +86,8 @@ static void call_done(void *arg)
             recorder_policies_changed(s->recorder);
         if (c->egress_hosts)
             proxy_hosts_changed(s);
+        if (c->settings_changed)
+            settings_changed(s);
         if (c->start)
             runners_start(s, c->param);
         if (c->schedule)
@@ -91,7 +95,7 @@ static void call_done(void *arg)
     } else if (rc == RC_BUG || rc == RC_IO) {
         log_err(&c->err, c->route->pattern);
     }
-    if (c->secret)
+    if (c->secret && c->body.n)
         explicit_bzero((char *)(uintptr_t)c->body.p, c->body.n);
     route_answer(c, rc);
 }
@@ -191,6 +195,7 @@ static void call_proceed(struct route_call *c)
         return;
     }
     c->query = str_n(mem_strn(c->ctx, r->query.p, r->query.n), r->query.n);
+    c->if_match = str_dup(c->ctx, http_header(r, "If-Match"));
     c->query_state = mem_str(c->ctx, http_query(r, "state"));
     c->query_repo = mem_str(c->ctx, http_query(r, "repo"));
     c->body = str_n(mem_strn(c->ctx, r->body.p, r->body.n), r->body.n);

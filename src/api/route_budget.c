@@ -148,7 +148,7 @@ static enum rc tokens_read(struct route_call *c, int64_t *ret)
 
 static enum rc budget_post(struct route_call *c)
 {
-    struct settings *settings = c->server->place->settings;
+    struct settings *settings = settings_live_take(c->ctx, c->server->live);
     struct budget b = {.scope_id = word(c, "scope_id", NULL),
                        .zone = word(c, "zone", setting_text(settings, "money.zone")),
                        .currency = word(c, "currency", setting_text(settings, "money.currency")),

@@ -64,7 +64,7 @@ static enum rc seconds_read(struct route_call *c, const char *name, int64_t othe
 
 static enum rc ask_read(struct route_call *c, struct ledger_ask *a)
 {
-    struct settings *settings = c->server->place->settings;
+    struct settings *settings = settings_live_take(c->ctx, c->server->live);
     const char *zone = route_query(c, "zone"), *skip = route_query(c, "skip");
     struct spender *who = &a->filter.who;
     const struct {

@@ -1,6 +1,7 @@
 /* The server's life: opens everything, runs the loop, ends in order. */
 #include "api/proxy_link.h"
 #include "api/server_room.h"
+#include "api/settings_line.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "flow/journal.h"
@@ -59,12 +60,11 @@ static enum rc traffic_expire_tx(struct store_tx *tx, void *arg, struct err *err
 
 static void traffic_retention(struct server *s)
 {
-    const struct settings *set = s->place->settings;
     struct err err = {0};
     struct expiry e = {.now_ns = clock_wall_ns(),
-                       .rows = setting_int(set, "traffic.days"),
-                       .heads = setting_int(set, "traffic.days_heads"),
-                       .bodies = setting_int(set, "traffic.days_bodies")};
+                       .rows = settings_live_int(s->live, "traffic.days"),
+                       .heads = settings_live_int(s->live, "traffic.days_heads"),
+                       .bodies = settings_live_int(s->live, "traffic.days_bodies")};
     int64_t all = 0;
     enum rc rc;
     do {
@@ -81,7 +81,7 @@ static void retention_work(void *arg)
 {
     struct server *s = arg;
     struct err err = {0};
-    int64_t n, keep_s = setting_int(s->place->settings, "log.retention");
+    int64_t n, keep_s = settings_live_int(s->live, "log.retention");
     if (retention_run(&s->board, clock_wall_ns(), keep_s, &n, &err) != RC_OK)
         log_err(&err, "could not remove what is past its time");
     else if (n)
@@ -144,7 +144,7 @@ static void hung_up(uv_signal_t *handle, int number)
 static const char *tier_chain(const struct server *s, const char *variable, const char *setting)
 {
     const char *value = getenv(variable);
-    return value && *value ? value : setting_text(s->place->settings, setting);
+    return value && *value ? value : setting_text(s->settings, setting);
 }
 
 static enum rc access_open(struct server *s, struct err *err)
@@ -170,7 +170,7 @@ static enum rc access_open(struct server *s, struct err *err)
 
 static void recorder_open(struct server *s)
 {
-    const struct settings *set = s->place->settings;
+    const struct settings *set = s->settings;
     s->record_policy = (struct record_policy){.project = "",
                                               .days_metadata = setting_int(set, "record.days_metadata"),
                                               .days_bodies = setting_int(set, "record.days_bodies"),
@@ -187,9 +187,12 @@ static enum rc server_open(struct server *s, struct err *err)
     enum rc rc = store_open(s->ctx, s->place->data_dir, &s->store, err);
     if (rc != RC_OK)
         return rc;
-    rc = access_open(s, err);
+    rc = settings_open(s, err);
+    if (rc == RC_OK)
+        rc = access_open(s, err);
     if (rc != RC_OK)
         return rc;
+    s->parallel = (size_t)setting_int(s->settings, "tasks.parallel");
     s->board = (struct board){s->store, s->place->data_dir};
     s->metrics = metrics_new(s->ctx);
     recorder_open(s);
@@ -209,7 +212,7 @@ static enum rc server_open(struct server *s, struct err *err)
         rc = upstream_pool_new(s->ctx, &s->uv, &s->pool, err);
     if (rc != RC_OK)
         return rc;
-    const struct settings *set = s->place->settings;
+    const struct settings *set = s->settings;
     struct gateway_spec g = {.loop = &s->loop,
                              .store = s->store,
                              .books = s->books,
@@ -259,7 +262,6 @@ int server_main(const struct server_place *place)
     s->place = place;
     s->started_ns = clock_wall_ns();
     s->began_mono_ms = clock_mono_ms();
-    s->parallel = (size_t)setting_int(place->settings, "tasks.parallel");
     signal(SIGPIPE, SIG_IGN);
     BUG_ON(uv_loop_init(&s->uv) != 0);
     loop_open(&s->loop, &s->uv);

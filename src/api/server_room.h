@@ -5,6 +5,7 @@
 #include "auth/auth.h"
 #include "auth/credential.h"
 #include "auth/token.h"
+#include "conf/live.h"
 #include "flow/board.h"
 #include "gateway/budget.h"
 #include "gateway/catalog.h"
@@ -23,7 +24,11 @@ struct proxy_link; /* proxy_link.c */
 
 struct server {
     mem *ctx;
-    const struct server_place *place;
+    const struct server_place *place; /* its settings: what file and environment say; s->settings for all */
+    const struct settings *settings;  /* as they were at the start, with those of the database */
+    struct settings_live *live;       /* as they are now; any thread */
+    uv_mutex_t settings_lock;         /* one refresh at a time (settings_line.h) */
+    bool settings_unwritten;          /* the last refresh could not be written down for the command line */
     uv_loop_t uv;
     struct loop loop;
     struct board board; /* any thread */
@@ -147,6 +152,9 @@ struct route_call {
     const char *token;          /* the user key that came with it, until it is checked; NULL: none */
     const char *allow;          /* the path has routes, perhaps by another method: a header line; else NULL */
     struct str query;           /* raw: route_query */
+    const char *if_match;       /* the header, or "" */
+    const char *etag;           /* of the answer, with its quotes; NULL: none */
+    int failed_status;          /* of a problem; 0: as its code says */
     const char *query_state, *query_repo;
     int64_t query_before, query_limit, query_after;
     struct str body;
@@ -164,6 +172,7 @@ struct route_call {
     bool secret;             /* the body holds a secret: wiped afterwards */
     bool record_policies;    /* what is to be recorded of projects has changed */
     bool egress_hosts;       /* what people said about hosts has changed */
+    bool settings_changed;   /* and the server's own were refreshed */
 };
 struct route {
     const char *method, *pattern, *summary;

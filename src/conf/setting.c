@@ -28,9 +28,62 @@ const struct setting_row *setting_row_find(const char *name)
     return NULL;
 }
 
+static const struct setting_group groups[] = {
+#define GROUP(name, title) {name, title},
+#define SECTION(section, group)
+#include "conf/groups.def"
+#undef GROUP
+#undef SECTION
+};
+static const struct {
+    const char *section, *group;
+} sections[] = {
+#define GROUP(name, title)
+#define SECTION(section, group) {section, group},
+#include "conf/groups.def"
+#undef GROUP
+#undef SECTION
+};
+
+const struct setting_group *settings_groups(size_t *ret_n)
+{
+    *ret_n = sizeof groups / sizeof *groups;
+    return groups;
+}
+
+const char *setting_group_of(const struct setting_row *row)
+{
+    size_t n = strcspn(row->name, ".");
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
+        if (!strncmp(sections[i].section, row->name, n) && !sections[i].section[n])
+            return sections[i].group;
+    return NULL;
+}
+
+/* Values that are needed before the database is open, and those without which nobody could come to put a mistake
+ * right over the API. */
+const char *setting_fixed_reason(const struct setting_row *row)
+{
+    static const struct {
+        const char *name, *reason;
+    } fixed[] = {
+        {"data.dir", "it says where the database is, so it cannot be in it"},
+        {"seal.key_file", "the key must stand outside of the database that it opens"},
+        {"server.address", "the addresses are opened before the database is, and a mistake would lock everybody out"},
+        {"server.tls_certificate", "it is needed before the database is open, and a mistake would lock everybody out"},
+        {"server.tls_key", "it is needed before the database is open, and a mistake would lock everybody out"},
+        {"server.client_ca", "a mistake would lock everybody out"},
+    };
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        if (!strcmp(fixed[i].name, row->name))
+            return fixed[i].reason;
+    return NULL;
+}
+
 const char *setting_type_name(enum setting_type type)
 {
-    static const char *const names[] = {"number", "yes or no", "text", "choice", "duration", "size", "money", "path"};
+    static const char *const names[] = {"number", "yes or no", "text", "choice", "duration",
+                                        "size",   "money",     "path", "secret"};
     return names[type];
 }
 
@@ -93,9 +146,14 @@ static char *number_text(mem *ctx, enum setting_type type, int64_t number)
     }
 }
 
-static bool type_is_text(enum setting_type type)
+bool setting_type_is_text(enum setting_type type)
 {
-    return type == SETTING_STRING || type == SETTING_ENUM || type == SETTING_PATH;
+    return type == SETTING_STRING || type == SETTING_ENUM || type == SETTING_PATH || type == SETTING_SECRET;
+}
+
+char *setting_number_words(mem *ctx, const struct setting_row *row, int64_t number)
+{
+    return number_text(ctx, row->type, number);
 }
 
 static char *words_join(mem *ctx, const char *words)
@@ -111,7 +169,7 @@ char *setting_range_words(mem *ctx, const struct setting_row *row)
 {
     if (row->type == SETTING_ENUM)
         return words_join(ctx, row->unit);
-    if (type_is_text(row->type) || row->type == SETTING_BOOL)
+    if (setting_type_is_text(row->type) || row->type == SETTING_BOOL)
         return mem_str(ctx, "");
     if (row->max == INT64_MAX)
         return mem_printf(ctx, "at least %s", number_text(ctx, row->type, row->min));
@@ -148,6 +206,7 @@ static const char *example_words(enum setting_type type)
         [SETTING_SIZE] = "a size such as 4096, 64k or 4G",
         [SETTING_MONEY] = "an amount such as 2.00",
         [SETTING_PATH] = "an absolute path",
+        [SETTING_SECRET] = "env:NAME or file:/PATH",
     };
     return words[type];
 }
@@ -165,6 +224,8 @@ static enum rc value_fail(const struct setting_row *row, const char *value, stru
 {
     CLEANUP_MEM mem *tmp = mem_root();
     const char *range = setting_range_words(tmp, row);
+    if (row->type == SETTING_SECRET) /* it may be the secret itself */
+        return err_set(err, RC_INVALID, "%s must be %s.", row->name, example_words(row->type));
     return err_set(err, RC_INVALID, "%s must be %s%s%s%s, not \"%s\".", row->name, example_words(row->type),
                    *range ? " (" : "", range, *range ? ")" : "", text_terminal_line(tmp, str_of(value), 60));
 }
@@ -181,6 +242,8 @@ static bool text_allowed(const struct setting_row *row, const char *value)
         return enum_has(row->unit, value);
     if (row->type == SETTING_PATH)
         return !n || value[0] == '/';
+    if (row->type == SETTING_SECRET)
+        return !n || !strncmp(value, "env:", 4) || !strncmp(value, "file:/", 6) || !strncmp(value, "sealed:", 7);
     if (!strcmp(row->name, "money.currency"))
         return strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") == n;
     return true;
@@ -200,7 +263,7 @@ enum rc setting_put(struct settings *set, const struct setting_row *row, const c
                     struct err *err)
 {
     struct setting_value *v = &set->values[row - rows];
-    if (type_is_text(row->type)) {
+    if (setting_type_is_text(row->type)) {
         if (row->type == SETTING_PATH && !strncmp(value, "~/", 2))
             value = mem_printf(set, "%s/%s", strcmp(set->home, "/") ? set->home : "", value + 2);
         if (!text_allowed(row, value))
@@ -256,6 +319,20 @@ struct settings *settings_new(mem *ctx, const char *home, const char *xdg_data_h
     return set;
 }
 
+struct settings *settings_copy(mem *ctx, const struct settings *set)
+{
+    struct settings *copy = mem_new(ctx, struct settings);
+    *copy = *set;
+    copy->home = mem_str(copy, set->home);
+    copy->data_dir = mem_str(copy, set->data_dir);
+    copy->file = mem_str(copy, set->file);
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        copy->values[i].text = mem_str(copy, set->values[i].text);
+        copy->values[i].origin = mem_str(copy, set->values[i].origin);
+    }
+    return copy;
+}
+
 struct settings *settings_default(mem *ctx)
 {
     return settings_new(ctx, getenv("HOME"), getenv("XDG_DATA_HOME"));
@@ -266,7 +343,7 @@ struct settings *settings_default(mem *ctx)
 static const struct setting_value *value_of(const struct settings *set, const char *name, bool text)
 {
     const struct setting_row *row = setting_row_find(name);
-    if (!row || type_is_text(row->type) != text)
+    if (!row || setting_type_is_text(row->type) != text)
         bug_at(__FILE__, __LINE__, "no %s setting \"%s\"", text ? "text" : "number", name);
     return &set->values[row - rows];
 }
@@ -289,7 +366,7 @@ const char *setting_text(const struct settings *set, const char *name)
 
 char *setting_shown(mem *ctx, const struct settings *set, const struct setting_row *row)
 {
-    if (type_is_text(row->type))
+    if (setting_type_is_text(row->type))
         return mem_str(ctx, setting_text(set, row->name));
     return number_text(ctx, row->type, set->values[row - rows].number);
 }
@@ -297,6 +374,34 @@ char *setting_shown(mem *ctx, const struct settings *set, const struct setting_r
 const char *setting_origin(const struct settings *set, const struct setting_row *row)
 {
     return set->values[row - rows].origin;
+}
+
+static const struct {
+    const char *prefix, *name;
+} froms[] = {
+    [SETTING_FROM_DEFAULT] = {"default", "default"}, [SETTING_FROM_DATABASE] = {SETTING_DATABASE, "set"},
+    [SETTING_FROM_FILE] = {"file ", "file"},         [SETTING_FROM_ENVIRONMENT] = {"environment ", "environment"},
+    [SETTING_FROM_FLAG] = {"flag ", "flag"},         [SETTING_FROM_TASK] = {"task", "task"},
+};
+
+enum setting_from setting_from(const struct settings *set, const struct setting_row *row)
+{
+    const char *origin = setting_origin(set, row);
+    for (size_t i = 0; i < sizeof froms / sizeof *froms; i++)
+        if (!strncmp(origin, froms[i].prefix, strlen(froms[i].prefix)))
+            return (enum setting_from)i;
+    return SETTING_FROM_TASK;
+}
+
+const char *setting_from_name(enum setting_from from)
+{
+    return froms[from].name;
+}
+
+const char *setting_origin_place(const struct settings *set, const struct setting_row *row)
+{
+    const char *blank = strchr(setting_origin(set, row), ' ');
+    return blank ? blank + 1 : "";
 }
 
 const char *settings_file(const struct settings *set, bool *ret_exists)
@@ -321,8 +426,10 @@ void settings_json(const struct settings *set, struct json_out *out)
     CLEANUP_MEM mem *tmp = mem_root();
     jo_obj(out);
     for (size_t i = 0; i < SETTING_COUNT; i++) {
+        if (rows[i].type == SETTING_SECRET)
+            continue;
         jo_key(out, rows[i].name);
-        if (type_is_text(rows[i].type) || rows[i].type == SETTING_MONEY)
+        if (setting_type_is_text(rows[i].type) || rows[i].type == SETTING_MONEY)
             jo_z(out, setting_shown(tmp, set, &rows[i]));
         else if (rows[i].type == SETTING_BOOL)
             jo_bool(out, set->values[i].number != 0);

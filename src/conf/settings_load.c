@@ -1,6 +1,9 @@
-/* Where values come from: default, file, environment, flag. Every problem is collected; what is right counts. */
+/* Where values come from: default, database, file, environment, flag. Every problem is collected; what is right counts.
+ */
+#include "base/log.h"
 #include "base/text.h"
 #include "conf/setting_private.h"
+#include "conf/stored.h"
 #include "conf/yaml.h"
 #include "os/path.h"
 #include <unistd.h>
@@ -220,6 +223,21 @@ static void flags_load(struct loader *l, const char *const *flags)
     }
 }
 
+/* What the server wrote down of its database, as far as no other source speaks. The folder is known only now. A file
+ * that cannot be read must not keep a person from the command that mends it: it is told, and left out. */
+static void stored_load(struct loader *l)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct setting_stored *rows;
+    size_t n;
+    struct err err = {0};
+    const char *path = settings_stored_path(tmp, setting_text(l->set, "data.dir"));
+    if (settings_stored_read(tmp, path, &rows, &n, &err) == RC_OK)
+        settings_stored_apply(l->set, rows, n);
+    else
+        log_warn("%s cannot be read, so values that were set there do not count here: %s", path, err.sentence);
+}
+
 enum rc settings_load(mem *ctx, const struct settings_source *source, struct settings **ret,
                       struct setting_problem **ret_problems, struct err *err)
 {
@@ -236,6 +254,8 @@ enum rc settings_load(mem *ctx, const struct settings_source *source, struct set
     }
     env_load(&l);
     flags_load(&l, source->flags);
+    if (!source->without_stored)
+        stored_load(&l);
     *ret = l.set;
     if (ret_problems)
         *ret_problems = l.first;

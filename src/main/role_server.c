@@ -38,7 +38,7 @@ int role_server(int argc, char **argv)
     log_open("server", LOG_INFO);
     if (argc < 4 || argc > 4 + ADDRESSES_MOST)
         return 2;
-    struct settings_source source = {0};
+    struct settings_source source = {.without_stored = true}; /* the server reads them in the database */
     if (settings_load(ctx, &source, &settings, NULL, &err) != RC_OK) {
         log_err(&err, "the configuration is wrong");
         return ROLE_EXIT_CONFIG;

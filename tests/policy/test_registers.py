@@ -57,6 +57,17 @@ class Registers(unittest.TestCase):
                         wrong.append(f"{file.relative_to(ROOT)}:{number}: {used}")
         self.assertEqual(wrong, [])
 
+    def test_sections_of_settings_have_their_group(self):
+        """Name, type, range, when it applies and help are columns; the group comes from groups.def."""
+        groups, pairs = [], []
+        for line in (SRC / "conf" / "groups.def").read_text(encoding="utf-8").splitlines():
+            groups += re.findall(r'^GROUP\("([a-z]+)"', line)
+            pairs += re.findall(r'^SECTION\("([a-z_]+)", "([a-z]+)"\)', line)
+        used = {name.split(".")[0] for name in lines_of("conf/settings.def", "SETTING")}
+        self.assertEqual(sorted(used - {s for s, _ in pairs}), [], "src/conf/groups.def: sections without a line")
+        self.assertEqual(len(pairs), len({s for s, _ in pairs}), "a section stands twice")
+        self.assertEqual([g for _, g in pairs if g not in groups], [])
+
     def test_settings_are_used(self):
         names = lines_of("conf/settings.def", "SETTING")
         text = "".join(f.read_text(encoding="utf-8") for f in SRC.rglob("*.c"))

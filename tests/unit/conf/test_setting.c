@@ -1,5 +1,6 @@
 /* Contract: default < file < environment < flag; every value says where it came from; everything that is wrong is a
  * sentence with its place, and nothing wrong is taken; what a task takes with it is read back as it was. */
+#include "conf/live.h"
 #include "conf/setting.h"
 #include <check.h>
 #include <stdio.h>
@@ -69,6 +70,7 @@ START_TEST(rows_are_whole)
         ck_assert_msg(strspn(rows[i].name, "abcdefghijklmnopqrstuvwxyz_.") == strlen(rows[i].name), "%s", rows[i].name);
         ck_assert_msg(strlen(rows[i].help) > 10 && rows[i].help[strlen(rows[i].help) - 1] == '.', "%s", rows[i].name);
         ck_assert_ptr_eq(setting_row_find(rows[i].name), &rows[i]);
+        ck_assert_msg(setting_group_of(&rows[i]), "%s: its section has no line in groups.def", rows[i].name);
         ck_assert_msg(strcmp(setting_env_name(ctx, &rows[i]), "NIGHTMILL_MODEL_KEY") != 0,
                       "the credential's variable is no setting");
         const char *text = shown(set, rows[i].name);
@@ -282,6 +284,57 @@ START_TEST(markdown_has_every_row)
 }
 END_TEST
 
+/* What was set in the database stands between default and file, and a value that is none is left out. */
+START_TEST(stored_values)
+{
+    static const struct setting_stored rows[] = {{"limits.turns", "80", "ada", 1000000000},
+                                                 {"retry.first", "7s", "ada", 0},
+                                                 {"limits.tokens", "many", "ada", 0},
+                                                 {"no.such", "1", "ada", 0},
+                                                 {"data.dir", "/elsewhere", "ada", 0}};
+    const char *path = settings_stored_path(ctx, folder);
+    const char *const env[] = {mem_printf(ctx, "NIGHTMILL_DATA_DIR=%s", folder), "NIGHTMILL_RETRY_FIRST=9s", NULL};
+    struct setting_stored *back;
+    size_t n;
+    file_write("");
+    ck_assert_int_eq(settings_stored_write(path, rows, 5, &err), RC_OK);
+    ck_assert_int_eq(settings_stored_read(ctx, path, &back, &n, &err), RC_OK);
+    ck_assert_uint_eq(n, 5);
+    ck_assert_str_eq(back[1].value, "7s");
+    ck_assert_int_eq(back[0].at_ns, 1000000000);
+    struct settings *set = load(env, NULL, RC_OK);
+    ck_assert_int_eq(setting_int(set, "limits.turns"), 80);
+    ck_assert_str_eq(origin(set, "limits.turns"), "database by ada at 1970-01-01T00:00:01.000Z");
+    ck_assert_int_eq(setting_from(set, setting_row_find("limits.turns")), SETTING_FROM_DATABASE);
+    ck_assert_int_eq(setting_int(set, "retry.first"), 9);
+    ck_assert_int_eq(setting_int(set, "limits.tokens"), 0);
+    ck_assert_str_eq(setting_text(set, "data.dir"), folder);
+    ck_assert_uint_eq(settings_stored_apply(settings_copy(ctx, set), rows, 5), 2); /* wrong: "many", no.such */
+    FILE *f = fopen(path, "w");
+    ck_assert_ptr_nonnull(f);
+    fputs("{", f);
+    fclose(f);
+    set = load(env, NULL, RC_OK); /* a damaged copy keeps nobody from working */
+    ck_assert_int_eq(setting_int(set, "limits.turns"), 60);
+    unlink(path);
+}
+END_TEST
+
+START_TEST(live_values)
+{
+    static const struct setting_stored first[] = {{"limits.turns", "80", "ada", 0}};
+    struct settings_live *live = settings_live_new(ctx, settings_default(ctx));
+    ck_assert_int_eq(settings_live_int(live, "limits.turns"), 60);
+    ck_assert_uint_eq(settings_live_store(live, first, 1), 0);
+    struct settings *taken = settings_live_take(ctx, live);
+    ck_assert_int_eq(settings_live_int(live, "limits.turns"), 80);
+    ck_assert_uint_eq(settings_live_store(live, NULL, 0), 0);
+    ck_assert_int_eq(settings_live_int(live, "limits.turns"), 60);
+    ck_assert_int_eq(setting_int(taken, "limits.turns"), 80); /* a copy stays what it was */
+    ck_assert_str_eq(settings_live_text(ctx, live, "money.zone"), "UTC");
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("setting");
@@ -290,6 +343,8 @@ int main(void)
     suite_add_tcase(s, t);
     tcase_add_test(t, rows_are_whole);
     tcase_add_test(t, precedence_and_origin);
+    tcase_add_test(t, stored_values);
+    tcase_add_test(t, live_values);
     tcase_add_test(t, values_of_each_type);
     tcase_add_test(t, every_problem_has_its_place);
     tcase_add_test(t, malformed_file);
