@@ -239,7 +239,7 @@ const char *route_query(struct route_call *c, const char *name)
 void routes_handle(void *server, struct http_request *r)
 {
     struct server *s = server;
-    if (gateway_handle(s->gateway, r))
+    if (gateway_handle(s->gateway, r) || page_handle(s, r))
         return;
     struct route_call *c = call_new(s, r);
     struct str token = identity_token(r);

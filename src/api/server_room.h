@@ -141,6 +141,9 @@ struct str identity_token(const struct http_request *r);
 /* Any thread but the loop's. RC_DENIED is a 401: who asks is not known. */
 MUST_USE enum rc identity_check(mem *ctx, struct server *s, const char *token, struct principal *ret, struct err *err);
 
+/* route_page.c */
+bool page_handle(struct server *s, struct http_request *r); /* answers what is for the web page; false: it is not */
+
 /* route.c */
 struct route_call {
     mem *ctx; /* its own tree: visits a pool thread */

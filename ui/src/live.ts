@@ -7,6 +7,8 @@ import { Problem, address, request, signedOut, type Query } from './api';
 import { cell } from './cell';
 import { Line, type LineNews, type LineState, type LiveEvent, type Viewer } from './live/line';
 import type { TabWord } from './live/worker';
+import workerUrl from './live/worker?sharedworker&url';
+import { scriptUrl } from './trusted';
 
 export type { LiveEvent, Viewer };
 export interface LiveStatus {
@@ -61,7 +63,7 @@ function direct(): (word: TabWord) => void {
 }
 
 function shared(): (word: TabWord) => void {
-  const worker = new SharedWorker(new URL('./live/worker.ts', import.meta.url), { type: 'module', name: 'nightmill stream' });
+  const worker = new SharedWorker(scriptUrl(workerUrl), { type: 'module', name: 'nightmill stream' });
   worker.port.onmessage = (message: MessageEvent<LineNews>) => hear(message.data);
   worker.onerror = () => {
     speak = direct();

@@ -47,10 +47,72 @@ export interface Approval {
   task: string;
   gate: string;
   subject: string;
-  state: string;
   outcome: string;
-  answer: string;
-  created_at: string;
-  answered_at?: string;
-  answered_by?: string;
+  answer: string | null;
+  answered_by: string | null;
+  asked_at: string;
+  answered_at: string | null;
+  expires_at: string | null;
+}
+export interface Iteration {
+  iteration: number;
+  outcome: string | null;
+  words: string;
+  started_at: string;
+  ended_at: string | null;
+  ms: number;
+  commit: string | null;
+  files: number;
+  added: number;
+  removed: number;
+  checks_passed: number;
+  checks_failed: number;
+  tests_passed: number;
+  tests_failed: number;
+  cost: string | null;
+  currency: string;
+  requests: number;
+  same_failure: number;
+  feedback?: string;
+  first_event: number;
+  last_event: number;
+  log_line: number;
+}
+export interface TaskEvent {
+  number: number;
+  time: string;
+  type: string;
+  actor: string;
+  data: Record<string, unknown>;
+}
+export interface TaskShown extends Task {
+  spent: Spent;
+  approvals: Approval[];
+  spec: Record<string, unknown>;
+}
+export interface LogLine {
+  n: number;
+  text: string;
+  iteration: number;
+  kind: string;
+  cut?: number;
+}
+export interface LogSection {
+  line: number;
+  lines: number;
+  time: string;
+  event: number;
+  iteration: number;
+  kind: string;
+  title: string;
+  failed: boolean;
+}
+export interface LogWindow {
+  total: number;
+  from: number;
+  complete: boolean;
+  iteration_range: { from: number; to: number } | null;
+  lines: LogLine[];
+  sections: LogSection[];
+  cuts: { line: number; bytes: number; where: string }[];
 }
