@@ -189,7 +189,10 @@ static double raw_round(sqlite3 *h, int round)
 {
     sqlite3_stmt *insert = NULL;
     char *failed = NULL;
-    sqlite3_prepare_v2(h, "INSERT INTO event VALUES (?, ?, 1, 'agent.text', 'agent', ?, ?)", -1, &insert, NULL);
+    sqlite3_prepare_v2(h,
+                       "INSERT INTO event (task_id, number, time_ns, type, actor, data, origin)"
+                       " VALUES (?, ?, 1, 'agent.text', 'agent', ?, ?)",
+                       -1, &insert, NULL);
     int64_t start = clock_mono_ns();
     for (int i = 0; i < EVENTS; i++) {
         if (i % GROUP == 0)

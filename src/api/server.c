@@ -1,4 +1,5 @@
 /* The server's life: opens everything, runs the loop, ends in order. */
+#include "api/feed.h"
 #include "api/proxy_link.h"
 #include "api/server_room.h"
 #include "api/settings_line.h"
@@ -36,6 +37,7 @@ static void commit_arrived(void *arg)
 static void commit_happened(void *arg, const char *const *ids, size_t n)
 {
     struct server *s = arg;
+    feed_committed(s->feed);
     mem *ctx = mem_root();
     struct commit_hint *h = mem_new(ctx, struct commit_hint);
     h->ctx = ctx;
@@ -105,6 +107,7 @@ static void tick(uv_timer_t *timer)
         loop_offload(&s->loop, retention_work, retention_done, s);
     recorder_tick(s->recorder);
     tails_wake(s, NULL);
+    feed_tick(s->feed);
     proxy_line_tick(s);
     gateway_tick(s->gateway);
     runners_schedule(s);
@@ -125,6 +128,7 @@ void server_stop(struct server *s, bool for_good)
         keeper_line_send(s, STR("{\"stop\":{}}"));
     runners_tell_all(s, STR("{\"control\":{\"verb\":\"detach\"}}"));
     tails_close(s);
+    feed_close(s->feed);
     http_server_stop(s->http, STOP_MS, stopped, s);
 }
 
@@ -274,6 +278,7 @@ int server_main(const struct server_place *place)
         credentials_wipe(s);
         _exit(rc_exit_code(rc) ? rc_exit_code(rc) : 1); /* as at the end: handles go with the process */
     }
+    s->feed = feed_open(s);
     store_on_commit(s->store, commit_happened, s);
     uv_timer_init(&s->uv, &s->tick);
     s->tick.data = s;
@@ -289,6 +294,7 @@ int server_main(const struct server_place *place)
     uv_run(&s->uv, UV_RUN_DEFAULT);
     /* The loop has stopped: no callback runs any more. Jobs on pool threads end by themselves; the store waits for its
      * writes. */
+    feed_end(s->feed);
     recorder_free(s->recorder);
     mem_free(s->books);
     store_close(s->store);

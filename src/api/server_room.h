@@ -20,6 +20,7 @@
 struct listeners;  /* listeners.c */
 struct runner;     /* runners.c */
 struct tail;       /* tail.c */
+struct feed;       /* feed.h */
 struct proxy_link; /* proxy_link.c */
 
 struct server {
@@ -54,6 +55,7 @@ struct server {
     uv_signal_t term, intr, hup;
     struct runner *runners; /* uthash by task id */
     struct tail *tails;
+    struct feed *feed; /* the live stream; this loop's */
     struct proxy_link *proxy;
     bool scheduling, schedule_again, stopping;
     int64_t started_ns, began_mono_ms;

@@ -102,6 +102,71 @@ enum rc event_list(mem *ctx, struct store *s, const char *task_id, int64_t after
                   ret, ret_n, err);
 }
 
+enum rc event_marks(mem *ctx, struct store *s, const char *task_id, int64_t after, int64_t limit, struct event **ret,
+                    size_t *ret_n, struct err *err)
+{
+    DB_SQL(sql, "SELECT number, time_ns, type, actor, data, origin FROM event WHERE task_id = $1 AND number > $2"
+                " AND type IN ('iteration.started', 'agent.finished', 'iteration.committed', 'verdict',"
+                " 'iteration.finished', 'delivered') ORDER BY number LIMIT $3");
+    DB_READER struct db_conn *c = db_reader(s->db);
+    return db_all(ctx, c, &sql, DB_ARGS(db_text(task_id), db_int(after), db_int(limit > 0 ? limit : 0)), &event_shape,
+                  ret, ret_n, err);
+}
+
+/* ---- the stream of everything ---- */
+
+static const char *const topics[] = {"approvals", "money", "settings", "system"};
+
+enum rc event_tell(struct store_tx *tx, const char *topic, const struct event *e, struct err *err)
+{
+    DB_SQL(sql, "INSERT INTO event (topic, time_ns, type, actor, data, origin) VALUES ($1, $2, $3, $4, $5, 0)");
+    bool known = false;
+    for (size_t i = 0; i < sizeof topics / sizeof *topics; i++)
+        known = known || strcmp(topics[i], topic) == 0;
+    if (!known)
+        return err_set(err, RC_BUG, "There is no topic %.40s.", topic);
+    enum rc rc = event_check(e, err);
+    if (rc)
+        return rc;
+    tx_mark(tx, "");
+    return db_exec(tx->c, &sql,
+                   DB_ARGS(db_text(topic), db_int(e->time_ns), db_text(e->type), db_text(e->actor), db_text(e->data)),
+                   NULL, err);
+}
+
+static const struct db_column row_columns[] = {
+    DB_COLUMN(event_row, n, DB_INT64),        DB_COLUMN(event_row, topic, DB_TEXT),
+    DB_COLUMN(event_row, task, DB_TEXT),      DB_COLUMN(event_row, project, DB_TEXT),
+    DB_COLUMN(event_row, e.number, DB_INT64), DB_COLUMN(event_row, e.time_ns, DB_INT64),
+    DB_COLUMN(event_row, e.type, DB_TEXT),    DB_COLUMN(event_row, e.actor, DB_TEXT),
+    DB_COLUMN(event_row, e.data, DB_TEXT),    DB_COLUMN(event_row, e.origin, DB_INT64),
+    DB_COLUMN(event_row, bytes, DB_INT64),
+};
+static const struct db_shape row_shape = DB_SHAPE(event_row, row_columns);
+
+enum rc event_all(mem *ctx, struct store *s, int64_t after, int64_t limit, int64_t data_most, struct event_row **ret,
+                  size_t *ret_n, struct err *err)
+{
+    DB_SQL(sql, "SELECT e.n, e.topic, e.task_id, t.repo, e.number, e.time_ns, e.type, e.actor,"
+                " CASE WHEN length(e.data) > $3 THEN '' ELSE e.data END, e.origin, length(e.data)"
+                " FROM event e LEFT JOIN task t ON t.id = e.task_id WHERE e.n > $1 ORDER BY e.n LIMIT $2");
+    DB_READER struct db_conn *c = db_reader(s->db);
+    return db_all(ctx, c, &sql, DB_ARGS(db_int(after), db_int(limit > 0 ? limit : 0), db_int(data_most)), &row_shape,
+                  ret, ret_n, err);
+}
+
+enum rc event_span(struct store *s, int64_t *ret_oldest, int64_t *ret_newest, struct err *err)
+{
+    DB_SQL(oldest, "SELECT n FROM event ORDER BY n LIMIT 1");
+    DB_SQL(newest, "SELECT n FROM event ORDER BY n DESC LIMIT 1");
+    DB_READER struct db_conn *c = db_reader(s->db);
+    *ret_oldest = *ret_newest = 0;
+    enum rc rc = db_one_int(c, &oldest, DB_NONE, ret_oldest, err);
+    if (!rc)
+        rc = db_one_int(c, &newest, DB_NONE, ret_newest, err);
+    return rc == RC_NOT_FOUND ? RC_OK : rc;
+}
+
 enum rc event_last_origin(struct store *s, const char *task_id, int64_t *ret, struct err *err)
 {
     DB_SQL(sql, "SELECT last_origin FROM task WHERE id = $1");

@@ -21,7 +21,8 @@ MUST_USE enum rc store_write(struct store *s, store_fn fn, void *arg, struct err
 void store_write_async(struct store *s, store_fn fn, void *arg,
                        void (*done)(void *arg, enum rc rc, const struct err *err));
 size_t store_backlog(struct store *s); /* writes that wait: a producer slows down when this grows */
-/* Called on the writer thread after each commit with the tasks that got events: a hint for tails. One listener. */
+/* Called on the writer thread after each commit with the tasks that got events ("" stands for those of no task): a hint
+ * for who follows them. One listener. */
 void store_on_commit(struct store *s, void (*fn)(void *arg, const char *const *task_ids, size_t n), void *arg);
 
 /* Tasks. */
@@ -59,14 +60,22 @@ MUST_USE enum rc task_insert(struct store_tx *tx, struct task *t,
 MUST_USE enum rc task_find(mem *ctx, struct store *s, const char *id, struct task *ret, struct err *err);
 MUST_USE enum rc task_find_tx(mem *ctx, struct store_tx *tx, const char *id, struct task *ret, struct err *err);
 struct task_filter {
-    const char *state; /* NULL: any; "active": not final */
+    const char *state; /* NULL: any; "active": not final; several separated by commas */
     const char *repo;  /* NULL: any */
+    const char *agent; /* NULL: any */
+    const char *text;  /* NULL: any; else part of its title or text, in any case, or the beginning of its id */
     int64_t before;    /* numbers below; 0: from the newest */
     int64_t limit;
     bool brief; /* leaves text and spec NULL: quick lists; task_update then keeps the stored ones */
 };
 MUST_USE enum rc task_list(mem *ctx, struct store *s, const struct task_filter *f, struct task **ret, size_t *ret_n,
                            struct err *err); /* newest first */
+/* How many in each state, of those that the filter takes (but for its state, before and limit). In the order of
+ * task_state_name. */
+#define TASK_STATES 9
+const char *task_state_name(size_t i);
+MUST_USE enum rc task_counts(mem *ctx, struct store *s, const struct task_filter *f, int64_t ret[TASK_STATES],
+                             struct err *err);
 MUST_USE enum rc task_count(struct store *s, const char *state, int64_t *ret, struct err *err);
 MUST_USE enum rc task_update(struct store_tx *tx, const struct task *t,
                              struct err *err); /* all mutable columns; RC_NOT_FOUND */
@@ -86,7 +95,44 @@ MUST_USE enum rc event_append(struct store_tx *tx, const char *task_id, const st
                               bool *ret_new, struct err *err);
 MUST_USE enum rc event_list(mem *ctx, struct store *s, const char *task_id, int64_t after, int64_t limit,
                             struct event **ret, size_t *ret_n, struct err *err);
+/* Of those that tell how iterations went alone: iteration.started, agent.finished, iteration.committed, verdict,
+ * iteration.finished, delivered. Quick also where the agent said much. */
+MUST_USE enum rc event_marks(mem *ctx, struct store *s, const char *task_id, int64_t after, int64_t limit,
+                             struct event **ret, size_t *ret_n, struct err *err);
 MUST_USE enum rc event_last_origin(struct store *s, const char *task_id, int64_t *ret, struct err *err);
+
+/* All events of the installation stand in one order, that of their commits: n, 1.. without gaps. A reader that saw n
+ * has missed nothing before it. Events of no task have a topic instead: approvals, money, settings, system. */
+struct event_row {
+    int64_t n;
+    const char *topic;   /* "task" for a task's */
+    const char *task;    /* "" when it belongs to none */
+    const char *project; /* the task's repository; "" */
+    struct event e;      /* number 0 when it belongs to no task; data "" when it is longer than was asked for */
+    int64_t bytes;       /* of its data, in characters */
+};
+/* Appends an event of no task (topic, not "task"); number and origin are not looked at. */
+MUST_USE enum rc event_tell(struct store_tx *tx, const char *topic, const struct event *e, struct err *err);
+MUST_USE enum rc event_all(mem *ctx, struct store *s, int64_t after, int64_t limit, int64_t data_most,
+                           struct event_row **ret, size_t *ret_n, struct err *err);
+MUST_USE enum rc event_span(struct store *s, int64_t *ret_oldest, int64_t *ret_newest, struct err *err); /* 0: none */
+
+/* Answers of creations, by the client's Idempotency-Key (at most 255 bytes). `who`: the principal's own space of keys.
+ */
+#define IDEMPOTENCY_HOURS 24
+struct idempotency {
+    const char *who, *key;
+    const char *hash; /* of what was asked */
+    int64_t status;   /* 0: it is under way, or was when a crash came */
+    const char *body; /* JSON */
+    int64_t time_ns;
+};
+/* Takes the key for this request: *ret_new. Otherwise *ret is what is known of it, in ctx. Forgets what is older than
+ * IDEMPOTENCY_HOURS. */
+MUST_USE enum rc idempotency_take(mem *ctx, struct store *s, const struct idempotency *i, bool *ret_new,
+                                  struct idempotency *ret, struct err *err);
+MUST_USE enum rc idempotency_put(struct store_tx *tx, const struct idempotency *i, struct err *err); /* its answer */
+MUST_USE enum rc idempotency_drop(struct store *s, const struct idempotency *i, struct err *err);    /* it failed */
 
 /* Approvals: three outcomes; waiting is not one. */
 struct approval {

@@ -45,3 +45,12 @@ MUST_USE enum rc ledger_insert_of(struct store_tx *tx, const struct hold *h, con
                                   struct err *err);
 /* The ledger's row of a hold: who asked is copied from the hold. */
 MUST_USE enum rc ledger_insert(struct store_tx *tx, int64_t hold_id, const struct ledger_row *row, struct err *err);
+
+/* For the files that read tasks: columns in the order of the shapes (t is task). */
+#define TASK_FINAL "('done', 'unproven', 'stopped', 'failed')"
+#define TASK_COLUMNS                                                                                                   \
+    "id, title, state, reason, words, branch, commit_id, applied, iteration, iteration_limit, changed_ns, started_ns," \
+    " ended_ns, worked_ns, limit_time_s, limit_tokens, limit_money, currency, agent_version, model, assigned,"         \
+    " repo, created_ns, agent, kind, replayed"
+#define TASK_READ "t." TASK_COLUMNS ", t.number, last_event"
+extern const struct db_shape task_whole_shape, task_brief_shape;

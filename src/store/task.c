@@ -3,7 +3,7 @@
 #include "base/id.h"
 #include "store/store_private.h"
 
-#define FINAL "('done', 'unproven', 'stopped', 'failed')"
+#define FINAL TASK_FINAL
 
 static const struct {
     const char *name;
@@ -19,6 +19,11 @@ static int state_at(const char *state)
         if (strcmp(states[i].name, state) == 0)
             return i;
     return -1;
+}
+
+const char *task_state_name(size_t i)
+{
+    return i < sizeof states / sizeof *states ? states[i].name : "";
 }
 
 bool task_state_valid(const char *state)
@@ -37,13 +42,8 @@ bool task_state_final(const char *state)
 #define UPDATED  21
 #define INSERTED 26
 #define LISTED   28
-#define COLUMNS                                                                                                        \
-    "id, title, state, reason, words, branch, commit_id, applied, iteration, iteration_limit, changed_ns, started_ns," \
-    " ended_ns, worked_ns, limit_time_s, limit_tokens, limit_money, currency, agent_version, model, assigned,"         \
-    " repo, created_ns, agent, kind, replayed"
-#define READ  "t." COLUMNS ", t.number, last_event"
-#define BRIEF "SELECT " READ " FROM task t "
-#define WHOLE "SELECT " READ ", text, spec FROM task t JOIN task_text x ON x.number = t.number "
+#define COLUMNS  TASK_COLUMNS
+#define WHOLE    "SELECT " TASK_READ ", text, spec FROM task t JOIN task_text x ON x.number = t.number "
 static const struct db_column task_columns[] = {
     DB_COLUMN(task, id, DB_TEXT),
     DB_COLUMN(task, title, DB_TEXT),
@@ -76,8 +76,8 @@ static const struct db_column task_columns[] = {
     DB_COLUMN(task, text, DB_TEXT),
     DB_COLUMN(task, spec, DB_TEXT),
 };
-static const struct db_shape whole_shape = DB_SHAPE(task, task_columns);
-static const struct db_shape brief_shape = DB_SHAPE_HEAD(task, task_columns, LISTED);
+const struct db_shape task_whole_shape = DB_SHAPE(task, task_columns);
+const struct db_shape task_brief_shape = DB_SHAPE_HEAD(task, task_columns, LISTED);
 static const struct db_shape insert_shape = DB_SHAPE_HEAD(task, task_columns, INSERTED);
 static const struct db_shape update_shape = DB_SHAPE_HEAD(task, task_columns, UPDATED);
 
@@ -119,9 +119,13 @@ enum rc task_insert(struct store_tx *tx, struct task *t, struct err *err)
         return err_set(err, rc, "There is a task %s already.", t->id);
     if (rc)
         return rc;
+    DB_SQL(sql_search, "INSERT INTO task_search (rowid, heading, body) VALUES ($1, $2, $3)");
     t->last_event = 0;
     const char *text = t->text ? t->text : "", *spec = t->spec ? t->spec : "";
-    return db_exec(tx->c, &sql_text, DB_ARGS(db_int(t->number), db_text(text), db_text(spec)), NULL, err);
+    rc = db_exec(tx->c, &sql_text, DB_ARGS(db_int(t->number), db_text(text), db_text(spec)), NULL, err);
+    if (rc)
+        return rc;
+    return db_exec(tx->c, &sql_search, DB_ARGS(db_int(t->number), db_text(t->title), db_text(text)), NULL, err);
 }
 
 static enum rc find(mem *ctx, struct db_conn *c, const char *id, struct task *ret, struct err *err)
@@ -132,7 +136,7 @@ static enum rc find(mem *ctx, struct db_conn *c, const char *id, struct task *re
         err_hint(err, "See the tasks with: nightmill ls");
         return rc;
     }
-    rc = db_one(ctx, c, &sql, DB_ARGS(db_text(id)), &whole_shape, ret, err);
+    rc = db_one(ctx, c, &sql, DB_ARGS(db_text(id)), &task_whole_shape, ret, err);
     return rc == RC_NOT_FOUND ? task_missing(id, err) : rc;
 }
 
@@ -145,42 +149,6 @@ enum rc task_find(mem *ctx, struct store *s, const char *id, struct task *ret, s
 enum rc task_find_tx(mem *ctx, struct store_tx *tx, const char *id, struct task *ret, struct err *err)
 {
     return find(ctx, tx->c, id, ret, err);
-}
-
-/* One statement for each combination of filters, so that each has its index. Parameters: $1 state or repo, $2 numbers
- * below, $3 how many, $4 state (with a repo). */
-#define NEWEST " ORDER BY t.number DESC LIMIT "
-#define LISTS(name, select)                                                                                            \
-    DB_SQL(name##_any, select "WHERE t.number < $1" NEWEST "$2");                                                      \
-    DB_SQL(name##_active, select "WHERE t.state NOT IN " FINAL " AND t.number < $1" NEWEST "$2");                      \
-    DB_SQL(name##_state, select "WHERE t.state = $3 AND t.number < $1" NEWEST "$2");                                   \
-    DB_SQL(name##_repo, select "WHERE t.repo = $3 AND t.number < $1" NEWEST "$2");                                     \
-    DB_SQL(name##_repo_active, select "WHERE t.repo = $3 AND t.state NOT IN " FINAL " AND t.number < $1" NEWEST "$2"); \
-    DB_SQL(name##_repo_state, select "WHERE t.repo = $3 AND t.state = $4 AND t.number < $1" NEWEST "$2")
-LISTS(brief, BRIEF);
-LISTS(whole, WHOLE);
-
-enum rc task_list(mem *ctx, struct store *s, const struct task_filter *f, struct task **ret, size_t *ret_n,
-                  struct err *err)
-{
-    static const char *const *const statements[2][2][3] = {
-        {{&whole_any, &whole_active, &whole_state}, {&whole_repo, &whole_repo_active, &whole_repo_state}},
-        {{&brief_any, &brief_active, &brief_state}, {&brief_repo, &brief_repo_active, &brief_repo_state}},
-    };
-    struct db_arg args[4];
-    size_t n = 0;
-    int by_state = !f->state ? 0 : strcmp(f->state, "active") == 0 ? 1 : 2;
-    if (by_state == 2 && state_check(f->state, err))
-        return RC_INVALID;
-    args[n++] = db_int(f->before > 0 ? f->before : INT64_MAX);
-    args[n++] = db_int(f->limit > 0 ? f->limit : 0);
-    if (f->repo)
-        args[n++] = db_text(f->repo);
-    if (by_state == 2)
-        args[n++] = db_text(f->state);
-    DB_READER struct db_conn *c = db_reader(s->db);
-    return db_all(ctx, c, statements[f->brief][f->repo != NULL][by_state], (struct db_args){.v = args, .n = n},
-                  f->brief ? &brief_shape : &whole_shape, ret, ret_n, err);
 }
 
 enum rc task_count(struct store *s, const char *state, int64_t *ret, struct err *err)
