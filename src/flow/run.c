@@ -103,9 +103,12 @@ enum next run_backoff(struct run *run, int64_t retry_after_s, const struct err *
     struct draft rec;
     draft_begin(&rec);
     jo_ki(&rec.o, "seconds", seconds);
+    /* What is behind it, as far as it is one line: what bubblewrap said, say. */
+    struct str rest = str_of(why ? why->detail : ""), detail;
+    (void)str_line(&rest, &detail);
     jo_kz(&rec.o, "words",
-          mem_printf(tmp, "%s; trying again in %s", why ? why->sentence : "something failed",
-                     text_duration(tmp, seconds)));
+          mem_printf(tmp, "%s%s%.*s; trying again in %s", why ? why->sentence : "something failed",
+                     detail.n ? ": " : "", STR_FMT(detail), text_duration(tmp, seconds)));
     if (why && why->hint[0])
         jo_kz(&rec.o, "hint", why->hint);
     struct err no_record = {0};
