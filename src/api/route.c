@@ -3,6 +3,7 @@
 #include "api/server_room.h"
 #include "api/settings_line.h"
 #include "base/log.h"
+#include "flow/trial.h"
 
 #define OUT_MAX       (256u << 20)
 #define BODY_STRANGER (16u << 10)
@@ -76,6 +77,8 @@ static void call_done(void *arg)
     if (rc == RC_OK) {
         if (c->tell)
             runners_tell(s, c->tell_task, str_of(c->tell));
+        for (size_t i = 0; i < c->told_count; i++)
+            runners_tell(s, c->told[i].task_id, str_of(c->told[i].frame));
         if (json_is(c->credentials)) {
             CLEANUP_MEM mem *tmp = mem_root();
             credentials_take(s, c->credentials);

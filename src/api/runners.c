@@ -5,6 +5,7 @@
 #include "api/server_room.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "flow/trial.h"
 #include <fcntl.h>
 #include <uthash.h>
 
@@ -580,6 +581,8 @@ struct schedule_job {
     struct server *server;
     struct board_due *due;
     size_t n;
+    struct trial_told *told;
+    size_t told_n;
     struct err err;
     enum rc rc;
 };
@@ -589,6 +592,8 @@ static void schedule_work(void *arg)
     struct schedule_job *j = arg;
     int64_t expired;
     j->rc = board_expire(&j->server->board, clock_wall_ns(), &expired, &j->err);
+    if (j->rc == RC_OK)
+        j->rc = trials_settle(j->ctx, &j->server->board, j->server->books, &j->told, &j->told_n, &j->err);
     if (j->rc == RC_OK)
         j->rc = board_due(j->ctx, &j->server->board, &j->due, &j->n, &j->err);
 }
@@ -621,6 +626,8 @@ static void schedule_done(void *arg)
     s->scheduling = false;
     if (j->rc != RC_OK)
         log_err(&j->err, "could not look for due tasks");
+    for (size_t i = 0; i < j->told_n; i++)
+        runners_tell(s, j->told[i].task_id, str_of(j->told[i].frame));
     for (struct runner *r = s->runners; r; r = r->hh.next)
         busy += r->line || (r->wanted && !r->leaving);
     for (size_t i = 0; i < j->n && !s->stopping; i++) {

@@ -22,6 +22,7 @@ struct runner;     /* runners.c */
 struct tail;       /* tail.c */
 struct feed;       /* feed.h */
 struct proxy_link; /* proxy_link.c */
+struct trial_told; /* flow/trial.h */
 
 struct server {
     mem *ctx;
@@ -172,6 +173,8 @@ struct route_call {
     /* Done on the loop afterwards: */
     char *tell; /* frame for the runner of tell_task */
     const char *tell_task;
+    struct trial_told *told; /* frames for the runners of other tasks */
+    size_t told_count;
     bool schedule, start;    /* start: a runner for param, now */
     struct json credentials; /* to be taken */
     bool secret;             /* the body holds a secret: wiped afterwards */

@@ -1,6 +1,6 @@
 /* nightmill attach: follow a task again. */
 #include "cli/follow.h"
-#include "cli/outcome.h"
+#include "cli/trial.h"
 
 static const struct argument arguments[] = {
     {.name = "TASK", .help = "the task to follow", .complete = COMPLETE_TASK},
@@ -15,6 +15,11 @@ static int run(struct cli *cli)
 {
     struct err err = {0};
     struct json task;
+    const char *name = call_argument(&cli->call, 0);
+    if (*name && strlen(name) < 64 && cli_ask(cli, "GET", task_path(cli, name, ""), STR(""), &task, &err) != RC_OK &&
+        trial_ask(cli, name, &task, NULL) == RC_OK)
+        return trial_follow(cli, name);
+    err = (struct err){0};
     if (cli_task(cli, &task, &err) != RC_OK)
         return cli_fail(cli, &err);
     const char *id = json_z(cli->ctx, json_get(task, "id"), "");

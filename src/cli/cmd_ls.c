@@ -61,6 +61,13 @@ static void task_line(struct cli *cli, struct json task, struct buf *out)
     const char *id = shown_line(tmp, task, "id", 64), *title = shown_line(tmp, task, "title", 200);
     long long iteration = (long long)json_int(json_get(task, "iteration"), 0);
     long long limit = (long long)json_int(json_get(task, "iteration_limit"), 0);
+    if (json_is(json_get(task, "trial"))) { /* which of how it stands, in front: attempts have the same title */
+        const char *won = json_eqz(json_get(task, "reason"), "trial") && json_eqz(json_get(task, "state"), "stopped")
+                              ? ", another won"
+                              : "";
+        title = mem_printf(tmp, "[trial %s, attempt %lld%s] %s", shown_line(tmp, task, "trial", 16),
+                           (long long)json_int(json_get(task, "attempt"), 0), won, title);
+    }
     const char *loop = mem_printf(tmp, "%lld/%lld", iteration, limit);
     if (!cli->out.live) {
         buf_printf(out, "%s\t%s\t%s\t%s\t%s\n", id, shown_line(tmp, task, "state", 20), loop,

@@ -4,7 +4,9 @@
 #include "base/text.h"
 #include "cli/bill.h"
 #include "cli/follow.h"
+#include "cli/race.h"
 #include "cli/recording.h"
+#include "cli/trial.h"
 #include "ops/place.h"
 #include "ops/preflight.h"
 #include "ops/prepare.h"
@@ -45,6 +47,14 @@ static const struct option options[] = {
      .argument = "HOW",
      .choices = "random",
      .help = "draw one of the names given to --agent or --model, separated by commas, each with the same probability"},
+    {.name = "race",
+     .kind = OPTION_TEXT,
+     .argument = "ATTEMPTS",
+     .help =
+         "several attempts side by side, such as codex,claude,builtin or builtin:MODEL,builtin:OTHER; the first that "
+         "passes is delivered, the others are stopped and kept; --budget and --tokens are for all together, --time "
+         "and --iterations for each"},
+    {.name = "best", .help = "with --race: all run to their end, the cheapest that passed is delivered"},
     {.name = "approve",
      .kind = OPTION_CHOICES,
      .argument = "GATES",
@@ -76,6 +86,8 @@ static const struct example examples[] = {
      "shows the plan first and the change before it is committed"},
     {"nightmill run \"Fix the flaky test\" --agent codex,claude,builtin --assign random",
      "one of the three works, drawn at random; nightmill agent compare --assigned shows how they do"},
+    {"nightmill run \"Fix the flaky test\" --race codex,claude,builtin --budget 3.00",
+     "all three try; the first whose change passes the check is delivered; 3.00 for all of them together"},
     {"nightmill run - --detach < task.txt", "reads the task from a file and returns"},
     {0},
 };
@@ -216,32 +228,38 @@ static enum rc draws_make(struct cli *cli, struct prepare_wish *wish, struct dra
     return err_hint(err, "separate them by commas, such as --agent codex,claude,builtin --assign random");
 }
 
-static enum rc spec_make(struct cli *cli, struct json *ret, struct err *err)
+static enum rc wish_read(struct cli *cli, struct prepare_wish *ret, struct err *err)
 {
     const struct call *call = &cli->call;
+    *ret = (struct prepare_wish){.dir = ".",
+                                 .checks = call_values(cli->ctx, call, "check"),
+                                 .budget = call_value(call, "budget"),
+                                 .iterations = call_number(call, "iterations", 0),
+                                 .time_s = call_number(call, "time", 0),
+                                 .tokens = call_number(call, "tokens", 0),
+                                 .model = call_value(call, "model"),
+                                 .agent = call_value(call, "agent"),
+                                 .approve = call_value(call, "approve"),
+                                 .allow_check_changes = call_values(cli->ctx, call, "allow-check-changes"),
+                                 .apply = call_has(call, "apply"),
+                                 .require_proof = call_has(call, "require-proof"),
+                                 .no_sandbox = call_has(call, "no-sandbox"),
+                                 .record = call_has(call, "record"),
+                                 .gateway = gateway_serves,
+                                 .arg = cli};
+    return text_read(cli, &ret->text, err);
+}
+
+static enum rc spec_make(struct cli *cli, struct json *ret, struct err *err)
+{
     struct str spec;
-    struct prepare_wish wish = {.dir = ".",
-                                .checks = call_values(cli->ctx, call, "check"),
-                                .budget = call_value(call, "budget"),
-                                .iterations = call_number(call, "iterations", 0),
-                                .time_s = call_number(call, "time", 0),
-                                .tokens = call_number(call, "tokens", 0),
-                                .model = call_value(call, "model"),
-                                .agent = call_value(call, "agent"),
-                                .approve = call_value(call, "approve"),
-                                .allow_check_changes = call_values(cli->ctx, call, "allow-check-changes"),
-                                .apply = call_has(call, "apply"),
-                                .require_proof = call_has(call, "require-proof"),
-                                .no_sandbox = call_has(call, "no-sandbox"),
-                                .record = call_has(call, "record"),
-                                .gateway = gateway_serves,
-                                .arg = cli};
+    struct prepare_wish wish;
     struct model_choice recorded;
     struct draw draws[2];
-    const char *file = call_value(call, "replay");
-    enum rc rc = draws_make(cli, &wish, draws, err);
+    const char *file = call_value(&cli->call, "replay");
+    enum rc rc = wish_read(cli, &wish, err);
     if (!rc)
-        rc = text_read(cli, &wish.text, err);
+        rc = draws_make(cli, &wish, draws, err);
     if (!rc && file) {
         wish.recorded = &recorded;
         rc = recording_open(cli, file, &wish.replay, &recorded, err);
@@ -332,28 +350,39 @@ static void spec_say(struct cli *cli, struct json spec, const char *id)
         line_say(cli, "note", json_z(ctx, it.value, ""));
 }
 
-/* Everything up to the task in the database. */
-static enum rc task_begin(struct cli *cli, struct json *ret_task, struct err *err)
+/* Everything that must be there before anything begins. */
+static enum rc machine_ready(struct cli *cli, struct err *err)
 {
-    struct json spec;
-    struct preflight machine = {0}, run = {0};
+    struct preflight machine = {0};
     enum rc rc = cli_settings(cli, err);
     if (rc)
         return rc;
     preflight_machine(cli->ctx, cli->settings, &machine);
     rc = preflight_judge(cli, &machine, err);
-    if (!rc)
-        rc = cli_reach(cli, err);
-    if (!rc)
-        rc = spec_make(cli, &spec, err); /* the daemon is there: its gateway may know the model */
-    if (!rc)
-        rc = agent_check(cli, spec, err);
+    return rc ? rc : cli_reach(cli, err);
+}
+
+static enum rc spec_ready(struct cli *cli, struct json spec, struct preflight *run, struct err *err)
+{
+    enum rc rc = agent_check(cli, spec, err);
     if (!rc)
         rc = cli_hand_over_keys(cli, json_z(cli->ctx, json_path(spec, "model.key"), NULL), err);
     if (rc)
         return rc;
-    preflight_run(cli->ctx, cli->settings, spec, &run);
-    rc = preflight_judge(cli, &run, err);
+    preflight_run(cli->ctx, cli->settings, spec, run);
+    return preflight_judge(cli, run, err);
+}
+
+/* Everything up to the task in the database. */
+static enum rc task_begin(struct cli *cli, struct json *ret_task, struct err *err)
+{
+    struct json spec;
+    struct preflight run = {0};
+    enum rc rc = machine_ready(cli, err);
+    if (!rc)
+        rc = spec_make(cli, &spec, err); /* the daemon is there: its gateway may know the model */
+    if (!rc)
+        rc = spec_ready(cli, spec, &run, err);
     if (rc)
         return rc;
     follow_prepare(); /* from here on Ctrl-C asks */
@@ -363,6 +392,68 @@ static enum rc task_begin(struct cli *cli, struct json *ret_task, struct err *er
     spec_say(cli, spec, json_z(cli->ctx, json_get(*ret_task, "id"), ""));
     preflight_say(cli, &run);
     return RC_OK;
+}
+
+/* ---- --race ---- */
+
+static enum rc race_fits(struct cli *cli, struct err *err)
+{
+    static const char *const others[] = {"agent", "model", "assign", "record", "replay"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (call_has(&cli->call, others[i]))
+            return err_set(err, RC_INVALID, "--race names agents and models itself: --%s does not go with it",
+                           others[i]);
+    return RC_OK;
+}
+
+static enum rc race_start(struct cli *cli, struct json *ret_trial, struct err *err)
+{
+    struct race race = {.cli = cli};
+    struct prepare_wish wish;
+    struct preflight run = {0};
+    enum rc rc = race_fits(cli, err);
+    if (!rc)
+        rc = machine_ready(cli, err);
+    if (!rc)
+        rc = wish_read(cli, &wish, err);
+    if (!rc)
+        rc = race_prepare(&race, call_value(&cli->call, "race"), &wish, err);
+    for (size_t i = 0; !rc && i < race.n; i++)
+        rc = spec_ready(cli, race.specs[i], &run, err);
+    if (rc)
+        return rc;
+    follow_prepare();
+    rc = race_post(&race, call_has(&cli->call, "best"), ret_trial, err);
+    if (rc)
+        return rc;
+    spec_say(cli, race.specs[0], json_z(cli->ctx, json_get(*ret_trial, "id"), ""));
+    for (struct json_iter it = json_iter(json_get(*ret_trial, "attempts")); json_next(&it);)
+        line_say(cli, "attempt",
+                 mem_printf(cli->ctx, "%s: %s", shown_line(cli->ctx, it.value, "id", 16),
+                            attempt_label(cli->ctx, it.value)));
+    if ((int64_t)race.n > setting_int(cli->settings, "tasks.parallel"))
+        line_say(cli, "note",
+                 mem_printf(cli->ctx,
+                            "%lld tasks work at a time (tasks.parallel): the other attempts wait for their turn",
+                            (long long)setting_int(cli->settings, "tasks.parallel")));
+    preflight_say(cli, &run);
+    return RC_OK;
+}
+
+static int race_run(struct cli *cli)
+{
+    struct err err = {0};
+    struct json trial;
+    if (race_start(cli, &trial, &err) != RC_OK)
+        return cli_fail(cli, &err);
+    const char *id = json_z(cli->ctx, json_get(trial, "id"), "");
+    if (!call_has(&cli->call, "detach"))
+        return trial_follow(cli, id);
+    if (cli->json)
+        cli_document(cli, "trial", json_raw(trial), EXIT_DONE);
+    else
+        cli_answerf(cli, "%s\n", text_terminal_line(cli->ctx, str_of(id), 64));
+    return EXIT_DONE;
 }
 
 /* Also of a task that failed: its requests may be what is looked for. One that was left goes on. */
@@ -388,6 +479,12 @@ static int run(struct cli *cli)
 {
     struct err err = {0};
     struct json task;
+    if (call_has(&cli->call, "race"))
+        return race_run(cli);
+    if (call_has(&cli->call, "best")) {
+        err_set(&err, RC_INVALID, "--best belongs to --race");
+        return cli_fail(cli, &err);
+    }
     if (task_begin(cli, &task, &err) != RC_OK)
         return cli_fail(cli, &err);
     const char *id = json_z(cli->ctx, json_get(task, "id"), "");

@@ -4,7 +4,7 @@
 #include "cli/events.h"
 #include "cli/narrate.h"
 #include "cli/outcome.h"
-#include "cli/session.h"
+#include "cli/trial.h"
 
 enum { AGENT_EVENTS = 2500 }; /* the newest ones, looked through for the end of the agent */
 
@@ -64,6 +64,10 @@ static void details_add(struct cli *cli, struct json task, struct buf *out)
             mem_printf(ctx, "changes of protected files: %s", text_terminal_line(ctx, json_str(ctx, it.value), 200)));
     row(cli, out, "created", time_shown(ctx, json_str(ctx, json_get(task, "created_at")), true));
     row(cli, out, "ended", time_shown(ctx, json_str(ctx, json_get(task, "ended_at")), true));
+    if (json_is(json_get(task, "trial")))
+        row(cli, out, "trial",
+            mem_printf(ctx, "%s, attempt %lld", shown_line(ctx, task, "trial", 16),
+                       (long long)json_int(json_get(task, "attempt"), 0)));
     approvals_add(cli, task, out);
 }
 
@@ -99,6 +103,13 @@ static int run(struct cli *cli)
     struct err err = {0};
     struct json task, ledger;
     struct buf b;
+    const char *name = call_argument(&cli->call, 0);
+    if (*name && strlen(name) < 64 && cli_ask(cli, "GET", task_path(cli, name, ""), STR(""), &task, &err) != RC_OK &&
+        trial_ask(cli, name, &task, NULL) == RC_OK) {
+        trial_show(cli, task);
+        return EXIT_DONE;
+    }
+    err = (struct err){0};
     if (cli_task(cli, &task, &err) != RC_OK)
         return cli_fail(cli, &err);
     if (cli->json) {

@@ -359,6 +359,17 @@ static void on_resumed(struct narration *n)
     say(n, TONE_PLAIN, "resumed", mem_printf(n->ctx, "limit %lld iterations", number(n, "iterations")));
 }
 
+static void on_trial(struct narration *n)
+{
+    say(n, json_bool(json_get(n->data, "won"), false) ? TONE_GOOD : TONE_PLAIN, "trial", line(n, "words"));
+}
+
+static void on_share(struct narration *n)
+{
+    const char *all = money(n, "money");
+    say(n, TONE_PLAIN, "limit", mem_printf(n->ctx, "%s%s%s", line(n, "words"), all ? ": now " : "", all ? all : ""));
+}
+
 static const struct {
     const char *type;
     void (*tell)(struct narration *n);
@@ -392,6 +403,8 @@ static const struct {
     {"setup.ready", on_setup_ready, true},
     {"gate.waiting", on_gate_waiting, true},
     {"gate.answered", on_gate_answered, true},
+    {"trial.decided", on_trial, true},
+    {"trial.share", on_share, true},
     {"delivered", on_delivered, true},
     {"task.undone", on_undone, true},
     {"undo.refused", on_undo_refused, true},

@@ -2,6 +2,7 @@
 #include "cli/session.h"
 #include "base/text.h"
 #include "cli/daemon.h"
+#include "cli/trial.h"
 #include "gateway/provider.h"
 #include "net/client.h"
 #include "ops/place.h"
@@ -287,12 +288,32 @@ const char *task_path(struct cli *cli, const char *id, const char *rest)
     return mem_printf(cli->ctx, "/api/v1/tasks/%s%s", text_url(cli->ctx, str_of(id)), rest);
 }
 
+/* The name may be a trial's: then its winner is meant. */
+static enum rc winner_find(struct cli *cli, const char *id, struct json *ret, struct err *err)
+{
+    struct json trial;
+    struct err why = {0};
+    const char *list = "";
+    if (trial_ask(cli, id, &trial, &why) != RC_OK)
+        return RC_NOT_FOUND; /* as was said of the task */
+    const char *winner = json_z(cli->ctx, json_get(trial, "winner"), NULL);
+    if (winner)
+        return cli_ask(cli, "GET", task_path(cli, winner, ""), STR(""), ret, err);
+    for (struct json_iter it = json_iter(json_get(trial, "attempts")); json_next(&it);)
+        list = mem_printf(cli->ctx, "%s%s%s", list, *list ? ", " : "", shown_line(cli->ctx, it.value, "id", 16));
+    *err = (struct err){0};
+    err_set(err, RC_CONFLICT, "trial %s has no winner", id);
+    return err_hint(err, "name one of its attempts: %s", list);
+}
+
 enum rc cli_task(struct cli *cli, struct json *ret, struct err *err)
 {
     const char *id = call_argument(&cli->call, 0);
     if (!*id || strlen(id) > 64)
         return err_set(err, RC_INVALID, "\"%s\" is no name of a task", id);
     enum rc rc = cli_ask(cli, "GET", task_path(cli, id, ""), STR(""), ret, err);
+    if (rc == RC_NOT_FOUND)
+        rc = winner_find(cli, id, ret, err);
     if (rc == RC_NOT_FOUND && !err->hint[0])
         err_hint(err, "nightmill ls lists the tasks.");
     return rc;

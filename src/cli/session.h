@@ -44,7 +44,7 @@ enum rc problem_read(int status, struct str body, struct err *err);
 MUST_USE enum rc cli_hand_over_keys(struct cli *cli, const char *name, struct err *err);
 /* Both: for commands that show or use providers, which exist by their keys. */
 MUST_USE enum rc cli_reach_with_keys(struct cli *cli, struct err *err);
-/* The task named by the call's first argument. RC_NOT_FOUND says how to list them. */
+/* The task named by the call's first argument; of a trial, its winner. RC_NOT_FOUND says how to list them. */
 MUST_USE enum rc cli_task(struct cli *cli, struct json *ret, struct err *err);
 /* Percent-encoded "/api/v1/tasks/ID" and what follows. In cli->ctx. */
 const char *task_path(struct cli *cli, const char *id, const char *rest);

@@ -1,9 +1,9 @@
 /* Decisions about tasks. Not here: how a runner does its work (run.c), how orders travel (the server). */
-#include "flow/board.h"
 #include "agent/backend.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/text.h"
+#include "flow/board_room.h"
 #include "os/path.h"
 #include <stdio.h>
 #include <sys/random.h>
@@ -13,63 +13,7 @@
 #define TEXT_MAX    (256u << 10)
 #define TITLE_MAX   120
 #define TOKEN_CHARS 40
-#define EVENT_MAX   (16u << 20)
 #define DRAW_MOST   64
-/* As the gateway calls it in the ledger (src/gateway/prepare.c). */
-#define AGENT_BUILT_IN "nightmill"
-
-/* ---- events of the server's own making ---- */
-
-struct note {
-    struct buf b;
-    struct json_out o;
-};
-static void note_begin(struct note *n, mem *ctx)
-{
-    buf_init(&n->b, ctx, EVENT_MAX);
-    json_out_init(&n->o, &n->b);
-    jo_obj(&n->o);
-}
-static enum rc note_append(struct note *n, struct store_tx *tx, const char *task_id, const char *type,
-                           const char *actor, struct err *err)
-{
-    int64_t number;
-    bool fresh;
-    jo_end_obj(&n->o);
-    struct event e = {.time_ns = clock_wall_ns(), .type = type, .actor = actor, .data = n->b.p};
-    return event_append(tx, task_id, &e, &number, &fresh, err);
-}
-
-static bool state_is(const struct task *t, const char *state)
-{
-    return strcmp(t->state, state) == 0;
-}
-static bool at_work(const struct task *t)
-{
-    return state_is(t, "working") || state_is(t, "checking");
-}
-
-static enum rc state_set(mem *ctx, struct store_tx *tx, struct task *t, const char *state, const char *reason,
-                         const char *words, struct err *err)
-{
-    t->state = state;
-    t->reason = reason;
-    t->words = words;
-    t->changed_ns = clock_wall_ns();
-    if (task_state_final(state))
-        t->ended_ns = t->changed_ns;
-    enum rc rc = task_update(tx, t, err);
-    if (rc != RC_OK)
-        return rc;
-    struct note n;
-    note_begin(&n, ctx);
-    jo_kz(&n.o, "state", state);
-    jo_kz(&n.o, "reason", reason);
-    jo_kz(&n.o, "words", words);
-    jo_ki(&n.o, "iteration", t->iteration);
-    jo_ki(&n.o, "iteration_limit", t->iteration_limit);
-    return note_append(&n, tx, t->id, "task.state", "system", err);
-}
 
 /* ---- create ---- */
 
@@ -161,35 +105,32 @@ static enum rc spec_check(struct json spec, struct err *err)
     return RC_OK;
 }
 
-struct creation {
-    mem *ctx;
-    struct json spec;
-    struct task *task;
-};
-
-static enum rc create_tx(struct store_tx *tx, void *arg, struct err *err)
+enum rc board_task_put(mem *ctx, struct store_tx *tx, struct json spec, struct task *t, struct err *err)
 {
-    struct creation *c = arg;
-    enum rc rc = task_insert(tx, c->task, err);
+    enum rc rc = task_insert(tx, t, err);
     if (rc != RC_OK)
         return rc;
-    struct note n;
-    note_begin(&n, c->ctx);
-    jo_kz(&n.o, "text", c->task->text);
+    struct board_note n;
+    board_note_begin(&n, ctx);
+    jo_kz(&n.o, "text", t->text);
     static const char *const members[] = {"repo",   "base",  "branch",  "checks",
                                           "limits", "notes", "approve", "assignment"};
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
-        struct json v = json_get(c->spec, members[i]);
+        struct json v = json_get(spec, members[i]);
         if (json_is(v))
             jo_kraw(&n.o, members[i], json_raw(v));
     }
-    jo_kz(&n.o, "model", c->task->model);
-    jo_kz(&n.o, "agent", c->task->agent);
-    rc = note_append(&n, tx, c->task->id, "task.created", "user", err);
-    return rc == RC_OK ? state_set(c->ctx, tx, c->task, "queued", "", "waits for its turn", err) : rc;
+    jo_kz(&n.o, "model", t->model);
+    jo_kz(&n.o, "agent", t->agent);
+    if (*t->trial) {
+        jo_kz(&n.o, "trial", t->trial);
+        jo_ki(&n.o, "attempt", t->attempt);
+    }
+    rc = board_note_append(&n, tx, t->id, "task.created", "user", err);
+    return rc == RC_OK ? board_state_set(ctx, tx, t, "queued", "", "waits for its turn", err) : rc;
 }
 
-enum rc board_create(mem *ctx, const struct board *b, struct json spec, struct task *ret, struct err *err)
+enum rc board_task_make(mem *ctx, const struct board *b, struct json spec, struct task *ret, struct err *err)
 {
     enum rc rc = spec_check(spec, err);
     if (rc != RC_OK)
@@ -216,17 +157,33 @@ enum rc board_create(mem *ctx, const struct board *b, struct json spec, struct t
                          .model = json_z(ctx, json_path(spec, "model.name"), ""),
                          .kind = json_z(ctx, json_get(spec, "kind"), ""),
                          .assigned = json_len(json_get(spec, "assignment")) > 0,
-                         .replayed = json_is(json_get(spec, "replay"))};
+                         .replayed = json_is(json_get(spec, "replay")),
+                         .trial = ""};
     ret->changed_ns = ret->created_ns;
     if (ret->iteration_limit < 1 || ret->iteration_limit > 10000 || ret->limit_time_s < 0 || ret->limit_tokens < 0)
         return err_set(err, RC_INVALID, "a limit of the task is out of range");
     if (money && money_parse(str_of(money), &ret->limit_money, err) != RC_OK)
         return err_context(err, "budget");
-    rc = folder_make(ctx, b, ret->id, err);
-    if (rc != RC_OK)
-        return rc;
+    return folder_make(ctx, b, ret->id, err);
+}
+
+struct creation {
+    mem *ctx;
+    struct json spec;
+    struct task *task;
+};
+
+static enum rc create_tx(struct store_tx *tx, void *arg, struct err *err)
+{
+    struct creation *c = arg;
+    return board_task_put(c->ctx, tx, c->spec, c->task, err);
+}
+
+enum rc board_create(mem *ctx, const struct board *b, struct json spec, struct task *ret, struct err *err)
+{
+    enum rc rc = board_task_make(ctx, b, spec, ret, err);
     struct creation c = {ctx, spec, ret};
-    return store_write(b->store, create_tx, &c, err);
+    return rc == RC_OK ? store_write(b->store, create_tx, &c, err) : rc;
 }
 
 /* ---- what people order ---- */
@@ -243,11 +200,11 @@ struct decision {
 
 static enum rc order_event(struct decision *d, struct store_tx *tx, struct err *err)
 {
-    struct note n;
-    note_begin(&n, d->ctx);
+    struct board_note n;
+    board_note_begin(&n, d->ctx);
     jo_kz(&n.o, "verb", d->verb);
     d->tell = mem_printf(d->ctx, "{\"control\":{\"verb\":\"%s\"}}", d->verb);
-    return note_append(&n, tx, d->id, "control", "user", err);
+    return board_note_append(&n, tx, d->id, "control", "user", err);
 }
 
 static enum rc order_tx(struct store_tx *tx, void *arg, struct err *err)
@@ -261,12 +218,27 @@ static enum rc order_tx(struct store_tx *tx, void *arg, struct err *err)
     if (task_state_final(t->state))
         return err_set(err, RC_CONFLICT, "task %s has ended already: %s", d->id, t->state);
     rc = order_event(d, tx, err);
-    if (rc != RC_OK || at_work(t))
+    if (rc != RC_OK || board_at_work(t))
         return rc; /* the runner journals what comes of it */
-    if (!stop && !state_is(t, "queued"))
+    if (!stop && !board_state_is(t, "queued"))
         return err_set(err, RC_CONFLICT, "task %s rests already: %s", d->id, t->state);
-    return state_set(d->ctx, tx, t, stop ? "stopped" : "paused", "user", stop ? "stopped by you" : "paused by you",
-                     err);
+    return board_state_set(d->ctx, tx, t, stop ? "stopped" : "paused", "user",
+                           stop ? "stopped by you" : "paused by you", err);
+}
+
+enum rc board_order_put(mem *ctx, struct store_tx *tx, const char *id, const char *verb, struct task *ret,
+                        char **ret_tell, struct err *err)
+{
+    struct decision d = {.ctx = ctx, .id = id, .task = ret, .verb = verb};
+    enum rc rc = order_tx(tx, &d, err);
+    *ret_tell = rc == RC_OK ? d.tell : NULL;
+    return rc;
+}
+
+void board_home_wipe(const struct board *b, const char *id)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    (void)!path_remove_tree(mem_printf(tmp, "%s/tasks/%s/home", b->data_dir, id), NULL);
 }
 
 static enum rc board_order(mem *ctx, const struct board *b, const char *id, const char *verb, struct task *ret,
@@ -275,7 +247,7 @@ static enum rc board_order(mem *ctx, const struct board *b, const char *id, cons
     struct decision d = {.ctx = ctx, .id = id, .task = ret, .verb = verb};
     enum rc rc = store_write(b->store, order_tx, &d, err);
     if (rc == RC_OK && task_state_final(ret->state)) /* no runner is there to do so */
-        (void)!path_remove_tree(mem_printf(ctx, "%s/tasks/%s/home", b->data_dir, id), NULL);
+        board_home_wipe(b, id);
     if (ret_tell)
         *ret_tell = rc == RC_OK ? d.tell : NULL;
     return rc;
@@ -299,7 +271,7 @@ static char *spec_changed(mem *ctx, const char *old, struct json wish, struct er
         return NULL;
     struct buf b;
     struct json_out o;
-    buf_init(&b, ctx, EVENT_MAX);
+    buf_init(&b, ctx, BOARD_EVENT_MAX);
     json_out_init(&o, &b);
     jo_obj(&o);
     for (struct json_iter it = json_iter(spec); json_next(&it);) {
@@ -375,7 +347,7 @@ static enum rc resume_tx(struct store_tx *tx, void *arg, struct err *err)
     enum rc rc = task_find_tx(d->ctx, tx, d->id, t, err);
     if (rc != RC_OK)
         return rc;
-    if (!state_is(t, "paused") && !state_is(t, "needs_you") && !state_is(t, "failed")) {
+    if (!board_state_is(t, "paused") && !board_state_is(t, "needs_you") && !board_state_is(t, "failed")) {
         err_set(err, RC_CONFLICT, "task %s cannot be resumed: it is %s", d->id, t->state);
         return err_hint(err, "%s",
                         task_state_final(t->state) ? "start a new one with: nightmill run" : "it is at work already");
@@ -385,12 +357,17 @@ static enum rc resume_tx(struct store_tx *tx, void *arg, struct err *err)
         return err_hint(err, "answer it with: nightmill approve ID or nightmill deny ID (nightmill show %s lists them)",
                         d->id);
     }
-    rc = resume_limits(d, t, err);
+    struct task before = *t;
+    rc = trial_resumes(d->ctx, tx, t, err);
+    if (rc == RC_OK)
+        rc = resume_limits(d, t, err);
+    if (rc == RC_OK)
+        rc = trial_limits_moved(d->ctx, tx, &before, t, err);
     if (rc != RC_OK)
         return rc;
     t->ended_ns = 0;
-    struct note n;
-    note_begin(&n, d->ctx);
+    struct board_note n;
+    board_note_begin(&n, d->ctx);
     jo_ki(&n.o, "iterations", t->iteration_limit);
     jo_ki(&n.o, "time_s", t->limit_time_s);
     jo_ki(&n.o, "tokens", t->limit_tokens);
@@ -398,8 +375,15 @@ static enum rc resume_tx(struct store_tx *tx, void *arg, struct err *err)
     jo_kz(&n.o, "model", json_z(d->ctx, json_get(d->wish, "model"), NULL));
     if (json_is(json_get(d->wish, "allow_check_changes")))
         jo_kraw(&n.o, "allow_check_changes", json_raw(json_get(d->wish, "allow_check_changes")));
-    rc = note_append(&n, tx, d->id, "task.resumed", "user", err);
-    return rc == RC_OK ? state_set(d->ctx, tx, t, "queued", "", "waits for its turn", err) : rc;
+    rc = board_note_append(&n, tx, d->id, "task.resumed", "user", err);
+    return rc == RC_OK ? board_state_set(d->ctx, tx, t, "queued", "", "waits for its turn", err) : rc;
+}
+
+enum rc board_resume_put(mem *ctx, struct store_tx *tx, const char *id, struct json wish, struct task *ret,
+                         struct err *err)
+{
+    struct decision d = {.ctx = ctx, .id = id, .task = ret, .wish = wish};
+    return resume_tx(tx, &d, err);
 }
 
 enum rc board_resume(mem *ctx, const struct board *b, const char *id, struct json wish, struct task *ret,
@@ -435,7 +419,7 @@ enum rc board_budgets_changed(const struct board *b, int64_t *ret_n, struct err 
 /* A hint answers a question; a limit is not a question, it waits for a resume. */
 static bool hint_resumes(const struct task *t)
 {
-    return state_is(t, "needs_you") && strcmp(t->reason, "approval") != 0;
+    return board_state_is(t, "needs_you") && strcmp(t->reason, "approval") != 0;
 }
 
 static enum rc hint_tx(struct store_tx *tx, void *arg, struct err *err)
@@ -447,8 +431,8 @@ static enum rc hint_tx(struct store_tx *tx, void *arg, struct err *err)
         return rc;
     if (task_state_final(t->state))
         return err_set(err, RC_CONFLICT, "task %s has ended already: %s", d->id, t->state);
-    struct note n;
-    note_begin(&n, d->ctx);
+    struct board_note n;
+    board_note_begin(&n, d->ctx);
     jo_ks(&n.o, "text", d->text);
     jo_end_obj(&n.o);
     struct event e = {.time_ns = clock_wall_ns(), .type = "hint.added", .actor = "user", .data = n.b.p};
@@ -460,7 +444,8 @@ static enum rc hint_tx(struct store_tx *tx, void *arg, struct err *err)
     d->tell = mem_printf(d->ctx, "{\"input\":{\"number\":%lld,\"type\":\"hint.added\",\"data\":%s}}", (long long)number,
                          n.b.p);
     rc = task_find_tx(d->ctx, tx, d->id, t, err);
-    return rc == RC_OK && hint_resumes(t) ? state_set(d->ctx, tx, t, "queued", "", "waits for its turn", err) : rc;
+    return rc == RC_OK && hint_resumes(t) ? board_state_set(d->ctx, tx, t, "queued", "", "waits for its turn", err)
+                                          : rc;
 }
 
 enum rc board_hint(mem *ctx, const struct board *b, const char *id, struct str text, struct task *ret, char **ret_tell,
@@ -487,9 +472,9 @@ static enum rc undo_tx(struct store_tx *tx, void *arg, struct err *err)
         return err_set(err, RC_CONFLICT, "task %s has delivered nothing that could be taken back", d->id);
     if (strcmp(t->reason, "undone") == 0)
         return err_set(err, RC_CONFLICT, "task %s was taken back already", d->id);
-    struct note n;
-    note_begin(&n, d->ctx);
-    return note_append(&n, tx, d->id, "undo.requested", "user", err);
+    struct board_note n;
+    board_note_begin(&n, d->ctx);
+    return board_note_append(&n, tx, d->id, "undo.requested", "user", err);
 }
 
 enum rc board_undo(mem *ctx, const struct board *b, const char *id, struct task *ret, struct err *err)
@@ -517,23 +502,24 @@ static enum rc answer_tx(struct store_tx *tx, void *arg, struct err *err)
         rc = task_find_tx(a->ctx, tx, p->task_id, &t, err);
     if (rc != RC_OK)
         return rc;
-    struct note n;
-    note_begin(&n, a->ctx);
+    struct board_note n;
+    board_note_begin(&n, a->ctx);
     jo_kz(&n.o, "approval", p->id);
     jo_kz(&n.o, "gate", p->gate);
     jo_ki(&n.o, "sequence", p->sequence);
     jo_kz(&n.o, "outcome", a->outcome);
     jo_kz(&n.o, "answer", a->answer);
     jo_kz(&n.o, "by", a->by);
-    rc = note_append(&n, tx, p->task_id, "gate.answered", strcmp(a->outcome, "expired") == 0 ? "system" : "user", err);
+    rc = board_note_append(&n, tx, p->task_id, "gate.answered", strcmp(a->outcome, "expired") == 0 ? "system" : "user",
+                           err);
     if (rc == RC_OK)
         rc = task_find_tx(a->ctx, tx, p->task_id, &t, err); /* with the event's number */
     if (rc != RC_OK || task_state_final(t.state) || strcmp(t.reason, "approval") != 0)
         return rc;
     if (strcmp(a->outcome, "expired") == 0)
-        return state_set(a->ctx, tx, &t, "paused", "approval_expired", "nobody answered in time; resume asks again",
-                         err);
-    return state_set(a->ctx, tx, &t, "queued", "", "waits for its turn", err);
+        return board_state_set(a->ctx, tx, &t, "paused", "approval_expired",
+                               "nobody answered in time; resume asks again", err);
+    return board_state_set(a->ctx, tx, &t, "queued", "", "waits for its turn", err);
 }
 
 enum rc board_answer(mem *ctx, const struct board *b, const char *approval_id, const char *outcome, const char *answer,
@@ -581,7 +567,7 @@ static enum rc give_up_tx(struct store_tx *tx, void *arg, struct err *err)
     enum rc rc = task_find_tx(g->ctx, tx, g->id, &t, err);
     if (rc != RC_OK || task_state_final(t.state))
         return rc;
-    return state_set(g->ctx, tx, &t, "failed", "runner", g->words, err);
+    return board_state_set(g->ctx, tx, &t, "failed", "runner", g->words, err);
 }
 
 enum rc board_give_up(mem *ctx, const struct board *b, const char *id, const char *words, struct err *err)
@@ -605,7 +591,9 @@ static enum rc apply_state(mem *ctx, struct store_tx *tx, struct task *t, struct
         t->started_ns = t->changed_ns;
     t->ended_ns = task_state_final(state) ? t->changed_ns : 0;
     enum rc rc = task_update(tx, t, err);
-    return rc == RC_OK && t->ended_ns ? reply_drop(tx, t->id, err) : rc;
+    if (rc == RC_OK && t->ended_ns)
+        return reply_drop(tx, t->id, err);
+    return rc == RC_OK ? trial_late(ctx, tx, t, err) : rc;
 }
 
 static enum rc apply_agent(mem *ctx, struct store_tx *tx, struct task *t, struct json data, struct err *err)
@@ -718,14 +706,14 @@ enum rc board_token_task(mem *ctx, const struct board *b, const char *token, con
 
 /* Inputs, and an order or an undo that nobody has carried out yet, are read from the events. */
 struct pending {
-    const char *order;
+    const char *order, *words;
     bool undo;
 };
 
 static enum rc pending_read(mem *ctx, const struct board *b, const char *task_id, struct pending *ret,
                             struct json_out *inputs, struct err *err)
 {
-    static const char *const kinds[] = {"hint.added", "gate.answered", "task.resumed"};
+    static const char *const kinds[] = {"hint.added", "gate.answered", "task.resumed", "trial.decided"};
     struct event *events;
     size_t n = 0;
     int64_t after = 0;
@@ -750,7 +738,8 @@ static enum rc pending_read(mem *ctx, const struct board *b, const char *task_id
                 }
             }
             if (strcmp(e->type, "control") == 0 && json_parse(ctx, str_of(e->data), &data, NULL) == RC_OK)
-                ret->order = json_z(ctx, json_get(data, "verb"), NULL);
+                *ret = (struct pending){json_z(ctx, json_get(data, "verb"), NULL),
+                                        json_z(ctx, json_get(data, "words"), NULL), ret->undo};
             else if (strcmp(e->type, "task.state") == 0 && json_parse(ctx, str_of(e->data), &data, NULL) == RC_OK &&
                      !json_eqz(json_get(data, "state"), "working") && !json_eqz(json_get(data, "state"), "checking"))
                 ret->order = NULL; /* it rested since */
@@ -788,7 +777,7 @@ enum rc board_welcome(mem *ctx, const struct board *b, const char *task_id, cons
     if (rc != RC_OK)
         return rc;
     jo_end_arr(&in);
-    buf_init(&text, ctx, EVENT_MAX);
+    buf_init(&text, ctx, BOARD_EVENT_MAX);
     json_out_init(&o, &text);
     jo_obj(&o);
     jo_key(&o, "welcome");
@@ -796,6 +785,7 @@ enum rc board_welcome(mem *ctx, const struct board *b, const char *task_id, cons
     jo_ki(&o, "acked", acked);
     jo_kz(&o, "job", p.undo ? "undo" : "run");
     jo_kz(&o, "order", p.order);
+    jo_kz(&o, "order_words", p.words);
     jo_key(&o, "task");
     board_task_json(ctx, b, &t, 0, &o);
     jo_kraw(&o, "spec", str_of(t.spec));
@@ -865,12 +855,17 @@ void board_task_json(mem *ctx, const struct board *b, const struct task *t, int6
     jo_end_obj(o);
     jo_key(o, "model");
     jo_obj(o);
-    jo_kz(o, "name", json_z(ctx, json_path(spec, "model.name"), NULL));
+    jo_kz(o, "name", json_z(ctx, json_path(spec, "model.name"), *t->model ? t->model : NULL));
     jo_kz(o, "url", json_z(ctx, json_path(spec, "model.url"), NULL));
     jo_kz(o, "wire", json_z(ctx, json_path(spec, "model.wire"), NULL));
     jo_end_obj(o);
     jo_kraw(o, "checks", json_is(json_get(spec, "checks")) ? json_raw(json_get(spec, "checks")) : STR("[]"));
     jo_ki(o, "last_event", t->last_event);
+    jo_kz(o, "agent", t->agent);
+    if (t->trial && *t->trial) {
+        jo_kz(o, "trial", t->trial);
+        jo_ki(o, "attempt", t->attempt);
+    }
     if (runner_pid)
         jo_ki(o, "runner_pid", runner_pid);
     else {

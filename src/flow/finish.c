@@ -134,6 +134,23 @@ static enum next finish_blocked(mem *ctx, struct run *run, const char *said, str
     return draft_end(run, &rec, "iteration.finished", "system", err) == RC_OK ? NEXT_GO : NEXT_FAIL;
 }
 
+/* An attempt of a trial is delivered when the board says that it won, and only then: that is journaled before anything
+ * is delivered, and said to one attempt alone. */
+static enum next finish_trial(struct run *run, const char *state, struct err *err)
+{
+    if (!json_is(json_get(run->welcome.task, "trial")))
+        return NEXT_GO;
+    for (size_t i = 0; i < journal_count(run->journal); i++) {
+        const struct journal_entry *e = journal_at(run->journal, i);
+        if (strcmp(e->type, "input.taken") == 0 && json_eqz(json_get(e->json, "type"), "trial.decided") &&
+            json_bool(json_path(e->json, "data.won"), false))
+            return NEXT_GO;
+    }
+    if (strcmp(state, "done") != 0)
+        return run_state(run, state, "no_check", "no check has judged it: it cannot win its trial", err);
+    return run_state(run, "paused", "trial", "passed its checks; waits for the decision of its trial", err);
+}
+
 enum next run_finish(struct run *run, const char *state, struct err *err)
 {
     CLEANUP_MEM mem *tmp = mem_root();
@@ -142,6 +159,8 @@ enum next run_finish(struct run *run, const char *state, struct err *err)
     enum next next = run_hooks(tmp, run, "before-done", &blocked, err);
     if (next == NEXT_GO && blocked)
         return finish_blocked(tmp, run, blocked, err);
+    if (next == NEXT_GO)
+        next = finish_trial(run, state, err);
     if (next != NEXT_GO)
         return next;
     const char *candidate =

@@ -51,6 +51,7 @@ struct link {
     int order_fd; /* thread -> main; readable while there is an order */
     int cut_fd;   /* the same, while the agent may ask no more */
     enum link_order order;
+    char order_words[256]; /* that came with it */
     int64_t deadline_ns;
     int64_t acked; /* guarded, like everything below */
     bool connected;
@@ -142,10 +143,14 @@ static void event_raise(int fd)
         bug_at(__FILE__, __LINE__, "eventfd: %d", errno);
 }
 
-static void link_give_order(struct link *l, enum link_order order)
+static void link_give_order(struct link *l, enum link_order order, struct json words)
 {
-    if (l->order == LINK_NONE || order == LINK_STOP)
+    bool over = order == LINK_STOP || (order == LINK_YIELD && l->order != LINK_STOP);
+    if (l->order == LINK_NONE || over) {
+        CLEANUP_MEM mem *tmp = mem_root();
         l->order = order;
+        snprintf(l->order_words, sizeof l->order_words, "%s", json_z(tmp, words, ""));
+    }
     event_raise(l->order_fd);
 }
 
@@ -177,6 +182,7 @@ static enum link_order order_read(struct json verb)
     return json_eqz(verb, "stop")     ? LINK_STOP
            : json_eqz(verb, "pause")  ? LINK_PAUSE
            : json_eqz(verb, "detach") ? LINK_DETACH
+           : json_eqz(verb, "yield")  ? LINK_YIELD
                                       : LINK_NONE;
 }
 
@@ -231,7 +237,7 @@ static void link_handle(struct link *l, struct str text)
     link_handle_listening(l, root);
     enum link_order order = order_read(json_path(root, "control.verb"));
     if (order != LINK_NONE)
-        link_give_order(l, order);
+        link_give_order(l, order, json_path(root, "control.words"));
 }
 
 static void link_drop(struct link *l)
@@ -267,7 +273,7 @@ static void link_reconnect(struct link *l)
     for (struct json_iter it = json_iter(json_get(welcome, "inputs")); json_next(&it);)
         link_add_input(l, json_raw(it.value));
     if (order_read(json_get(welcome, "order")) != LINK_NONE)
-        link_give_order(l, order_read(json_get(welcome, "order")));
+        link_give_order(l, order_read(json_get(welcome, "order")), json_get(welcome, "order_words"));
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -388,7 +394,7 @@ static int link_poll_ms(struct link *l)
         int64_t left = (l->deadline_ns - clock_mono_ns()) / 1000000 + 1;
         if (left <= 0) {
             l->deadline_ns = 0;
-            link_give_order(l, LINK_TIME_UP);
+            link_give_order(l, LINK_TIME_UP, (struct json){0});
         } else if (left < ms) {
             ms = (int)left;
         }
@@ -499,7 +505,7 @@ enum rc link_open(mem *ctx, const char *socket_path, const char *task_id, const 
     l->connected = true;
     l->acked = json_int(json_get(welcome, "acked"), 0);
     if (order_read(json_get(welcome, "order")) != LINK_NONE)
-        link_give_order(l, order_read(json_get(welcome, "order")));
+        link_give_order(l, order_read(json_get(welcome, "order")), json_get(welcome, "order_words"));
     *ret_welcome = (struct link_welcome){
         .acked = l->acked,
         .job = json_z(l, json_get(welcome, "job"), "run"),
@@ -589,6 +595,14 @@ enum link_order link_order(struct link *l)
     enum link_order order = l->order;
     pthread_mutex_unlock(&l->lock);
     return order;
+}
+
+char *link_order_words(struct link *l, mem *ctx)
+{
+    pthread_mutex_lock(&l->lock);
+    char *words = l->order_words[0] ? mem_str(ctx, l->order_words) : NULL;
+    pthread_mutex_unlock(&l->lock);
+    return words;
 }
 
 void link_set_deadline(struct link *l, int64_t mono_ns)

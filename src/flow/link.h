@@ -6,13 +6,14 @@
  * {"event":{"origin","time","type","actor","data"}} {"listen":{"id","iteration","requests","key","gateway","proxy"}}
  * with descriptors
  * {"unlisten":{"id"}} server: {"welcome":{"acked","job","task","spec","inputs"}}
- * {"ack":N}   {"control":{"verb"}}   {"input":{event}} {"listening":{"id","problem","code"}}
+ * {"ack":N}   {"control":{"verb","words"}}   {"input":{event}} {"listening":{"id","problem","code"}}
  * {"cut":{listener}} {"unlistened":{listener}} Threads: every call is for the main thread; the link's own
  * thread shares state under one lock. */
 #pragma once
 #include "flow/journal.h"
 
-enum link_order { LINK_NONE, LINK_STOP, LINK_PAUSE, LINK_DETACH, LINK_TIME_UP };
+/* LINK_YIELD: another attempt of its trial won; link_order_words says which. */
+enum link_order { LINK_NONE, LINK_STOP, LINK_PAUSE, LINK_DETACH, LINK_TIME_UP, LINK_YIELD };
 
 struct link;
 struct link_welcome { /* what the server said last; in the link's memory */
@@ -32,6 +33,7 @@ MUST_USE enum rc link_flush(struct link *l, int64_t origin, int timeout_ms, stru
 /* Readable (and stays so) as soon as there is an order. */
 int link_order_fd(const struct link *l);
 enum link_order link_order(struct link *l);
+char *link_order_words(struct link *l, mem *ctx); /* that came with it, in ctx; NULL: none */
 /* Gives the order TIME_UP at this monotonic time (0: never). */
 void link_set_deadline(struct link *l, int64_t mono_ns);
 bool link_connected(struct link *l);

@@ -84,6 +84,12 @@ enum next run_follow_order(struct run *run, struct err *err)
         if (run_hooks(tmp, run, "on-stop", &ignored, err) == NEXT_FAIL)
             log_err(err, "on-stop hook");
         return run_state(run, "stopped", "user", "stopped by you", err);
+    case LINK_YIELD: {
+        const char *words = link_order_words(run->link, tmp);
+        if (run_hooks(tmp, run, "on-stop", &ignored, err) == NEXT_FAIL)
+            log_err(err, "on-stop hook");
+        return run_state(run, "stopped", "trial", words ? words : "another attempt won", err);
+    }
     }
     return NEXT_FAIL;
 }
@@ -269,7 +275,8 @@ size_t run_last_input(const struct run *run)
 {
     for (size_t i = journal_count(run->journal); i > 0; i--) {
         const struct journal_entry *e = journal_at(run->journal, i - 1);
-        if (strcmp(e->type, "input.taken") == 0 && !json_eqz(json_get(e->json, "type"), "gate.answered"))
+        struct json type = json_get(e->json, "type");
+        if (strcmp(e->type, "input.taken") == 0 && !json_eqz(type, "gate.answered") && !json_eqz(type, "trial.decided"))
             return i;
     }
     return 0;

@@ -50,6 +50,8 @@ struct task {
     const char *kind;          /* simple, medium, complex; "" where it was not told */
     bool assigned;             /* agent or model was drawn at random, and is still the drawn one */
     bool replayed;             /* its model requests are answered from a recording */
+    const char *trial;         /* of which it is an attempt (store/trial.h); "" none */
+    int64_t attempt;           /* 1.. within the trial */
     int64_t last_event;
 };
 bool task_state_valid(const char *state);
@@ -76,6 +78,11 @@ MUST_USE enum rc task_list(mem *ctx, struct store *s, const struct task_filter *
 const char *task_state_name(size_t i);
 MUST_USE enum rc task_counts(mem *ctx, struct store *s, const struct task_filter *f, int64_t ret[TASK_STATES],
                              struct err *err);
+/* The attempts of a trial in their order, brief. */
+MUST_USE enum rc task_attempts(mem *ctx, struct store *s, const char *trial, struct task **ret, size_t *ret_n,
+                               struct err *err);
+MUST_USE enum rc task_attempts_tx(mem *ctx, struct store_tx *tx, const char *trial, struct task **ret, size_t *ret_n,
+                                  struct err *err);
 MUST_USE enum rc task_count(struct store *s, const char *state, int64_t *ret, struct err *err);
 MUST_USE enum rc task_update(struct store_tx *tx, const struct task *t,
                              struct err *err); /* all mutable columns; RC_NOT_FOUND */

@@ -6,9 +6,9 @@ Speaks OpenAI Chat Completions (POST /v1/chat/completions) and Anthropic Message
 GET /v1/models and GET /health. Prints its port as the first line; ends when its parent ends. Only Python's own library.
 
 The script is JSON:
-  {"conversations": [{"match": ["words of the first user message", ...],
+  {"conversations": [{"match": ["words of the first user message", ...], "model": "NAME",
                       "iterations": [[TURN, ...], ...]}, ...]}
-The conversation is the first whose words are all in the first user message (no words: any). The iteration is one more than the last finished one that this
+The conversation is the first whose words are all in the first user message (no words: any) and whose model is asked for (none: any). The iteration is one more than the last finished one that this
 message names ("- iteration N:" among the notes, "## Result of iteration N"). Beyond the last iteration the last one repeats; beyond the last turn the answer is
 a text without calls. A request without tools asks for a plan and gets the conversation's "plan": TURN. The turn follows from the request alone: call ids carry
 their turn, so that a request that is asked again gets the same answer, also after a restart of either side and after older messages were dropped.
@@ -73,17 +73,17 @@ class Script:
         self.lock = threading.Lock()
         self.given = {}   # (conversation, iteration, turn) -> faults given
 
-    def find(self, first):
+    def find(self, first, model):
         for number, conversation in enumerate(self.conversations):
             words = conversation.get("match", [])
-            if all(w in first for w in ([words] if isinstance(words, str) else words)):
+            if conversation.get("model", model) == model and all(w in first for w in ([words] if isinstance(words, str) else words)):
                 return number, conversation
         raise Refused(400, "invalid_request_error", "the script has no conversation for this request")
 
     def place(self, body, turns):
         """(conversation number, iteration, turn number, turn)"""
         first = first_user_text(body)
-        number, conversation = self.find(first)
+        number, conversation = self.find(first, body.get("model"))
         if not body.get("tools"):
             return number, 0, 0, conversation.get("plan", {"text": "I change what is asked for and run the checks."})
         iteration = 1 + max(map(int, FINISHED.findall(first)), default=0)
