@@ -44,6 +44,15 @@ static void problem_json(const struct err *err, enum rc rc, int status, struct j
     jo_end_obj(o);
 }
 
+void route_line(struct route_call *c, const char *line)
+{
+    size_t n = 0;
+    while (c->lines[n])
+        n++;
+    BUG_ON(n + 1 >= sizeof c->lines / sizeof *c->lines);
+    c->lines[n] = line;
+}
+
 void route_answer(struct route_call *c, enum rc rc)
 {
     if (rc != RC_OK) {
@@ -52,11 +61,15 @@ void route_answer(struct route_call *c, enum rc rc)
         json_out_init(&c->out, &c->out_buf);
         problem_json(&c->err, rc, c->status, &c->out);
     }
-    const char *etag = rc == RC_OK && c->etag ? mem_printf(c->ctx, "ETag: %s", c->etag) : NULL;
-    const char *const lines[] = {c->status == 405 ? c->allow : etag, NULL};
+    if (rc == RC_OK && c->etag)
+        route_line(c, mem_printf(c->ctx, "ETag: %s", c->etag));
+    if (c->status == 405)
+        route_line(c, c->allow);
+    route_line(c, "X-Content-Type-Options: nosniff");
+    route_line(c, "Cache-Control: no-store");
     if (c->request)
         http_answer_whole(c->request, c->status, rc == RC_OK ? "application/json" : "application/problem+json",
-                          buf_view(&c->out_buf), lines);
+                          buf_view(&c->out_buf), c->lines);
     route_call_free(c);
 }
 
@@ -66,7 +79,11 @@ static void call_work(void *arg)
     if (c->body.n)
         c->err.rc = json_parse(c->ctx, c->body, &c->json, &c->err);
     if (!c->body.n || c->err.rc == RC_OK)
+        c->err.rc = permission_narrow(c);
+    if (c->err.rc == RC_OK)
         c->err.rc = c->route->handle(c);
+    if (c->err.rc == RC_OK)
+        c->err.rc = permission_kept(c);
 }
 
 static void call_done(void *arg)
@@ -117,6 +134,11 @@ static struct route_call *call_new(struct server *s, struct http_request *r)
     c->server = s;
     c->request = r;
     c->status = 200;
+    c->principal = (struct principal){.name = "", .project = "", .organisation = "", .user = ""};
+    c->address = mem_str(ctx, r->peer.address);
+    c->agent = str_utf8_clean(ctx, http_header(r, "user-agent"));
+    c->secure = identity_secure(r);
+    c->cookie_name = identity_cookie_name(ctx, r, c->secure);
     buf_init(&c->out_buf, ctx, OUT_MAX);
     json_out_init(&c->out, &c->out_buf);
     return c;
@@ -129,18 +151,12 @@ static bool query_int(struct route_call *c, const char *name, int64_t standard, 
     return !text || str_int(str_of(text), 0, INT64_MAX, ret);
 }
 
-/* Whoever can connect to the Unix socket is the daemon's own user: its folder and its mode see to that. Over TCP it may
- * be anybody, so without proof of who asks only what is open to all is answered. */
-static bool has_authority(const struct http_request *r)
-{
-    return r->peer.origin == HTTP_BY_UNIX;
-}
-
-/* A request that could be somebody's has a body that is worth reading. Who it is shows later. */
+/* A request that could be somebody's has a body that is worth reading. Who it is shows later. (Whoever can connect to
+ * the Unix socket is the daemon's own user: its folder and its mode see to that.) */
 size_t routes_body_limit(void *server, const struct http_request *r)
 {
     (void)server;
-    return has_authority(r) || identity_token(r).n > 0 ? REQUEST_BODY_MOST : BODY_STRANGER;
+    return identity_shown(r).kind != SHOWN_NOTHING ? REQUEST_BODY_MOST : BODY_STRANGER;
 }
 
 /* Also where nothing is: strangers learn nothing about paths. */
@@ -150,8 +166,8 @@ static void call_unauthorized(struct route_call *c)
     if (!c->err.sentence[0]) {
         err_set(&c->err, RC_DENIED, "who asks is not known");
         err_hint(&c->err,
-                 "over TCP a request needs a key (nightmill key create NAME); commands on this machine use the "
-                 "Unix socket");
+                 "over TCP a request needs a login or a key (nightmill key create NAME); commands on this machine use "
+                 "the Unix socket");
     }
     problem_json(&c->err, RC_DENIED, 401, &c->out);
     http_answer_whole(c->request, 401, "application/problem+json", buf_view(&c->out_buf), challenge);
@@ -176,15 +192,45 @@ static enum rc call_check(struct route_call *c)
     if (!c->route)
         return err_set(&c->err, c->allow ? RC_INVALID : RC_NOT_FOUND,
                        c->allow ? "this path does not answer to this method" : "there is nothing at this path");
-    if (!c->route->open) {
-        enum rc rc = principal_may(&c->principal, c->route->access ? c->route->access : ACCESS_OWNER, &c->err);
-        if (rc != RC_OK)
-            return rc;
-    }
+    c->query_project = mem_str(c->ctx, http_query(c->request, "project"));
+    enum rc rc = permission_check(c);
+    if (rc != RC_OK)
+        return rc;
     if (!query_int(c, "before", 0, &c->query_before) || !query_int(c, "limit", 0, &c->query_limit) ||
         !query_int(c, "after", 0, &c->query_after))
         return err_set(&c->err, RC_INVALID, "before, after and limit are whole numbers");
     return RC_OK;
+}
+
+static void narrow_work(void *arg)
+{
+    struct route_call *c = arg;
+    c->err.rc = permission_narrow(c);
+}
+
+static void narrow_done(void *arg)
+{
+    struct route_call *c = arg;
+    if (!c->request)
+        route_call_free(c);
+    else if (c->err.rc != RC_OK)
+        route_answer(c, c->err.rc);
+    else
+        c->route->on_loop(c);
+}
+
+/* What hashes passwords has a lane of its own, with little room for one address. */
+static void call_run(struct route_call *c)
+{
+    struct server *s = c->server;
+    c->request->user = c;
+    http_on_gone(c->request, call_gone);
+    if (!c->route->slow) {
+        loop_offload(&s->loop, call_work, call_done, c);
+    } else if (!lane_offload(s->lane, c->address, call_work, call_done, c)) {
+        route_line(c, "Retry-After: 2");
+        route_answer(c, err_set(&c->err, RC_LIMIT, "too many logins at once: try again in 2 s"));
+    }
 }
 
 /* Loop: it is known who asks. */
@@ -204,20 +250,26 @@ static void call_proceed(struct route_call *c)
     c->body = str_n(mem_strn(c->ctx, r->body.p, r->body.n), r->body.n);
     if (c->param)
         c->runner_pid = runners_pid(s, c->param);
-    if (c->route->on_loop) {
+    if (c->route->on_loop && permission_waits(c)) {
+        r->user = c;
+        http_on_gone(r, call_gone);
+        loop_offload(&s->loop, narrow_work, narrow_done, c);
+    } else if (c->route->on_loop) {
         c->route->on_loop(c);
-        return;
+    } else {
+        call_run(c);
     }
-    r->user = c;
-    http_on_gone(r, call_gone);
-    loop_offload(&s->loop, call_work, call_done, c);
 }
 
 static void call_identify(void *arg)
 {
     struct route_call *c = arg;
-    c->err.rc = identity_check(c->ctx, c->server, c->token, &c->principal, &c->err);
-    explicit_bzero((char *)(uintptr_t)c->token, strlen(c->token));
+    c->err.rc = identity_check(c->ctx, c->server, &c->shown, &c->principal, &c->err);
+    explicit_bzero((char *)(uintptr_t)c->shown.text.p, c->shown.text.n);
+    if (c->err.rc == RC_DENIED && c->route && c->route->open) { /* it is answered to anybody */
+        c->err = (struct err){0};
+        c->principal = (struct principal){.name = "", .project = "", .organisation = "", .user = ""};
+    }
 }
 
 static void call_identified(void *arg)
@@ -245,19 +297,22 @@ void routes_handle(void *server, struct http_request *r)
     if (gateway_handle(s->gateway, r) || page_handle(s, r))
         return;
     struct route_call *c = call_new(s, r);
-    struct str token = identity_token(r);
+    struct shown shown = identity_shown(r);
     route_find(c, r);
-    if (c->route && c->route->open) {
+    bool open = c->route && c->route->open, looks = !open || c->route->known;
+    if (crossing_check(r, shown.kind == SHOWN_COOKIE && looks, open && c->route->logs_in, &c->err) != RC_OK) {
+        route_answer(c, RC_DENIED);
+    } else if (!looks || (open && shown.kind == SHOWN_NOTHING)) {
         call_proceed(c);
-    } else if (token.n) {
-        c->token = str_dup(c->ctx, token);
+    } else if (shown.kind == SHOWN_SOCKET) {
+        c->principal = principal_owner();
+        call_proceed(c);
+    } else if (shown.kind == SHOWN_NOTHING) {
+        call_unauthorized(c);
+    } else {
+        c->shown = (struct shown){shown.kind, str_of(str_dup(c->ctx, shown.text))};
         r->user = c;
         http_on_gone(r, call_gone);
         loop_offload(&s->loop, call_identify, call_identified, c);
-    } else if (has_authority(r)) {
-        c->principal = principal_owner();
-        call_proceed(c);
-    } else {
-        call_unauthorized(c);
     }
 }

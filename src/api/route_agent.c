@@ -140,5 +140,6 @@ const struct route route_agents_record = {"GET",
                                           agents_record,
                                           NULL,
                                           .access = ACCESS_READ,
+                                          .narrow = NARROW_ONE,
                                           .query = "by agent project since assigned",
                                           .gives = "AgentRecords"};

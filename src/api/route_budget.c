@@ -259,6 +259,7 @@ const struct route route_budgets_list = {"GET",
                                          budgets_get,
                                          NULL,
                                          .access = ACCESS_READ,
+                                         .narrow = NARROW_ONE,
                                          .query = "scope id",
                                          .gives = "Budgets"};
 const struct route route_budget_post = {"POST",
@@ -267,15 +268,29 @@ const struct route route_budget_post = {"POST",
                                         budget_post,
                                         NULL,
                                         .access = ACCESS_ADMIN,
+                                        .narrow = NARROW_ONE,
                                         .takes = "BudgetInput",
                                         .gives = "Budget"};
-const struct route route_budget_raise = {
-    "POST", "/api/v1/budgets/:id/raise", "add to the limits of a budget", budget_raise,
-    NULL,   .access = ACCESS_ADMIN,      .takes = "BudgetRaise",          .gives = "Budget"};
-const struct route route_budget_delete = {"DELETE", "/api/v1/budgets/:id", "remove a budget", budget_delete,
-                                          NULL,     .access = ACCESS_ADMIN};
-const struct route route_rates_list = {"GET", "/api/v1/rates",       "exchange rates, newest first", rates_get,
-                                       NULL,  .access = ACCESS_READ, .gives = "ExchangeRates"};
-const struct route route_rate_post = {
-    "POST", "/api/v1/rates",        "set an exchange rate from now on", rate_post,
-    NULL,   .access = ACCESS_ADMIN, .takes = "ExchangeRateInput",       .gives = "ExchangeRate"};
+const struct route route_budget_raise = {"POST",
+                                         "/api/v1/budgets/:id/raise",
+                                         "add to the limits of a budget",
+                                         budget_raise,
+                                         NULL,
+                                         .access = ACCESS_ADMIN,
+                                         .narrow = NARROW_ONE,
+                                         .takes = "BudgetRaise",
+                                         .gives = "Budget"};
+const struct route route_budget_delete = {"DELETE", "/api/v1/budgets/:id",  "remove a budget",   budget_delete,
+                                          NULL,     .access = ACCESS_ADMIN, .narrow = NARROW_ONE};
+const struct route route_rates_list = {
+    "GET", "/api/v1/rates",       "exchange rates, newest first", rates_get,
+    NULL,  .access = ACCESS_READ, .narrow = NARROW_ONE,           .gives = "ExchangeRates"};
+const struct route route_rate_post = {"POST",
+                                      "/api/v1/rates",
+                                      "set an exchange rate from now on",
+                                      rate_post,
+                                      NULL,
+                                      .access = ACCESS_ADMIN,
+                                      .narrow = NARROW_ONE,
+                                      .takes = "ExchangeRateInput",
+                                      .gives = "ExchangeRate"};

@@ -183,15 +183,24 @@ static enum rc key_revoke(struct route_call *c)
     return rc;
 }
 
-const struct route route_keys_list = {"GET", "/api/v1/keys",         "user keys, newest first", keys_list,
-                                      NULL,  .access = ACCESS_ADMIN, .query = "project",        .gives = "UserKeys"};
+const struct route route_keys_list = {"GET",
+                                      "/api/v1/keys",
+                                      "user keys, newest first",
+                                      keys_list,
+                                      NULL,
+                                      .access = ACCESS_ADMIN,
+                                      .narrow = NARROW_ONE,
+                                      .query = "project",
+                                      .gives = "UserKeys"};
 const struct route route_key_create = {"POST",
                                        "/api/v1/keys",
                                        "make a user key; it is shown this once",
                                        key_create,
                                        NULL,
                                        .access = ACCESS_ADMIN,
+                                       .narrow = NARROW_ONE,
                                        .takes = "UserKeyInput",
                                        .gives = "UserKey"};
-const struct route route_key_revoke = {"DELETE", "/api/v1/keys/:id",     "revoke a user key at once", key_revoke,
-                                       NULL,     .access = ACCESS_ADMIN, .gives = "UserKey"};
+const struct route route_key_revoke = {
+    "DELETE", "/api/v1/keys/:id",     "revoke a user key at once", key_revoke,
+    NULL,     .access = ACCESS_ADMIN, .narrow = NARROW_ONE,        .gives = "UserKey"};

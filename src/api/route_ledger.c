@@ -341,5 +341,6 @@ const struct route route_ledger = {
     NULL,
     ledger_on_loop,
     .access = ACCESS_READ,
+    .narrow = NARROW_ONE,
     .query = "by organisation project task agent model key user provider since until zone before limit skip format",
     .gives = "Ledger"};

@@ -303,8 +303,8 @@ static enum rc tier_put(struct route_call *c)
     return tiers_list(c);
 }
 
-const struct route route_models_list = {
-    "GET", "/api/v1/models", "models and who serves them", models_list, NULL, .access = ACCESS_READ, .gives = "Models"};
+const struct route route_models_list = {"GET", "/api/v1/models",      "models and who serves them", models_list,
+                                        NULL,  .access = ACCESS_READ, .narrow = NARROW_SHARED,      .gives = "Models"};
 const struct route route_model_post = {
     "POST",          "/api/v1/models", "add a model or another upstream of it", model_post, NULL, .takes = "ModelInput",
     .gives = "Model"};
@@ -318,8 +318,13 @@ const struct route route_model_test = {"POST",
                                        NULL,
                                        .takes = "ModelTestInput",
                                        .gives = "ModelTest"};
-const struct route route_tiers_list = {
-    "GET",           "/api/v1/tiers", "tiers and aliases with their chains", tiers_list, NULL, .access = ACCESS_READ,
-    .gives = "Tiers"};
+const struct route route_tiers_list = {"GET",
+                                       "/api/v1/tiers",
+                                       "tiers and aliases with their chains",
+                                       tiers_list,
+                                       NULL,
+                                       .access = ACCESS_READ,
+                                       .narrow = NARROW_SHARED,
+                                       .gives = "Tiers"};
 const struct route route_tier_put = {
     "PUT", "/api/v1/tiers", "set the chain of a tier or alias", tier_put, NULL, .takes = "TierInput", .gives = "Tiers"};

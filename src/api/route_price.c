@@ -224,8 +224,15 @@ static enum rc prices_import(struct route_call *c)
     return rc;
 }
 
-const struct route route_prices_list = {"GET", "/api/v1/prices",      "prices of models",        prices_list,
-                                        NULL,  .access = ACCESS_READ, .query = "model in_force", .gives = "Prices"};
+const struct route route_prices_list = {"GET",
+                                        "/api/v1/prices",
+                                        "prices of models",
+                                        prices_list,
+                                        NULL,
+                                        .access = ACCESS_READ,
+                                        .narrow = NARROW_SHARED,
+                                        .query = "model in_force",
+                                        .gives = "Prices"};
 const struct route route_price_post = {"POST", "/api/v1/prices",      "set a price from now on", price_post,
                                        NULL,   .takes = "PriceInput", .gives = "Price"};
 const struct route route_prices_import = {"POST",

@@ -298,26 +298,26 @@ const struct route route_requests_list = {
     "the record of model requests, newest first",
     requests_list,
     .access = ACCESS_READ,
+    .narrow = NARROW_ONE,
     .query = "task key project model provider outcome state status since until before after order limit",
     .gives = "Requests"};
-const struct route route_request_show = {"GET",
-                                         "/api/v1/requests/:id",
-                                         "one request with its attempts and bodies",
-                                         request_show,
-                                         .access = ACCESS_ADMIN,
-                                         .query = "body",
-                                         .gives = "Request"};
+const struct route route_request_show = {
+    "GET",           "/api/v1/requests/:id", "one request with its attempts and bodies",
+    request_show,    .access = ACCESS_ADMIN, .narrow = NARROW_ONE,
+    .query = "body", .gives = "Request"};
 const struct route route_record_policies = {"GET",
                                             "/api/v1/record_policies",
                                             "what is kept of requests, by project",
                                             record_policies_list,
                                             .access = ACCESS_READ,
+                                            .narrow = NARROW_ONE,
                                             .gives = "RecordPolicies"};
 const struct route route_record_policy_put = {"PUT",
                                               "/api/v1/record_policies",
                                               "what is kept of a project's requests",
                                               record_policy_put,
                                               .access = ACCESS_ADMIN,
+                                              .narrow = NARROW_ONE,
                                               .takes = "RecordPolicyInput",
                                               .gives = "RecordPolicy"};
 const struct route route_record_policy_delete = {"DELETE",
@@ -325,5 +325,6 @@ const struct route route_record_policy_delete = {"DELETE",
                                                  "back to what the settings say",
                                                  record_policy_delete,
                                                  .access = ACCESS_ADMIN,
+                                                 .narrow = NARROW_ONE,
                                                  .query = "project",
                                                  .gives = "RecordPolicy"};

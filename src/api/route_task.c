@@ -1,6 +1,7 @@
 /* Tasks: create, list, show, order, hint, resume, undo, events, ledger. */
 #include "api/route_rows.h"
 #include "base/clock.h"
+#include <stdlib.h>
 
 static enum rc answer_task(struct route_call *c, const struct task *t)
 {
@@ -19,6 +20,41 @@ static enum rc task_create(struct route_call *c)
     return answer_task(c, &t);
 }
 
+static int task_newer(const void *a, const void *b)
+{
+    const struct task *x = a, *y = b;
+    return (x->number < y->number) - (x->number > y->number);
+}
+
+/* Those of the projects that the asker may see: a list of each, merged by number. */
+static enum rc tasks_seen(struct route_call *c, const struct task_filter *f, struct task **ret, size_t *ret_n)
+{
+    const char *const *projects = route_projects(c);
+    enum rc rc = RC_OK;
+    *ret = NULL;
+    *ret_n = 0;
+    if (!projects)
+        return task_list(c->ctx, c->server->store, f, ret, ret_n, &c->err);
+    for (; *projects && rc == RC_OK; projects++) {
+        struct task_filter one = *f;
+        struct task *tasks;
+        size_t n = 0;
+        if (f->repo && strcmp(f->repo, *projects) != 0)
+            continue;
+        one.repo = *projects;
+        rc = task_list(c->ctx, c->server->store, &one, &tasks, &n, &c->err);
+        if (rc != RC_OK || !n)
+            continue;
+        *ret = mem_grow(c->ctx, *ret, (*ret_n + n) * sizeof **ret);
+        memcpy(*ret + *ret_n, tasks, n * sizeof *tasks);
+        *ret_n += n;
+        qsort(*ret, *ret_n, sizeof **ret, task_newer);
+        if ((int64_t)*ret_n > f->limit)
+            *ret_n = (size_t)f->limit;
+    }
+    return rc;
+}
+
 static enum rc tasks_list(struct route_call *c)
 {
     struct task *tasks;
@@ -33,7 +69,7 @@ static enum rc tasks_list(struct route_call *c)
     }
     struct task_filter f = {
         .state = c->query_state, .repo = c->query_repo, .before = c->query_before, .limit = limit, .brief = true};
-    enum rc rc = task_list(c->ctx, c->server->store, &f, &tasks, &n, &c->err);
+    enum rc rc = tasks_seen(c, &f, &tasks, &n);
     if (rc != RC_OK)
         return rc;
     jo_obj(&c->out);
@@ -236,6 +272,8 @@ static enum rc task_pause(struct route_call *c)
 static enum rc task_resume(struct route_call *c)
 {
     struct task t;
+    if (json_is(json_get(c->json, "settings")) && principal_may(&c->principal, ACCESS_OWNER, &c->err) != RC_OK)
+        return RC_DENIED; /* they reach further than a task */
     return ordered(c, board_resume(c->ctx, &c->server->board, c->param, c->json, &t, &c->err), &t);
 }
 
@@ -298,14 +336,20 @@ static enum rc approvals_list(struct route_call *c)
 {
     struct approval *rows;
     size_t n;
+    const char *const *projects = route_projects(c);
     enum rc rc = approval_waiting(c->ctx, c->server->store, &rows, &n, &c->err);
     if (rc != RC_OK)
         return rc;
     jo_obj(&c->out);
     jo_key(&c->out, "approvals");
     jo_arr(&c->out);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        struct task t;
+        if (projects && (task_find(c->ctx, c->server->store, rows[i].task_id, &t, NULL) != RC_OK ||
+                         !principal_sees(&c->principal, t.repo, ACCESS_READ)))
+            continue;
         approval_json(c, &rows[i]);
+    }
     jo_end_arr(&c->out);
     jo_end_obj(&c->out);
     return RC_OK;
@@ -318,7 +362,7 @@ static enum rc approval_post(struct route_call *c)
     if (strcmp(outcome, "approved") != 0 && strcmp(outcome, "refused") != 0)
         return err_set(&c->err, RC_INVALID, "outcome is \"approved\" or \"refused\"");
     enum rc rc = board_answer(c->ctx, &c->server->board, c->param, outcome,
-                              json_z(c->ctx, json_get(c->json, "answer"), NULL), "user", &a, &c->err);
+                              json_z(c->ctx, json_get(c->json, "answer"), NULL), route_by(c), &a, &c->err);
     if (rc != RC_OK)
         return rc;
     c->schedule = true;
@@ -328,28 +372,68 @@ static enum rc approval_post(struct route_call *c)
 
 const struct route route_task_create = {"POST", "/api/v1/tasks",     "start a task", task_create,
                                         NULL,   .takes = "TaskSpec", .gives = "Task"};
-const struct route route_tasks_list = {
-    "GET",           "/api/v1/tasks", "list tasks, newest first", tasks_list, NULL, .query = "state repo before limit",
-    .gives = "Tasks"};
-const struct route route_task_show = {
-    "GET", "/api/v1/tasks/:id", "one task with what it cost and its approvals", task_show, NULL, .gives = "Task"};
-const struct route route_task_events = {
-    "GET",          "/api/v1/tasks/:id/events",    "its events as JSON lines",  NULL,
-    events_on_loop, .query = "after limit follow", .gives = "application/jsonl"};
-const struct route route_task_ledger = {
-    "GET", "/api/v1/tasks/:id/ledger", "its model requests, each with its cost", task_ledger,
-    NULL,  .gives = "TaskLedger"};
-const struct route route_task_stop = {"POST", "/api/v1/tasks/:id/stop", "stop it", task_stop, NULL, .gives = "Task"};
-const struct route route_task_pause = {"POST",         "/api/v1/tasks/:id/pause", "pause it", task_pause, NULL,
-                                       .gives = "Task"};
+const struct route route_tasks_list = {"GET",
+                                       "/api/v1/tasks",
+                                       "list tasks, newest first",
+                                       tasks_list,
+                                       NULL,
+                                       .query = "state repo before limit",
+                                       .gives = "Tasks",
+                                       .access = ACCESS_READ,
+                                       .narrow = NARROW_LIST};
+const struct route route_task_show = {"GET",
+                                      "/api/v1/tasks/:id",
+                                      "one task with what it cost and its approvals",
+                                      task_show,
+                                      NULL,
+                                      .gives = "Task",
+                                      .access = ACCESS_READ,
+                                      .narrow = NARROW_TASK};
+const struct route route_task_events = {"GET",
+                                        "/api/v1/tasks/:id/events",
+                                        "its events as JSON lines",
+                                        NULL,
+                                        events_on_loop,
+                                        .query = "after limit follow",
+                                        .gives = "application/jsonl",
+                                        .access = ACCESS_READ,
+                                        .narrow = NARROW_TASK};
+const struct route route_task_ledger = {"GET",
+                                        "/api/v1/tasks/:id/ledger",
+                                        "its model requests, each with its cost",
+                                        task_ledger,
+                                        NULL,
+                                        .gives = "TaskLedger",
+                                        .access = ACCESS_READ,
+                                        .narrow = NARROW_TASK};
+const struct route route_task_stop = {"POST",
+                                      "/api/v1/tasks/:id/stop",
+                                      "stop it",
+                                      task_stop,
+                                      NULL,
+                                      .gives = "Task",
+                                      .access = ACCESS_USE,
+                                      .narrow = NARROW_TASK};
+const struct route route_task_pause = {"POST", "/api/v1/tasks/:id/pause", "pause it",           task_pause,
+                                       NULL,   .gives = "Task",           .access = ACCESS_USE, .narrow = NARROW_TASK};
 const struct route route_task_resume = {
-    "POST",         "/api/v1/tasks/:id/resume", "go on, with other limits", task_resume, NULL, .takes = "Resume",
-    .gives = "Task"};
+    "POST",          "/api/v1/tasks/:id/resume", "go on, with other limits", task_resume, NULL, .takes = "Resume",
+    .gives = "Task", .access = ACCESS_USE,       .narrow = NARROW_TASK};
 const struct route route_task_hint = {
-    "POST", "/api/v1/tasks/:id/hint", "say something to the agent", task_hint, NULL, .takes = "Hint", .gives = "Task"};
-const struct route route_task_undo = {"POST", "/api/v1/tasks/:id/undo", "take its delivery back", task_undo,
-                                      NULL,   .gives = "Task"};
-const struct route route_approvals_list = {"GET", "/api/v1/approvals", "what waits for an approval", approvals_list,
-                                           NULL,  .gives = "Approvals"};
-const struct route route_approval_post = {"POST", "/api/v1/approvals/:id", "approve or refuse", approval_post,
-                                          NULL,   .takes = "Answer",       .gives = "Approval"};
+    "POST",          "/api/v1/tasks/:id/hint", "say something to the agent", task_hint, NULL, .takes = "Hint",
+    .gives = "Task", .access = ACCESS_USE,     .narrow = NARROW_TASK};
+const struct route route_task_undo = {
+    "POST", "/api/v1/tasks/:id/undo", "take its delivery back", task_undo,
+    NULL,   .gives = "Task",          .access = ACCESS_USE,     .narrow = NARROW_TASK};
+const struct route route_approvals_list = {
+    "GET", "/api/v1/approvals",  "what waits for an approval", approvals_list,
+    NULL,  .gives = "Approvals", .access = ACCESS_READ,        .narrow = NARROW_LIST};
+const struct route route_approval_post = {"POST",
+                                          "/api/v1/approvals/:id",
+                                          "approve or refuse",
+                                          approval_post,
+                                          NULL,
+                                          .takes = "Answer",
+                                          .gives = "Approval",
+                                          .access = ACCESS_USE,
+                                          .narrow = NARROW_APPROVAL};

@@ -160,10 +160,16 @@ const struct route route_traffic_list = {
     "what left sandboxes, newest first",
     traffic_get,
     .access = ACCESS_READ,
+    .narrow = NARROW_ONE,
     .query = "task project host verdict phase method text status since until before after order limit texts",
     .gives = "TrafficList"};
-const struct route route_traffic_show = {"GET",        "/api/v1/traffic/:id",  "one exchange with what is kept of it",
-                                         traffic_show, .access = ACCESS_ADMIN, .gives = "Traffic"};
+const struct route route_traffic_show = {"GET",
+                                         "/api/v1/traffic/:id",
+                                         "one exchange with what is kept of it",
+                                         traffic_show,
+                                         .access = ACCESS_ADMIN,
+                                         .narrow = NARROW_ONE,
+                                         .gives = "Traffic"};
 
 /* ---- hosts ---- */
 
@@ -256,6 +262,7 @@ const struct route route_egress_hosts = {"GET",
                                          "what people said about hosts",
                                          hosts_list,
                                          .access = ACCESS_READ,
+                                         .narrow = NARROW_ONE,
                                          .query = "project",
                                          .gives = "EgressHosts"};
 const struct route route_egress_host_put = {"PUT",
@@ -263,6 +270,7 @@ const struct route route_egress_host_put = {"PUT",
                                             "allow or refuse a host to sandboxes",
                                             host_put,
                                             .access = ACCESS_ADMIN,
+                                            .narrow = NARROW_ONE,
                                             .takes = "EgressHostInput",
                                             .gives = "EgressHost"};
 const struct route route_egress_host_delete = {"DELETE",
@@ -270,6 +278,7 @@ const struct route route_egress_host_delete = {"DELETE",
                                                "forget what was said about a host",
                                                host_delete,
                                                .access = ACCESS_ADMIN,
+                                               .narrow = NARROW_ONE,
                                                .query = "project host",
                                                .gives = "EgressHost"};
 

@@ -13,10 +13,13 @@
 #include <unistd.h>
 
 #define STOP_MS         3000
+#define SECOND_NS       INT64_C(1000000000)
 #define TICK_MS         1000
 #define RETENTION_TICKS 3600 /* hourly */
 #define EXPIRE_MOST     2000 /* of each kind in one transaction: others want to write too */
 #define RETENTION_FIRST 60   /* not while starting */
+
+enum { ATTEMPTS_MOST = 8192, LANE_MOST = 32, LANE_MOST_OF_ONE = 4 };
 
 /* Writer thread: hints for tails and the schedule. */
 struct commit_hint {
@@ -60,6 +63,11 @@ static enum rc traffic_expire_tx(struct store_tx *tx, void *arg, struct err *err
     return traffic_expire(tx, e->now_ns, e->rows, e->heads, e->bodies, EXPIRE_MOST, &e->removed, err);
 }
 
+static enum rc session_expire_tx(struct store_tx *tx, void *arg, struct err *err)
+{
+    return session_expire(tx, *(const int64_t *)arg, err);
+}
+
 static void traffic_retention(struct server *s)
 {
     struct err err = {0};
@@ -92,6 +100,9 @@ static void retention_work(void *arg)
         log_err(&err, "could not remove records of requests that are past their time");
     else if (n)
         log_info("removed %lld records and bodies of model requests past their time", (long long)n);
+    int64_t now = clock_wall_ns();
+    if (store_write(s->store, session_expire_tx, &now, &err) != RC_OK)
+        log_err(&err, "could not remove sessions that have ended");
     traffic_retention(s);
 }
 
@@ -151,6 +162,16 @@ static const char *tier_chain(const struct server *s, const char *variable, cons
     return value && *value ? value : setting_text(s->settings, setting);
 }
 
+static void accounts_open(struct server *s)
+{
+    const struct settings *set = s->place->settings;
+    struct session_rules rules = {.idle_ns = setting_int(set, "session.idle") * SECOND_NS,
+                                  .longest_ns = setting_int(set, "session.longest") * SECOND_NS};
+    s->sessions = sessions_new(s->ctx, s->store, &rules);
+    s->accounts = (struct accounts){s->store, s->sessions, attempts_new(s->ctx, ATTEMPTS_MOST)};
+    s->lane = lane_new(s->ctx, &s->loop, LANE_MOST, LANE_MOST_OF_ONE);
+}
+
 static enum rc access_open(struct server *s, struct err *err)
 {
     struct catalogs_spec spec = {.store = s->store,
@@ -167,6 +188,7 @@ static enum rc access_open(struct server *s, struct err *err)
     if (rc != RC_OK)
         return rc;
     s->auth = auth_new(s->ctx, s->store);
+    accounts_open(s);
     s->tokens = vertex_tokens_new(s->ctx);
     s->catalogs = catalogs_new(s->ctx, &spec);
     return credentials_load(s->credentials, s->store, err);

@@ -2,7 +2,7 @@
  * otherwise. */
 #pragma once
 #include "api/server.h"
-#include "auth/auth.h"
+#include "auth/account.h"
 #include "auth/credential.h"
 #include "auth/token.h"
 #include "conf/live.h"
@@ -15,6 +15,7 @@
 #include "gateway/way.h"
 #include "net/http.h"
 #include "os/frame.h"
+#include "os/lane.h"
 #include "os/loop.h"
 
 struct listeners;  /* listeners.c */
@@ -43,6 +44,9 @@ struct server {
     struct gateway *gateway;
     struct metrics *metrics;         /* any thread */
     struct auth *auth;               /* any thread */
+    struct sessions *sessions;       /* any thread */
+    struct accounts accounts;        /* any thread */
+    struct lane *lane;               /* passwords are hashed there */
     struct credentials *credentials; /* any thread */
     struct catalogs *catalogs;       /* any thread */
     struct vertex_tokens *tokens;    /* any thread */
@@ -141,8 +145,24 @@ MUST_USE enum rc gateway_identity(void *server, mem *ctx, const char *token, boo
 /* The user key in a request's headers (Authorization, x-api-key, x-goog-api-key), or empty. On the Unix socket only
  * what looks like a user key counts: other tokens there are those of runs. Borrowed from r. */
 struct str identity_token(const struct http_request *r);
+/* What a request shows of who asks; text is borrowed from r. */
+struct shown {
+    enum { SHOWN_NOTHING, SHOWN_SOCKET, SHOWN_KEY, SHOWN_ACCESS_TOKEN, SHOWN_COOKIE, SHOWN_CERTIFICATE } kind;
+    struct str text;
+};
+struct shown identity_shown(const struct http_request *r);
 /* Any thread but the loop's. RC_DENIED is a 401: who asks is not known. */
-MUST_USE enum rc identity_check(mem *ctx, struct server *s, const char *token, struct principal *ret, struct err *err);
+MUST_USE enum rc identity_check(mem *ctx, struct server *s, const struct shown *shown, struct principal *ret,
+                                struct err *err);
+bool identity_secure(const struct http_request *r); /* its page is https, perhaps by a proxy before the daemon */
+/* The line that gives a browser its session, or (token "", 0 seconds) takes it away. In ctx. */
+char *identity_cookie_line(mem *ctx, const char *name, bool secure, const char *token, int64_t seconds);
+char *identity_cookie_name(mem *ctx, const struct http_request *r, bool secure);
+
+/* crossing.c */
+/* RC_DENIED: another page may have had the browser send it. cookie: a cookie says who asks; opens_session: it will get
+ * one. */
+MUST_USE enum rc crossing_check(const struct http_request *r, bool cookie, bool opens_session, struct err *err);
 
 /* route_page.c */
 bool page_handle(struct server *s, struct http_request *r); /* answers what is for the web page; false: it is not */
@@ -153,15 +173,20 @@ struct route_call {
     struct server *server;
     struct http_request *request; /* NULL once the client is gone; only the loop touches it */
     const struct route *route;
-    const char *param;          /* the :id of the pattern */
-    struct principal principal; /* who asks */
-    const char *token;          /* the user key that came with it, until it is checked; NULL: none */
-    const char *allow;          /* the path has routes, perhaps by another method: a header line; else NULL */
-    struct str query;           /* raw: route_query */
-    const char *if_match;       /* the header, or "" */
-    const char *etag;           /* of the answer, with its quotes; NULL: none */
-    int failed_status;          /* of a problem; 0: as its code says */
-    const char *query_state, *query_repo;
+    const char *param;           /* the :id of the pattern */
+    struct principal principal;  /* who asks */
+    struct shown shown;          /* what says who asks; its text is in ctx and wiped once it was checked */
+    bool narrowed;               /* route_project or route_projects was asked */
+    const char *lines[8];        /* further header lines of the answer, NULL-terminated: route_line */
+    const char *address, *agent; /* where it comes from, for people; "" on the Unix socket */
+    bool secure;                 /* identity_secure */
+    const char *cookie_name;     /* that a session of this address has */
+    const char *allow;           /* the path has routes, perhaps by another method: a header line; else NULL */
+    struct str query;            /* raw: route_query */
+    const char *query_state, *query_repo, *query_project;
+    const char *if_match; /* the header, or "" */
+    const char *etag;     /* of the answer, with its quotes; NULL: none */
+    int failed_status;    /* of a problem; 0: as its code says */
     int64_t query_before, query_limit, query_after;
     struct str body;
     struct json json;    /* parsed body; JSON_NONE when empty */
@@ -182,12 +207,27 @@ struct route_call {
     bool egress_hosts;       /* what people said about hosts has changed */
     bool settings_changed;   /* and the server's own were refreshed */
 };
+/* To what a route is narrowed, for who has a role or a key of some projects alone. A task's project is its repo. */
+enum route_narrow {
+    NARROW_WHOLE,    /* the whole installation's: a role in projects is not enough */
+    NARROW_SHARED,   /* everybody's who has the access anywhere: models, prices */
+    NARROW_ONE,      /* the handler narrows by principal.project, which is the one that the query names */
+    NARROW_LIST,     /* a list over projects: the handler must ask route_projects and keep to it */
+    NARROW_TASK,     /* :id is a task; checked before the handler */
+    NARROW_APPROVAL, /* :id is an approval of a task; checked before the handler */
+    NARROW_REPO,     /* the body's member "repo"; checked before the handler */
+    NARROW_OWN,      /* the asker's own things: anybody who is known */
+};
 struct route {
     const char *method, *pattern, *summary;
     enum rc (*handle)(struct route_call *c); /* pool thread; the error in c->err */
     void (*on_loop)(struct route_call *c);   /* instead of handle: answers itself, owns c */
     bool open;                               /* needs no authority: answered to anybody who can connect */
-    enum access access; /* that the asker needs; 0: the owner's alone. A handler narrows to the asker's project */
+    bool known;                              /* an open one that looks who asks all the same (principal.by) */
+    bool logs_in;                            /* an open one that gives a session: not for pages of others */
+    bool slow;                               /* handle runs on the lane: it hashes passwords */
+    enum access access;                      /* that the asker needs; 0: the owner's alone */
+    enum route_narrow narrow;
     /* For its description (openapi.h): */
     const char *query;         /* names of parameters in schemas.def, separated by blanks */
     const char *takes, *gives; /* schemas of schemas.def, or a media type; NULL: no body, any JSON */
@@ -198,6 +238,18 @@ void routes_handle(void *server, struct http_request *r);
 const char *route_query(struct route_call *c, const char *name);
 size_t routes_body_limit(void *server, const struct http_request *r);
 void route_call_free(struct route_call *c);
+void route_line(struct route_call *c, const char *line); /* adds a header line to the answer; in c->ctx or static */
+/* permission.c. RC_DENIED, RC_NOT_FOUND. */
+MUST_USE enum rc permission_check(struct route_call *c);  /* before anything is read: the loop's */
+bool permission_waits(const struct route_call *c);        /* whether permission_narrow has to read the database */
+MUST_USE enum rc permission_narrow(struct route_call *c); /* not the loop's; the body is parsed */
+MUST_USE enum rc permission_kept(struct route_call *c);   /* after the handler */
+/* For handlers. Whether who asks may do this in a project (of a task: its repo): RC_NOT_FOUND when it may not even see
+ * it. */
+MUST_USE enum rc route_project(struct route_call *c, const char *project);
+const char *route_by(const struct route_call *c); /* who did it, for events: a user's name; "user" without one */
+/* The projects that who asks may do this in: NULL for all, else NULL-terminated (perhaps empty). */
+const char *const *route_projects(struct route_call *c);
 /* Sends c's answer (or its error as a problem) and frees it. */
 void route_answer(struct route_call *c, enum rc rc);
 extern const struct route *const routes[];

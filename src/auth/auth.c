@@ -1,4 +1,4 @@
-/* Principals: looked up, kept for a while, asked what they may do. */
+/* Keys: looked up, kept for a while, checked. */
 #include "auth/auth.h"
 #include "auth/token.h"
 #include "base/json.h"
@@ -21,26 +21,6 @@ struct auth {
     struct entry *entries; /* by prefix, the oldest first; each a tree of its own */
     uint64_t epoch;        /* grows with each auth_forget: what was read before it is not kept */
 };
-
-static const char *const names[] = {"none", "read", "use", "admin", "owner"};
-
-const char *access_name(enum access a)
-{
-    return names[a];
-}
-
-enum access access_find(const char *name)
-{
-    for (int i = ACCESS_READ; name && i <= ACCESS_ADMIN; i++)
-        if (strcmp(name, names[i]) == 0)
-            return (enum access)i;
-    return ACCESS_NONE;
-}
-
-struct principal principal_owner(void)
-{
-    return (struct principal){.access = ACCESS_OWNER, .name = "owner", .project = "", .organisation = "", .user = ""};
-}
 
 static void entry_drop(struct auth *a, struct entry *e)
 {
@@ -82,7 +62,7 @@ static struct user_key key_copy(mem *ctx, const struct user_key *k)
 {
     struct user_key copy = *k;
     const char **texts[] = {&copy.id,     &copy.prefix,  &copy.name,         &copy.access,
-                            &copy.models, &copy.project, &copy.organisation, &copy.user};
+                            &copy.models, &copy.project, &copy.organisation, &copy.user,   &copy.account};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *texts[i] = mem_str(ctx, *texts[i]);
     copy.hash = str_n(mem_strn(ctx, k->hash.p, k->hash.n), k->hash.n);
@@ -164,16 +144,7 @@ static void key_used(struct auth *a, const struct user_key *k, int64_t now_ns)
 
 /* ---- checks ---- */
 
-static bool hash_same(const uint8_t *a, struct str b)
-{
-    uint8_t differ = 0;
-    for (size_t i = 0; i < HASH_SHA256; i++)
-        differ |= (uint8_t)(a[i] ^ (uint8_t)b.p[i]);
-    return differ == 0;
-}
-
-/* NULL: any model. What cannot be read allows none. */
-static const char *const *globs_read(mem *ctx, const char *json)
+const char *const *key_models(mem *ctx, const char *json)
 {
     struct json list;
     if (json_parse(ctx, str_of(json), &list, NULL) != RC_OK || json_type(list) != JSON_ARRAY)
@@ -187,11 +158,36 @@ static const char *const *globs_read(mem *ctx, const char *json)
     return globs;
 }
 
+/* A key of a user does no more than the user may where the key counts, and nothing once that user is gone. *ret without
+ * a user: it is nobody's. */
+static enum rc key_account(mem *ctx, struct auth *a, const struct user_key *k, bool wait, struct principal *ret,
+                           struct err *err)
+{
+    *ret = (struct principal){0};
+    if (!*k->account)
+        return RC_OK;
+    if (!wait)
+        return RC_AGAIN;
+    enum rc rc = principal_of_user(ctx, a->store, k->account, ret, err);
+    if (rc == RC_NOT_FOUND || rc == RC_DENIED) {
+        err_set(err, RC_DENIED, "the user of the key nm_%s is gone or disabled", k->prefix);
+        return err_hint(err, "nightmill user ls shows the users");
+    }
+    if (rc == RC_OK) /* without a project of its own it reaches what the user reaches everywhere */
+        ret->access = *k->project ? principal_at(ret, k->project) : ret->access;
+    if (rc == RC_OK && ret->access == ACCESS_OWNER)
+        ret->access = ACCESS_ADMIN;
+    if (rc == RC_OK && ret->access == ACCESS_NONE)
+        return err_set(err, RC_DENIED, "the user of the key nm_%s has no role where the key counts", k->prefix);
+    return rc;
+}
+
 enum rc auth_check(mem *ctx, struct auth *a, struct str text, bool wait, int64_t now_ns, struct principal *ret,
                    struct err *err)
 {
     struct token t;
     struct user_key k;
+    struct principal account;
     if (!text.n) {
         err_set(err, RC_DENIED, "this request needs a key");
         err_hint(err, "make one: nightmill key create NAME; send it as: Authorization: Bearer nm_...");
@@ -201,7 +197,7 @@ enum rc auth_check(mem *ctx, struct auth *a, struct str text, bool wait, int64_t
     if (rc)
         return rc;
     rc = key_load(ctx, a, t.prefix, wait, &k, err);
-    bool same = rc == RC_OK && k.hash.n == HASH_SHA256 && hash_same(t.hash, k.hash);
+    bool same = rc == RC_OK && k.hash.n == HASH_SHA256 && hash_same(t.hash, (const uint8_t *)k.hash.p);
     explicit_bzero(&t, sizeof t);
     if (rc && rc != RC_NOT_FOUND)
         return rc;
@@ -220,81 +216,21 @@ enum rc auth_check(mem *ctx, struct auth *a, struct str text, bool wait, int64_t
         err_hint(err, "make another: nightmill key create NAME");
         return RC_DENIED;
     }
-    *ret = (struct principal){.access = access_find(k.access),
+    rc = key_account(ctx, a, &k, wait, &account, err);
+    if (rc)
+        return rc;
+    enum access most = access_find(k.access);
+    *ret = (struct principal){.access = account.user_id && account.access < most ? account.access : most,
+                              .by = CAME_BY_KEY,
                               .key_id = k.id,
                               .name = k.name,
                               .project = k.project,
                               .organisation = k.organisation,
                               .user = k.user,
-                              .models = globs_read(ctx, k.models),
+                              .models = key_models(ctx, k.models),
                               .requests_per_minute = k.requests_per_minute,
                               .tokens_per_minute = k.tokens_per_minute,
                               .streams = k.streams};
     key_used(a, &k, now_ns);
     return RC_OK;
-}
-
-/* ---- what it may ---- */
-
-enum rc principal_may(const struct principal *p, enum access needed, struct err *err)
-{
-    /* What is the owner's belongs to no project: an admin key that has none may do it as well. */
-    bool whole = p->access == ACCESS_ADMIN && !p->project[0];
-    if (p->access >= needed || (needed == ACCESS_OWNER && whole))
-        return RC_OK;
-    if (needed == ACCESS_OWNER) {
-        err_set(err, RC_DENIED, "this is for the owner and for admin keys without a project");
-        err_hint(err, "run it as the user of the daemon, or use such a key");
-        return RC_DENIED;
-    }
-    err_set(err, RC_DENIED, "this needs a key with the access %s; this one has %s", names[needed], names[p->access]);
-    err_hint(err, "nightmill key create NAME --access %s", names[needed]);
-    return RC_DENIED;
-}
-
-enum rc principal_project(const struct principal *p, const char *project, struct err *err)
-{
-    if (!p->project[0] || strcmp(p->project, project ? project : "") == 0)
-        return RC_OK;
-    return err_set(err, RC_NOT_FOUND, "there is nothing of that name in the project of this key");
-}
-
-/* '*' stands for any bytes, everything else for itself; the whole name must match. (Not a path's glob: a pattern must
- * not reach below a provider that it does not name.) */
-static bool pattern_match(const char *pattern, const char *name)
-{
-    const char *star = NULL, *from = NULL;
-    while (*name) {
-        if (*pattern == '*') {
-            star = pattern++;
-            from = name;
-        } else if (*pattern == *name) {
-            pattern++;
-            name++;
-        } else if (star) {
-            pattern = star + 1;
-            name = ++from;
-        } else {
-            return false;
-        }
-    }
-    while (*pattern == '*')
-        pattern++;
-    return !*pattern;
-}
-
-enum rc principal_model(const struct principal *p, const char *name, struct err *err)
-{
-    CLEANUP_MEM mem *tmp = mem_root();
-    char *list = NULL;
-    for (const char *const *g = p->models; g && *g; g++) {
-        if (pattern_match(*g, name))
-            return RC_OK;
-        list = list ? mem_printf(tmp, "%s, %s", list, *g) : mem_str(tmp, *g);
-    }
-    if (!p->models)
-        return RC_OK;
-    err_set(err, RC_DENIED, "this key may not ask the model %s", text_terminal_line(tmp, str_of(name), 100));
-    err_hint(err, "it may ask: %s", list ? list : "none");
-    return RC_DENIED;
 }

@@ -1,7 +1,9 @@
-/* SHA-256 (FIPS 180-4) through OpenSSL. */
+/* SHA-256 (FIPS 180-4) and HMAC (RFC 2104) through OpenSSL. */
 #include "crypt/hash.h"
 #include "base/err.h"
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <pthread.h>
 
 /* Looked up once: EVP_sha256() is looked up anew at each use, which costs more than a short text's hash. */
@@ -32,4 +34,15 @@ void hash_sha256_hex(struct str s, char ret[HASH_SHA256_HEX])
         ret[2 * i + 1] = digits[raw[i] & 15];
     }
     ret[HASH_SHA256_HEX - 1] = '\0';
+}
+
+void hash_hmac_sha256(struct str key, struct str text, uint8_t ret[HASH_SHA256])
+{
+    unsigned n = 0;
+    BUG_ON(!HMAC(EVP_sha256(), key.p, (int)key.n, (const unsigned char *)text.p, text.n, ret, &n) || n != HASH_SHA256);
+}
+
+bool hash_same(const uint8_t a[HASH_SHA256], const uint8_t b[HASH_SHA256])
+{
+    return CRYPTO_memcmp(a, b, HASH_SHA256) == 0;
 }

@@ -8,7 +8,7 @@
 
 #define COLUMNS                                                                                                         \
     "id, prefix, hash, name, access, models, project, organisation, user_name, requests_per_minute, tokens_per_minute," \
-    " streams, created_ns, expires_ns, last_used_ns, revoked_ns"
+    " streams, created_ns, expires_ns, last_used_ns, revoked_ns, account"
 static const struct db_column columns[] = {
     DB_COLUMN(user_key, id, DB_TEXT),
     DB_COLUMN(user_key, prefix, DB_TEXT),
@@ -26,6 +26,7 @@ static const struct db_column columns[] = {
     DB_COLUMN(user_key, expires_ns, DB_INT64),
     DB_COLUMN(user_key, last_used_ns, DB_INT64),
     DB_COLUMN(user_key, revoked_ns, DB_INT64),
+    DB_COLUMN(user_key, account, DB_TEXT),
 };
 static const struct db_shape shape = DB_SHAPE(user_key, columns);
 
@@ -76,7 +77,7 @@ static enum rc user_key_check(const struct user_key *k, struct err *err)
 enum rc user_key_insert(struct store_tx *tx, const struct user_key *k, struct err *err)
 {
     DB_SQL(sql, "INSERT INTO user_key (" COLUMNS
-                ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)");
+                ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)");
     enum rc rc = user_key_check(k, err);
     return rc ? rc : db_exec(tx->c, &sql, DB_ROW(&shape, k), NULL, err);
 }
@@ -120,6 +121,12 @@ enum rc user_key_revoke(struct store_tx *tx, const char *id, int64_t now_ns, str
     int64_t changed = 0;
     enum rc rc = db_exec(tx->c, &sql, DB_ARGS(db_text(id), db_int(now_ns)), &changed, err);
     return rc || changed ? rc : user_key_missing(err);
+}
+
+enum rc user_key_revoke_of(struct store_tx *tx, const char *account, int64_t now_ns, struct err *err)
+{
+    DB_SQL(sql, "UPDATE user_key SET revoked_ns = $2 WHERE account = $1 AND account <> '' AND revoked_ns = 0");
+    return db_exec(tx->c, &sql, DB_ARGS(db_text(account), db_int(now_ns)), NULL, err);
 }
 
 enum rc user_key_used(struct store_tx *tx, const char *id, int64_t now_ns, struct err *err)

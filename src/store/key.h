@@ -14,6 +14,7 @@ struct user_key {
     const char *access; /* "read": look at what it cost; "use": ask models too; "admin": change its project too */
     const char *models; /* JSON array of globs over model ids and tiers; "[]": any */
     const char *project, *organisation, *user;
+    const char *account; /* id of the user whose key it is; "" or NULL: nobody's */
     int64_t requests_per_minute, tokens_per_minute, streams;  /* 0: no limit */
     int64_t created_ns, expires_ns, last_used_ns, revoked_ns; /* 0: never */
 };
@@ -26,4 +27,5 @@ MUST_USE enum rc user_key_list(mem *ctx, struct store *s, const char *project, s
                                struct err *err);
 /* RC_NOT_FOUND; revoking twice is no error and keeps the first time. */
 MUST_USE enum rc user_key_revoke(struct store_tx *tx, const char *id, int64_t now_ns, struct err *err);
+MUST_USE enum rc user_key_revoke_of(struct store_tx *tx, const char *account, int64_t now_ns, struct err *err);
 MUST_USE enum rc user_key_used(struct store_tx *tx, const char *id, int64_t now_ns, struct err *err);
