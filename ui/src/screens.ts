@@ -27,7 +27,9 @@ export const groups: { id: Group; title: string }[] = [
 ];
 
 export const screens: Screen[] = [
+  { path: '/needs-you', title: 'Needs you', icon: 'inbox', phone: true, group: 'work', words: 'inbox approvals questions', load: () => import('./screens/inbox/Inbox') },
   { path: '/tasks', title: 'Tasks', icon: 'tasks', phone: true, group: 'work', words: 'board list home', load: () => import('./screens/tasks/Tasks') },
+  { path: '/tasks/:id', title: 'Task', load: () => import('./screens/task/Task') },
   { path: '/money', title: 'Money', icon: 'money', group: 'money', words: 'budgets ledger cost spending cap compare', load: () => import('./screens/money/Money') },
   { path: '/models', title: 'Agents and models', icon: 'models', group: 'system', words: 'providers keys tiers prices', load: () => import('./screens/models/Models') },
   { path: '/traffic', title: 'Traffic', icon: 'traffic', group: 'system', words: 'requests egress hosts network proxy', load: () => import('./screens/traffic/Traffic') },
