@@ -35,4 +35,5 @@ export const screens: Screen[] = [
   { path: '/traffic', title: 'Traffic', icon: 'traffic', group: 'system', words: 'requests egress hosts network proxy', load: () => import('./screens/traffic/Traffic') },
   { path: '/traffic/:id', title: 'Exchange', load: () => import('./screens/traffic/ExchangeDetail') },
   { path: '/requests/:id', title: 'Request', load: () => import('./screens/traffic/RequestDetail') },
+  { path: '/settings', title: 'Settings', icon: 'settings', group: 'system', words: 'limits notifications push webhook history configuration', load: () => import('./screens/settings/Settings') },
 ];
