@@ -10,7 +10,7 @@ static const char *const unix_names[] = {"nightmill", NULL};
 static const struct http_hosts unix_hosts = {.more = unix_names};
 
 enum {
-    CONNECTIONS_MOST = 10000,
+    CONNECTIONS_MOST = 10000, /* of all loops together */
     CONNECTIONS_LEAST = 64,
     DESCRIPTORS_OWN = 512, /* database, runners, files */
     DESCRIPTORS_WANTED = 65536,
@@ -49,13 +49,18 @@ static const char *const *names_split(mem *ctx, const char *text)
     return names;
 }
 
-static void tls_open(struct server *s, struct listeners *l)
+static struct tls_spec tls_wanted(const struct server *s)
 {
     const struct settings *set = s->settings;
+    return (struct tls_spec){.certificate = setting_text(set, "server.tls_certificate"),
+                             .key = setting_text(set, "server.tls_key"),
+                             .client_ca = setting_text(set, "server.client_ca")};
+}
+
+static void tls_open(struct server *s, struct listeners *l)
+{
     struct err err = {0};
-    struct tls_spec spec = {.certificate = setting_text(set, "server.tls_certificate"),
-                            .key = setting_text(set, "server.tls_key"),
-                            .client_ca = setting_text(set, "server.client_ca")};
+    struct tls_spec spec = tls_wanted(s);
     if (*spec.certificate && tls_place_new(l, &spec, &l->tls, &err) != RC_OK) {
         l->tls = NULL;
         l->tls_problem = mem_str(l, err.sentence);
@@ -63,23 +68,28 @@ static void tls_open(struct server *s, struct listeners *l)
     }
 }
 
+static bool is_https(const struct server_listener *given)
+{
+    return str_starts(str_of(given->url), STR("https://"));
+}
+
 static enum rc listener_open(struct server *s, struct listeners *l, size_t i, const char *const *names, struct err *err)
 {
     const struct server_listener *given = &s->place->listeners[i];
     struct listener_state *state = &l->of[i];
-    bool wants_tls = str_starts(str_of(given->url), STR("https://"));
+    bool wants_tls = is_https(given);
     struct address a;
-    if (given->fd < 0)
+    if (given->fds[0] < 0)
         return err_set(err, RC_UNAVAILABLE, "%s", given->problem);
     if (wants_tls && !l->tls)
         return err_set(err, RC_UNAVAILABLE, "%s", l->tls_problem ? l->tls_problem : "no certificate is set");
-    enum rc rc = address_of_fd(given->fd, &a, err);
+    enum rc rc = address_of_fd(given->fds[0], &a, err);
     if (rc != RC_OK)
         return rc;
     address_host((struct sockaddr *)&a.sa, state->host);
     state->hosts =
         (struct http_hosts){.more = names, .address = state->host, .port = address_port((struct sockaddr *)&a.sa)};
-    struct http_listener_spec spec = {.fd = given->fd, .tls = wants_tls ? l->tls : NULL, .hosts = &state->hosts};
+    struct http_listener_spec spec = {.fd = given->fds[0], .tls = wants_tls ? l->tls : NULL, .hosts = &state->hosts};
     return http_server_listen(s->http, &spec, err);
 }
 
@@ -113,15 +123,34 @@ enum rc listeners_open(struct server *s, struct err *err)
             continue;
         }
         l->of[i].problem = mem_str(l, problem.sentence);
-        if (s->place->listeners[i].fd >= 0) /* else the keeper has said it */
+        if (s->place->listeners[i].fds[0] >= 0) /* else the keeper has said it */
             log_warn("not listening at %s: %s", s->place->listeners[i].url, problem.sentence);
     }
     return http_server_listen(
         s->http, &(struct http_listener_spec){.fd = s->place->api_fd, .hosts = &unix_hosts, .reserve = RESERVE}, err);
 }
 
+/* A loop has its own place for TLS, which is one thread's; names and addresses are read alone and shared. */
+enum rc listeners_open_more(void *server, size_t number, mem *ctx, struct http_server *http, struct tls_place **ret_tls,
+                            struct err *err)
+{
+    struct server *s = server;
+    struct tls_spec tls = tls_wanted(s);
+    enum rc rc = s->listeners->tls ? tls_place_new(ctx, &tls, ret_tls, err) : RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < s->place->listener_count; i++) {
+        const struct server_listener *given = &s->place->listeners[i];
+        if (s->listeners->of[i].problem)
+            continue;
+        struct http_listener_spec spec = {
+            .fd = given->fds[number], .tls = is_https(given) ? *ret_tls : NULL, .hosts = &s->listeners->of[i].hosts};
+        rc = http_server_listen(http, &spec, err);
+    }
+    return rc;
+}
+
 void listeners_reload(struct server *s)
 {
+    loops_reload(s->loops);
     if (s->listeners->tls)
         tls_place_reload(s->listeners->tls);
 }

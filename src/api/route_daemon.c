@@ -93,7 +93,7 @@ static void status_on_loop(struct route_call *c)
     self_json(c);
     jo_kz(&c->out, "data_dir", c->server->place->data_dir);
     jo_ki(&c->out, "rss_bytes", rss_bytes());
-    jo_ki(&c->out, "model_calls", (int64_t)gateway_active(c->server->gateway));
+    jo_ki(&c->out, "model_calls", (int64_t)gateway_active(c->server->common));
     jo_key(&c->out, "addresses");
     listeners_json(c->server, &c->out);
     jo_key(&c->out, "runners");

@@ -43,12 +43,12 @@ static void metrics_on_loop(struct route_call *c)
     struct upstream_health *health;
     size_t n;
     int64_t waiting = 0;
-    gateway_health(c->ctx, s->gateway, &health, &n);
+    gateway_health(c->ctx, s->common, &health, &n);
     for (size_t i = 0; i < n; i++) {
         metrics_upstream(s->metrics, health[i].provider, !health[i].rests_ms, (int64_t)health[i].active);
         waiting += (int64_t)health[i].waiting;
     }
-    metrics_active(s->metrics, (int64_t)gateway_active(s->gateway), waiting);
+    metrics_active(s->metrics, (int64_t)gateway_active(s->common), waiting);
     c->request->user = c;
     http_on_gone(c->request, metrics_gone);
     loop_offload(&s->loop, metrics_work, metrics_done, c);

@@ -127,7 +127,8 @@ static void tick(uv_timer_t *timer)
 static void stopped(void *arg)
 {
     struct server *s = arg;
-    uv_stop(&s->uv);
+    if (--s->parts == 0)
+        uv_stop(&s->uv);
 }
 
 void server_stop(struct server *s, bool for_good)
@@ -140,6 +141,8 @@ void server_stop(struct server *s, bool for_good)
     runners_tell_all(s, STR("{\"control\":{\"verb\":\"detach\"}}"));
     tails_close(s);
     feed_close(s->feed);
+    s->parts = 2;
+    loops_stop(s->loops, STOP_MS, stopped, s);
     http_server_stop(s->http, STOP_MS, stopped, s);
 }
 
@@ -203,8 +206,67 @@ static void recorder_open(struct server *s)
                                               .body_max = setting_int(set, "record.body_max")};
     BUG_ON(!record_keep_find(setting_text(set, "record.keep"), &s->record_policy.keep));
     struct recorder_spec spec = {
-        .loop = &s->loop, .store = s->store, .policy = s->record_policy, .batch_ms = setting_int(set, "gateway.sync")};
+        .store = s->store, .policy = s->record_policy, .batch_ms = setting_int(set, "gateway.sync")};
     s->recorder = recorder_new(s->ctx, &spec);
+}
+
+/* What answers: the main loop, and those beside it. */
+static enum rc loops_all_open(struct server *s, struct err *err)
+{
+    enum rc rc = upstream_pool_new(s->ctx, &s->uv, &s->pool, err);
+    if (rc != RC_OK)
+        return rc;
+    const struct settings *set = s->settings;
+    struct gateway_spec g = {.loop = &s->loop,
+                             .store = s->store,
+                             .books = s->books,
+                             .pool = s->pool,
+                             .budgets = s->budgets,
+                             .catalogs = s->catalogs,
+                             .credentials = s->credentials,
+                             .tokens = s->tokens,
+                             .recorder = s->recorder,
+                             .metrics = s->metrics,
+                             .identify = gateway_identity,
+                             .guest_ended = runners_guest_ended,
+                             .arg = s,
+                             .connect_ms = 15000,
+                             .first_byte_ms = (int)setting_int(set, "model.first_byte") * 1000,
+                             .idle_ms = (int)setting_int(set, "model.idle") * 1000,
+                             .drain_ms = (int)setting_int(set, "gateway.drain") * 1000,
+                             .max_output = setting_int(set, "model.max_output"),
+                             .cache_ms = setting_int(set, "gateway.cache") * 1000,
+                             .sync_ms = setting_int(set, "gateway.sync")};
+    size_t room = listeners_room() / s->place->loops;
+    s->common = gateway_common_new(s->ctx, (size_t)setting_int(set, "gateway.cache_size"), g.cache_ms);
+    g.common = s->common;
+    s->gateway = gateway_new(s->ctx, &g);
+    struct http_server_spec h = {.loop = &s->uv,
+                                 .max_body = REQUEST_BODY_MOST,
+                                 .body_limit = routes_body_limit,
+                                 .on_request = routes_handle,
+                                 .arg = s,
+                                 .max_connections = room};
+    rc = http_server_new(s->ctx, &h, &s->http, err);
+    if (rc == RC_OK)
+        rc = listeners_open(s, err);
+    struct loops_spec more = {.n = s->place->loops - 1,
+                              .main_loop = &s->loop,
+                              .main_http = s->http,
+                              .gateway = &g,
+                              .max_connections = room,
+                              .max_body = REQUEST_BODY_MOST,
+                              .listen = listeners_open_more,
+                              .arg = s};
+    if (rc == RC_OK)
+        rc = loops_open(s->ctx, &more, &s->loops, err);
+    if (rc == RC_OK)
+        rc = runners_open(s, err);
+    if (rc == RC_OK)
+        rc = keeper_line_open(s, err);
+    if (rc == RC_OK)
+        rc = proxy_line_open(s, err);
+    return rc;
 }
 
 static enum rc server_open(struct server *s, struct err *err)
@@ -234,49 +296,7 @@ static enum rc server_open(struct server *s, struct err *err)
         log_warn(
             "%lld model requests were under way when the last server ended: what they may have cost counts as spent",
             (long long)kept);
-    if (rc == RC_OK)
-        rc = upstream_pool_new(s->ctx, &s->uv, &s->pool, err);
-    if (rc != RC_OK)
-        return rc;
-    const struct settings *set = s->settings;
-    struct gateway_spec g = {.loop = &s->loop,
-                             .store = s->store,
-                             .books = s->books,
-                             .pool = s->pool,
-                             .budgets = s->budgets,
-                             .catalogs = s->catalogs,
-                             .credentials = s->credentials,
-                             .tokens = s->tokens,
-                             .recorder = s->recorder,
-                             .metrics = s->metrics,
-                             .identify = gateway_identity,
-                             .guest_ended = runners_guest_ended,
-                             .arg = s,
-                             .connect_ms = 15000,
-                             .first_byte_ms = (int)setting_int(set, "model.first_byte") * 1000,
-                             .idle_ms = (int)setting_int(set, "model.idle") * 1000,
-                             .drain_ms = (int)setting_int(set, "gateway.drain") * 1000,
-                             .max_output = setting_int(set, "model.max_output"),
-                             .cache_ms = setting_int(set, "gateway.cache") * 1000,
-                             .cache_bytes = (size_t)setting_int(set, "gateway.cache_size"),
-                             .sync_ms = setting_int(set, "gateway.sync")};
-    s->gateway = gateway_new(s->ctx, &g);
-    struct http_server_spec h = {.loop = &s->uv,
-                                 .max_body = REQUEST_BODY_MOST,
-                                 .body_limit = routes_body_limit,
-                                 .on_request = routes_handle,
-                                 .arg = s,
-                                 .max_connections = listeners_room()};
-    rc = http_server_new(s->ctx, &h, &s->http, err);
-    if (rc == RC_OK)
-        rc = listeners_open(s, err);
-    if (rc == RC_OK)
-        rc = runners_open(s, err);
-    if (rc == RC_OK)
-        rc = keeper_line_open(s, err);
-    if (rc == RC_OK)
-        rc = proxy_line_open(s, err);
-    return rc;
+    return rc == RC_OK ? loops_all_open(s, err) : rc;
 }
 
 int server_main(const struct server_place *place)
@@ -296,6 +316,7 @@ int server_main(const struct server_place *place)
     enum rc rc = server_open(s, &err);
     if (rc != RC_OK) {
         log_err(&err, "the server could not start");
+        loops_end(s->loops);
         store_close(s->store);
         credentials_wipe(s);
         _exit(rc_exit_code(rc) ? rc_exit_code(rc) : 1); /* as at the end: handles go with the process */
@@ -316,6 +337,7 @@ int server_main(const struct server_place *place)
     uv_run(&s->uv, UV_RUN_DEFAULT);
     /* The loop has stopped: no callback runs any more. Jobs on pool threads end by themselves; the store waits for its
      * writes. */
+    loops_end(s->loops);
     feed_end(s->feed);
     recorder_free(s->recorder);
     mem_free(s->books);

@@ -1,6 +1,8 @@
-/* What the parts of the server share. Private to this room. Everything belongs to the loop's thread unless it says
- * otherwise. */
+/* What the parts of the server share. Private to this room. Everything belongs to the main loop's thread unless it says
+ * otherwise; the further loops (loops.h) do not know this struct, and what they need of it may be used by any thread.
+ */
 #pragma once
+#include "api/loops.h"
 #include "api/server.h"
 #include "auth/account.h"
 #include "auth/credential.h"
@@ -41,17 +43,19 @@ struct server {
     struct http_server *http;
     struct listeners *listeners;
     struct upstream_pool *pool;
+    struct gateway_common *common; /* any thread */
     struct gateway *gateway;
-    struct metrics *metrics;         /* any thread */
-    struct auth *auth;               /* any thread */
-    struct sessions *sessions;       /* any thread */
-    struct accounts accounts;        /* any thread */
-    struct lane *lane;               /* passwords are hashed there */
-    struct credentials *credentials; /* any thread */
-    struct catalogs *catalogs;       /* any thread */
-    struct vertex_tokens *tokens;    /* any thread */
-    char *lent;                      /* what credentials_find gave last */
-    struct recorder *recorder;
+    struct loops *loops;
+    struct metrics *metrics;            /* any thread */
+    struct auth *auth;                  /* any thread */
+    struct sessions *sessions;          /* any thread */
+    struct accounts accounts;           /* any thread */
+    struct lane *lane;                  /* passwords are hashed there */
+    struct credentials *credentials;    /* any thread */
+    struct catalogs *catalogs;          /* any thread */
+    struct vertex_tokens *tokens;       /* any thread */
+    char *lent;                         /* what credentials_find gave last */
+    struct recorder *recorder;          /* any thread */
     struct record_policy record_policy; /* of the settings */
     uv_pipe_t keeper, link;
     struct frame_reader keeper_in;
@@ -63,6 +67,7 @@ struct server {
     struct feed *feed; /* the live stream; this loop's */
     struct proxy_link *proxy;
     bool scheduling, schedule_again, stopping;
+    int parts; /* of a stop that are not through: the main loop's clients, those of the others */
     int64_t started_ns, began_mono_ms;
     size_t parallel;
 };
@@ -74,6 +79,9 @@ void server_stop(struct server *s, bool for_good); /* for_good: the keeper too *
 /* Raises the limit of open descriptors as far as it goes; how many connections then are good. */
 size_t listeners_room(void);
 MUST_USE enum rc listeners_open(struct server *s, struct err *err);
+/* The same addresses for another loop, once they are open: see struct loops_spec. */
+MUST_USE enum rc listeners_open_more(void *server, size_t number, mem *ctx, struct http_server *http,
+                                     struct tls_place **ret_tls, struct err *err);
 void listeners_reload(struct server *s); /* certificates and keys */
 void listeners_json(const struct server *s, struct json_out *o);
 

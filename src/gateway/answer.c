@@ -91,7 +91,7 @@ void answer_end(struct call *c)
         answer_whole(c, 200, c->content_type, buf_view(&c->tail), lines, "served");
     }
     if (c->cache_key && !c->whole.overflow)
-        cache_put(c->g->cache, c->cache_key, uv_now(c->g->spec.loop->uv), c->content_type, buf_view(&c->whole));
+        cache_put(c->g->common->cache, c->cache_key, uv_now(c->g->spec.loop->uv), c->content_type, buf_view(&c->whole));
 }
 
 static const char *const *refusal_lines(struct call *c)

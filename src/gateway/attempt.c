@@ -27,7 +27,7 @@ static void step_choose(struct call *c, size_t step, int64_t now, struct choice 
         struct target *t = &c->targets[i];
         if (t->tried || t->step != step)
             continue;
-        struct choice one = {t, upstream_find(c->g->upstreams, t->provider)};
+        struct choice one = {t, upstream_find(c->g->common->upstreams, t->provider)};
         struct choice *best = upstream_full(one.place) ? full : free_one;
         if (upstream_rests(one.place, now)) {
             if (!resting->target || upstream_rest_ends(one.place) < upstream_rest_ends(resting->place))
@@ -38,9 +38,10 @@ static void step_choose(struct call *c, size_t step, int64_t now, struct choice 
     }
 }
 
-/* RC_OK: ret; RC_AGAIN: the call waits in a queue; RC_LIMIT: all queues are full; RC_NOT_FOUND: none is left. A rest is
- * a reason to go elsewhere, not to refuse: when all rest, the one whose rest ends first is asked. */
-static enum rc target_choose(struct call *c, struct choice *ret, struct err *err)
+/* RC_OK: ret, its place is taken; RC_AGAIN: the call waits in a queue; RC_LIMIT: all queues are full; RC_NOT_FOUND:
+ * none is left. A rest is a reason to go elsewhere, not to refuse: when all rest, the one whose rest ends first is
+ * asked. */
+static enum rc choose_locked(struct call *c, struct choice *ret, struct err *err)
 {
     struct choice resting = {0};
     int64_t now = clock_mono_ms();
@@ -65,6 +66,18 @@ static enum rc target_choose(struct call *c, struct choice *ret, struct err *err
         return RC_OK;
     rc = upstream_wait(resting.place, &c->queued, err);
     return rc == RC_OK ? RC_AGAIN : rc;
+}
+
+static enum rc target_choose(struct call *c, struct choice *ret, struct err *err)
+{
+    upstreams_lock(c->g->common->upstreams);
+    struct upstream_place *kept = upstream_turn_take(&c->queued);
+    enum rc rc = choose_locked(c, ret, err);
+    if (rc == RC_OK)
+        upstream_take(ret->place);
+    upstream_next(kept);
+    upstreams_unlock(c->g->common->upstreams);
+    return rc;
 }
 
 /* ---- admission ---- */
@@ -122,7 +135,7 @@ void attempt_free(struct attempt *a)
     c->attempt = NULL;
     mem_free(a->ctx);
     if (place)
-        upstream_give(place); /* may start another call: nothing of this attempt is touched after */
+        upstream_give(place);
 }
 
 static void call_refused(struct call *c)
@@ -165,7 +178,6 @@ void call_next(struct call *c)
     a->why.retry_after_s = -1;
     buf_init(&a->failure, a, c->endpoint.kind == LLM_GENERATE ? FAILURE_MAX : WHOLE_MAX);
     c->attempt = a;
-    upstream_take(a->place);
     if (c->endpoint.kind == LLM_COUNT_TOKENS) { /* costs nothing */
         attempt_held(a);
         return;

@@ -1,6 +1,6 @@
 /* Answers of equal requests, in memory: exact, bounded in bytes and time, per tenant. Off unless the operator turns it
  * on. Only whole, good answers are kept; what is looked up is a copy that belongs to the asker. Least recently used
- * ones go first. Threads: the loop's thread. */
+ * ones go first. Threads: any; copies are made outside of its lock. */
 #pragma once
 #include "base/str.h"
 #include "crypt/hash.h"
@@ -13,4 +13,4 @@ const char *cache_key(mem *ctx, const char *tenant, struct str address, struct s
 bool cache_find(mem *ctx, struct cache *c, const char *key, int64_t now_ms, struct str *ret_content_type,
                 struct str *ret_body);
 void cache_put(struct cache *c, const char *key, int64_t now_ms, const char *content_type, struct str body);
-size_t cache_bytes(const struct cache *c);
+size_t cache_bytes(struct cache *c);

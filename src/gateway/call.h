@@ -19,6 +19,7 @@
 #include "llm/bridge.h"
 #include "llm/embed.h"
 #include "llm/request.h"
+#include <stdatomic.h>
 
 #define WHOLE_MAX      (64u << 20) /* an answer that is kept or written at once */
 #define FAILURE_MAX    (1u << 20)  /* of a failure's body */
@@ -145,14 +146,19 @@ struct call {
     int64_t began_ms;
 };
 
-struct gateway {
-    struct gateway_spec spec;
+/* What the gateways of all loops share. Each of these has a lock of its own. */
+struct gateway_common {
     struct upstreams *upstreams;
     struct ratelimit *ratelimit;
     struct cache *cache;
+    atomic_size_t active; /* calls under way */
+};
+
+struct gateway {
+    struct gateway_spec spec;
+    struct gateway_common *common;
     struct replays *replays;
     struct call *active;
-    size_t count;
     /* settle.c: */
     uv_timer_t flush_timer;
     int64_t flush_due_ms; /* on the loop's clock; 0: not armed */

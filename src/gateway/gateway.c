@@ -1,5 +1,6 @@
 /* Calls: taken in, put on their way, ended. The steps of the way are in call.h. */
 #include "gateway/gateway.h"
+#include "auth/token.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
@@ -15,26 +16,33 @@ struct call_waiter {
     struct call_waiter *next;
 };
 
+struct gateway_common *gateway_common_new(mem *ctx, size_t cache_bytes, int64_t cache_ms)
+{
+    struct gateway_common *common = mem_new(ctx, struct gateway_common);
+    common->upstreams = upstreams_new(common);
+    common->ratelimit = ratelimit_new(common, RATE_KEYS_MOST);
+    common->cache = cache_new(common, cache_bytes, cache_ms);
+    return common;
+}
+
 struct gateway *gateway_new(mem *ctx, const struct gateway_spec *spec)
 {
     struct gateway *g = mem_new(ctx, struct gateway);
     g->spec = *spec;
-    g->upstreams = upstreams_new(g);
-    g->ratelimit = ratelimit_new(g, RATE_KEYS_MOST);
+    g->common = spec->common;
     g->replays = replays_new(g);
-    g->cache = cache_new(g, spec->cache_bytes, spec->cache_ms);
     settle_open(g);
     return g;
 }
 
-void gateway_health(mem *ctx, const struct gateway *g, struct upstream_health **ret, size_t *ret_n)
+void gateway_health(mem *ctx, const struct gateway_common *common, struct upstream_health **ret, size_t *ret_n)
 {
-    upstreams_list(ctx, g->upstreams, clock_mono_ms(), ret, ret_n);
+    upstreams_list(ctx, common->upstreams, clock_mono_ms(), ret, ret_n);
 }
 
-size_t gateway_active(const struct gateway *g)
+size_t gateway_active(const struct gateway_common *common)
 {
-    return g->count;
+    return common->active;
 }
 
 static void call_begin(struct call *c);
@@ -42,7 +50,7 @@ static void call_begin(struct call *c);
 static void rate_end(struct call *c, int64_t tokens)
 {
     if (c->ticket.taken)
-        ratelimit_end(c->g->ratelimit, &c->ticket, tokens, clock_mono_ns());
+        ratelimit_end(c->g->common->ratelimit, &c->ticket, tokens, clock_mono_ns());
 }
 
 static void guest_tell(struct call *c)
@@ -79,13 +87,13 @@ static void call_tell(struct call *c)
 void call_free(struct call *c)
 {
     struct call_waiter *waiters = c->waiters;
-    upstream_leave(&c->queued);
+    upstream_leave(c->g->common->upstreams, &c->queued);
     call_tell(c);
     rate_end(c, c->used_tokens);
     for (struct call **at = &c->g->active; *at; at = &(*at)->next) {
         if (*at == c) {
             *at = c->next;
-            c->g->count--;
+            c->g->common->active--;
             break;
         }
     }
@@ -110,7 +118,7 @@ static void client_gone(struct http_request *r)
     struct call *c = r->user;
     struct attempt *a = c->attempt;
     c->client = NULL;
-    if (c->queued.at) {
+    if (upstream_waits(c->g->common->upstreams, &c->queued)) {
         call_free(c);
     } else if (a && a->sent && a->up && !of_runner(c) && a->target->provider->cancel_stops_bill) {
         attempt_cancel(a);
@@ -139,8 +147,8 @@ static bool rate_admit(struct call *c)
     int64_t tokens = demand_tokens(&c->demand);
     if (of_run(c) || !c->caller.who.key_id)
         return true;
-    if (ratelimit_take(c->g->ratelimit, c->caller.who.key_id, &c->rule, tokens, c->stream, clock_mono_ns(), &c->ticket,
-                       &verdict, &c->err) == RC_OK)
+    if (ratelimit_take(c->g->common->ratelimit, c->caller.who.key_id, &c->rule, tokens, c->stream, clock_mono_ns(),
+                       &c->ticket, &verdict, &c->err) == RC_OK)
         return true;
     c->status = 429;
     c->code = "rate_limit_exceeded";
@@ -158,7 +166,7 @@ static bool cache_answer(struct call *c)
     struct str type, body;
     if (!c->cache_key)
         return false;
-    bool hit = cache_find(c->ctx, c->g->cache, c->cache_key, uv_now(c->g->spec.loop->uv), &type, &body);
+    bool hit = cache_find(c->ctx, c->g->common->cache, c->cache_key, uv_now(c->g->spec.loop->uv), &type, &body);
     metrics_cache(c->g->spec.metrics, hit);
     if (!hit)
         return false;
@@ -249,7 +257,7 @@ static void call_begin(struct call *c)
         return;
     c->next = g->active;
     g->active = c;
-    g->count++;
+    g->common->active++;
     if (c->body.n <= INLINE_MAX && call_prepare(c, false))
         prepared(c);
     else
@@ -272,7 +280,7 @@ void gateway_tick(struct gateway *g)
         bool late = c->drain_until_ms && c->drain_until_ms < now && c->attempt && c->attempt->up;
         if (late)
             attempt_cancel(c->attempt);
-        c = late ? g->active : c->next; /* one that ends may end others, which waited for its place */
+        c = late ? g->active : c->next;
     }
 }
 
@@ -302,6 +310,24 @@ static bool guest_may(struct call *c, const struct gateway_guest *guest)
     return false;
 }
 
+static bool endpoint_find(mem *ctx, const struct http_request *r, struct llm_endpoint *ret)
+{
+    struct str target = r->target, path;
+    if (!str_next(&target, '?', &path) || !path.n || path.p[0] != '/')
+        path = r->path;
+    return llm_endpoint_find(ctx, str_dup(ctx, r->method), path, r->query, http_header(r, "anthropic-version").n > 0,
+                             ret);
+}
+
+/* A request that names itself is a run's: the same one under way is looked for, which only one loop can. */
+bool gateway_is_anywhere(const struct http_request *r)
+{
+    struct llm_endpoint endpoint;
+    CLEANUP_MEM mem *tmp = mem_root();
+    return !http_header(r, "x-nightmill-call").n && token_is(str_of(token_find(tmp, r))) &&
+           endpoint_find(tmp, r, &endpoint);
+}
+
 bool gateway_handle(struct gateway *g, struct http_request *r)
 {
     return gateway_handle_guest(g, r, NULL);
@@ -310,14 +336,8 @@ bool gateway_handle(struct gateway *g, struct http_request *r)
 bool gateway_handle_guest(struct gateway *g, struct http_request *r, const struct gateway_guest *guest)
 {
     struct llm_endpoint endpoint;
-    struct str target = r->target, path;
     mem *ctx = mem_pool(CALL_POOL);
-    if (!str_next(&target, '?', &path))
-        path = r->path;
-    if (!path.n || path.p[0] != '/')
-        path = r->path;
-    if (!llm_endpoint_find(ctx, str_dup(ctx, r->method), path, r->query, http_header(r, "anthropic-version").n > 0,
-                           &endpoint)) {
+    if (!endpoint_find(ctx, r, &endpoint)) {
         mem_free(ctx);
         return false;
     }
@@ -341,6 +361,7 @@ bool gateway_handle_guest(struct gateway *g, struct http_request *r, const struc
     c->end.first_byte_ms = -1;
     c->address = mem_str(ctx, r->peer.address);
     c->retry_after_s = c->used_tokens = -1;
+    c->queued.loop = g->spec.loop;
     c->queued.ready = queue_ready;
     c->queued.arg = c;
     buf_init(&c->out, ctx, WHOLE_MAX);

@@ -12,7 +12,11 @@
  *
  * A run's answer is stored under (task, call key): asking again after a crash gets the same bytes and costs nothing,
  * and a run that leaves does not stop its request. Another client that leaves does, where that stops the bill; else the
- * answer is drained to its usage. Threads: the loop's thread. */
+ * answer is drained to its usage.
+ *
+ * There is one gateway a loop; what they share is in struct gateway_common, so that limits of keys and providers and
+ * the answers kept in memory are the daemon's and not a loop's. Requests of runs are answered by one gateway alone: it
+ * finds the same request under way. Threads: the loop's thread, but where it says otherwise. */
 #pragma once
 #include "auth/auth.h"
 #include "auth/credential.h"
@@ -53,8 +57,14 @@ struct gateway_guest_end { /* valid during the call */
     int64_t retry_after_s; /* -1: not known */
 };
 struct gateway;
+/* Limits of keys, places at providers, answers of equal requests. Must outlive the gateways. cache_ms: how long equal
+ * requests are answered from memory; 0: never. */
+struct gateway_common;
+struct gateway_common *gateway_common_new(mem *ctx, size_t cache_bytes, int64_t cache_ms);
+
 struct gateway_spec {
     struct loop *loop;
+    struct gateway_common *common;
     struct store *store;
     struct books *books;
     struct upstream_pool *pool;
@@ -74,8 +84,7 @@ struct gateway_spec {
     int first_byte_ms, idle_ms, connect_ms; /* where the provider's row says nothing */
     int drain_ms;                           /* longest time that the answer of a departed client is read on */
     int64_t max_output;                     /* output cap where neither client nor model says one */
-    int64_t cache_ms;                       /* how long equal requests are answered from memory; 0: never */
-    size_t cache_bytes;
+    int64_t cache_ms;                       /* as given to gateway_common_new */
     int64_t sync_ms; /* until holds and ledger rows are on the disk; 0: each request waits for that */
 };
 struct gateway *gateway_new(mem *ctx, const struct gateway_spec *spec);
@@ -83,7 +92,9 @@ struct gateway *gateway_new(mem *ctx, const struct gateway_spec *spec);
 bool gateway_handle(struct gateway *g, struct http_request *r);
 bool gateway_handle_guest(struct gateway *g, struct http_request *r, const struct gateway_guest *guest); /* copied */
 void gateway_tick(struct gateway *g); /* once a second or so: ends what has been drained for too long */
-/* What is known of the providers now. In ctx. */
+/* Whether any gateway may answer it: a model request by which a user key is shown, and none of a run. Any thread. */
+bool gateway_is_anywhere(const struct http_request *r);
+/* What is known of the providers now. In ctx. Any thread. */
 struct upstream_health;
-void gateway_health(mem *ctx, const struct gateway *g, struct upstream_health **ret, size_t *ret_n);
-size_t gateway_active(const struct gateway *g); /* calls under way, departed clients' too */
+void gateway_health(mem *ctx, const struct gateway_common *common, struct upstream_health **ret, size_t *ret_n);
+size_t gateway_active(const struct gateway_common *common); /* calls under way, departed clients' too; any thread */

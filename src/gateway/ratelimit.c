@@ -10,6 +10,7 @@
  * from P to P + n, and what is paid off is total - debt. Giving back counts as paying off at once; for charges before
  * it that errs towards giving back less. */
 #include "gateway/ratelimit.h"
+#include <pthread.h>
 #include <stdio.h>
 #include <uthash.h>
 
@@ -30,6 +31,7 @@ struct key {
     UT_hash_handle hh;
 };
 struct ratelimit {
+    pthread_mutex_t lock;
     struct key *keys; /* the one used longest ago first */
     size_t most;
     uint64_t serial;
@@ -38,6 +40,7 @@ struct ratelimit {
 static int ratelimit_destroy(struct ratelimit *r)
 {
     HASH_CLEAR(hh, r->keys);
+    pthread_mutex_destroy(&r->lock);
     return 0;
 }
 
@@ -45,13 +48,17 @@ struct ratelimit *ratelimit_new(mem *ctx, size_t most_keys)
 {
     struct ratelimit *r = mem_new(ctx, struct ratelimit);
     r->most = most_keys;
+    BUG_ON(pthread_mutex_init(&r->lock, NULL) != 0);
     talloc_set_destructor(r, ratelimit_destroy);
     return r;
 }
 
-size_t ratelimit_keys(const struct ratelimit *r)
+size_t ratelimit_keys(struct ratelimit *r)
 {
-    return HASH_COUNT(r->keys);
+    pthread_mutex_lock(&r->lock);
+    size_t n = HASH_COUNT(r->keys);
+    pthread_mutex_unlock(&r->lock);
+    return n;
 }
 
 const char *ratelimit_kind_words(enum ratelimit_kind k)
@@ -169,15 +176,10 @@ static enum rc refuse(enum ratelimit_kind kind, int64_t limit, int64_t wait_ns, 
     return RC_LIMIT;
 }
 
-enum rc ratelimit_take(struct ratelimit *r, const char *id, const struct ratelimit_rule *rule, int64_t tokens,
-                       bool stream, int64_t now_ns, struct ratelimit_ticket *ret_ticket, struct ratelimit_verdict *ret,
-                       struct err *err)
+static enum rc take_locked(struct ratelimit *r, const char *id, const struct ratelimit_rule *rule, int64_t tokens,
+                           bool stream, int64_t now_ns, struct ratelimit_ticket *ret_ticket,
+                           struct ratelimit_verdict *ret, struct err *err)
 {
-    *ret_ticket = (struct ratelimit_ticket){0};
-    *ret = (struct ratelimit_verdict){.requests_left = -1, .tokens_left = -1};
-    if (rule->requests_per_minute <= 0 && rule->tokens_per_minute <= 0 && rule->streams <= 0)
-        return RC_OK;
-    BUG_ON(strlen(id) >= sizeof ret_ticket->id);
     struct key *k = key_of(r, id, now_ns);
     if (!k)
         return refuse(RATELIMIT_TABLE, 0, MINUTE_NS, ret, err);
@@ -208,12 +210,24 @@ enum rc ratelimit_take(struct ratelimit *r, const char *id, const struct ratelim
     return RC_OK;
 }
 
-void ratelimit_end(struct ratelimit *r, struct ratelimit_ticket *ticket, int64_t tokens, int64_t now_ns)
+enum rc ratelimit_take(struct ratelimit *r, const char *id, const struct ratelimit_rule *rule, int64_t tokens,
+                       bool stream, int64_t now_ns, struct ratelimit_ticket *ret_ticket, struct ratelimit_verdict *ret,
+                       struct err *err)
+{
+    *ret_ticket = (struct ratelimit_ticket){0};
+    *ret = (struct ratelimit_verdict){.requests_left = -1, .tokens_left = -1};
+    if (rule->requests_per_minute <= 0 && rule->tokens_per_minute <= 0 && rule->streams <= 0)
+        return RC_OK;
+    BUG_ON(strlen(id) >= sizeof ret_ticket->id);
+    pthread_mutex_lock(&r->lock);
+    enum rc rc = take_locked(r, id, rule, tokens, stream, now_ns, ret_ticket, ret, err);
+    pthread_mutex_unlock(&r->lock);
+    return rc;
+}
+
+static void end_locked(struct ratelimit *r, const struct ratelimit_ticket *ticket, int64_t tokens, int64_t now_ns)
 {
     struct key *k;
-    if (!ticket->taken)
-        return;
-    ticket->taken = false;
     HASH_FIND_STR(r->keys, ticket->id, k);
     if (!k || k->serial != ticket->serial)
         return; /* paid off and forgotten since */
@@ -221,4 +235,14 @@ void ratelimit_end(struct ratelimit *r, struct ratelimit_ticket *ticket, int64_t
     meter_leak(&k->tokens, k->rule.tokens_per_minute, now_ns);
     if (tokens >= 0 && tokens < ticket->token_units)
         meter_give_back(&k->tokens, ticket->token_position, ticket->token_units, ticket->token_units - tokens);
+}
+
+void ratelimit_end(struct ratelimit *r, struct ratelimit_ticket *ticket, int64_t tokens, int64_t now_ns)
+{
+    if (!ticket->taken)
+        return;
+    ticket->taken = false;
+    pthread_mutex_lock(&r->lock);
+    end_locked(r, ticket, tokens, now_ns);
+    pthread_mutex_unlock(&r->lock);
 }

@@ -4,8 +4,8 @@
  * minute, and admits a burst of one minute's worth. In any stretch of W seconds at most limit * (1 + W / 60)
  * units are admitted. A request is admitted by all three limits or charged by none. Tokens are charged by an upper
  * bound and given back when the truth is known. The table is bounded: a key whose limits are full again is forgotten
- * first, and when all places are in use an unknown key is refused. Pure: the clock is an argument (monotonic
- * nanoseconds). Threads: one at a time; the gateway's loop. */
+ * first, and when all places are in use an unknown key is refused. The clock is an argument (monotonic
+ * nanoseconds); threads whose clocks are a moment apart are fine. Threads: any; one lock, held for the arithmetic. */
 #pragma once
 #include "base/err.h"
 #include "base/str.h"
@@ -36,4 +36,4 @@ MUST_USE enum rc ratelimit_take(struct ratelimit *r, const char *id, const struc
                                 struct ratelimit_verdict *ret, struct err *err);
 /* The request ended; `tokens` were used (at most as charged; -1: unknown, nothing is given back). Once per ticket. */
 void ratelimit_end(struct ratelimit *r, struct ratelimit_ticket *ticket, int64_t tokens, int64_t now_ns);
-size_t ratelimit_keys(const struct ratelimit *r); /* places in use */
+size_t ratelimit_keys(struct ratelimit *r); /* places in use */

@@ -1,13 +1,17 @@
-/* The recorder: copies on the loop, redacts and compresses on a thread of its own, writes in batches.
+/* The recorder: copies on the loops, redacts, compresses and writes in batches on a thread of its own.
  *
  * One batch is under way at a time; what comes meanwhile waits and goes with the next, so that a busy gateway pays for
  * few transactions and an idle one writes at once. A record is in one of three places: only in memory (it is young), in
  * the queue, in the batch. Its streams (redact.h) and piece numbers belong to the batch while it is in one; the bytes
- * that arrive then are collected apart. */
+ * that arrive then are collected apart.
+ *
+ * One lock for all of it, held for copies and lists; the thread redacts, writes and frees without it. */
 #include "gateway/record.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "gateway/recording.h"
 #include "redact/redact.h"
+#include <pthread.h>
 
 #define ATTEMPTS_MOST 32
 #define BATCH_RECORDS 256
@@ -59,28 +63,27 @@ struct secret {
 
 struct recorder {
     struct recorder_spec spec;
+    pthread_t thread;
+    pthread_mutex_t lock; /* of everything below, and of all records, but where it says otherwise */
+    pthread_cond_t given; /* the thread has something to look at */
+    pthread_cond_t written;
     struct policies policies;
     bool policies_stale;
-    struct policy_job *asking;
     struct record *active;
     struct record *queue, **queue_end;
     size_t queued;
-    uv_timer_t *timer; /* outlives the recorder until the loop has closed it */
-    bool armed;
-    struct sync *syncs; /* threads that wait until nothing is queued any more */
+    int64_t due_ns; /* when what is queued is to be written */
+    size_t syncs;   /* threads that wait until it is */
     size_t waiting_bytes;
-    struct batch *batch;
+    uint64_t batches; /* written so far */
+    bool writing;     /* one is under way */
     struct secret secrets[REDACT_SECRETS_MAX];
     size_t secret_count;
     uint64_t secret_uses;
     bool secrets_changed;
-    struct redactor *redactor; /* the batch's; NULL before the first */
-    bool failing;              /* the last batch could not be written */
-    uv_thread_t thread;        /* works batches; not the pool, whose threads may all wait in recorder_sync */
-    uv_mutex_t lock;           /* for `written` of the batch and these: */
-    uv_cond_t written, given;
-    struct batch *work; /* for the thread to take */
     bool ending;
+    struct redactor *redactor; /* the thread's; NULL before the first batch */
+    bool failing;              /* the thread's: the last batch could not be written */
 };
 
 /* ---- secrets ---- */
@@ -92,10 +95,8 @@ static void secret_wipe(struct secret *s)
     s->text = mem_free(s->text);
 }
 
-void recorder_secret(struct recorder *r, struct str secret)
+static void secret_keep(struct recorder *r, struct str secret)
 {
-    if (secret.n < REDACT_SECRET_MIN || secret.n > REDACT_SECRET_MAX)
-        return;
     struct secret *oldest = &r->secrets[0];
     for (size_t i = 0; i < r->secret_count; i++) {
         struct secret *s = &r->secrets[i];
@@ -112,49 +113,40 @@ void recorder_secret(struct recorder *r, struct str secret)
     r->secrets_changed = true;
 }
 
+void recorder_secret(struct recorder *r, struct str secret)
+{
+    if (secret.n < REDACT_SECRET_MIN || secret.n > REDACT_SECRET_MAX)
+        return;
+    pthread_mutex_lock(&r->lock);
+    secret_keep(r, secret);
+    pthread_mutex_unlock(&r->lock);
+}
+
 /* ---- policies of projects ---- */
 
-struct policy_job {
-    mem *ctx;
-    struct recorder *r; /* NULL: it is gone */
-    struct store *store;
-    struct policies policies;
-    struct err err;
-};
-
-static void policies_read(void *arg)
+/* The thread, or the recorder's birth. */
+static void policies_read(struct recorder *r)
 {
-    struct policy_job *job = arg;
-    job->policies.ctx = mem_root();
-    job->err.rc = record_policy_list(job->policies.ctx, job->store, &job->policies.rows, &job->policies.n, &job->err);
-}
-
-static void policies_take(struct policy_job *job)
-{
-    struct recorder *r = job->r;
-    if (job->err.rc != RC_OK) { /* the ones before stay in force */
-        log_err(&job->err, "could not read what is to be recorded of projects");
-        mem_free(job->policies.ctx);
-    } else {
-        mem_free(r->policies.ctx);
-        r->policies = job->policies;
+    struct policies now = {.ctx = mem_root()};
+    struct err err = {0};
+    if (record_policy_list(now.ctx, r->spec.store, &now.rows, &now.n, &err) != RC_OK) { /* those before stay in force */
+        log_err(&err, "could not read what is to be recorded of projects");
+        mem_free(now.ctx);
+        return;
     }
-    r->asking = NULL;
-}
-
-static void policies_arrived(void *arg)
-{
-    struct policy_job *job = arg;
-    if (job->r)
-        policies_take(job);
-    else
-        mem_free(job->policies.ctx);
-    mem_free(job->ctx);
+    pthread_mutex_lock(&r->lock);
+    struct policies before = r->policies;
+    r->policies = now;
+    pthread_mutex_unlock(&r->lock);
+    mem_free(before.ctx);
 }
 
 void recorder_policies_changed(struct recorder *r)
 {
+    pthread_mutex_lock(&r->lock);
     r->policies_stale = true;
+    pthread_cond_signal(&r->given);
+    pthread_mutex_unlock(&r->lock);
 }
 
 static const struct record_policy *policy_of(const struct recorder *r, const char *project)
@@ -187,7 +179,7 @@ struct work {
 };
 struct batch {
     mem *ctx;
-    struct recorder *r; /* NULL: the recorder has gone on without the letter */
+    struct recorder *r;
     struct work works[BATCH_RECORDS];
     size_t n;
     struct redact_secret *secrets; /* when they changed */
@@ -195,7 +187,7 @@ struct batch {
     bool secrets_changed;
     enum rc rc;
     struct err err, lost_err;
-    bool written; /* under the recorder's lock */
+    struct record *gone; /* by `next`: freed with it */
 };
 
 static void side_redact_new(struct batch *b, struct side *side)
@@ -219,7 +211,7 @@ static void pieces_add(struct batch *b, struct work *w, enum exchange_side at, s
     }
 }
 
-/* The recorder's thread: what waits of a body, through the sink, into pieces. A request is there at once, so it ends
+/* Without the lock: what waits of a body, through the sink, into pieces. A request is there at once, so it ends
  * with its first. */
 static void side_work(struct batch *b, struct work *w, enum exchange_side at)
 {
@@ -289,7 +281,8 @@ static enum rc batch_store(struct store_tx *tx, void *arg, struct err *err)
     return RC_OK;
 }
 
-static void record_free(struct record *rec)
+/* Out of the list; the memory goes later, without the lock. */
+static void record_unlink(struct record *rec)
 {
     if (rec->prev)
         rec->prev->next = rec->next;
@@ -297,8 +290,13 @@ static void record_free(struct record *rec)
         rec->r->active = rec->next;
     if (rec->next)
         rec->next->prev = rec->prev;
-    for (int i = 0; i < EXCHANGE_SIDES; i++) {
+    for (int i = 0; i < EXCHANGE_SIDES; i++)
         rec->r->waiting_bytes -= rec->sides[i].waiting_ctx ? rec->sides[i].waiting.n : 0;
+}
+
+static void record_free(struct record *rec)
+{
+    for (int i = 0; i < EXCHANGE_SIDES; i++) {
         mem_free(rec->sides[i].waiting_ctx);
         mem_free(rec->sides[i].ctx);
     }
@@ -307,7 +305,26 @@ static void record_free(struct record *rec)
 
 static void record_queue(struct record *rec);
 
-/* Loop: the batch is durable, or failed. */
+static void work_finish(struct batch *b, struct work *w)
+{
+    struct record *rec = w->rec;
+    rec->batched = false;
+    rec->lost |= w->lost || b->rc != RC_OK;
+    if (!rec->lost) {
+        rec->row.number = w->row.number;
+        if (w->row.request_hash != rec->row.request_hash)
+            rec->row.request_hash = mem_str(rec->ctx, w->row.request_hash);
+    }
+    if (w->end || (rec->lost && rec->ended)) {
+        record_unlink(rec);
+        rec->next = b->gone;
+        b->gone = rec;
+    } else if (rec->ended || rec->sides[EXCHANGE_ANSWER].waiting.n >= READY_BYTES) {
+        record_queue(rec);
+    }
+}
+
+/* The batch is durable, or failed. */
 static void batch_finish(struct batch *b)
 {
     struct recorder *r = b->r;
@@ -316,89 +333,18 @@ static void batch_finish(struct batch *b)
     else if (b->lost_err.rc)
         log_err(&b->lost_err, "could not write the record of a model request");
     r->failing = b->rc != RC_OK;
-    for (size_t i = 0; i < b->n; i++) {
-        struct work *w = &b->works[i];
-        struct record *rec = w->rec;
-        rec->batched = false;
-        rec->lost |= w->lost || b->rc != RC_OK;
-        if (!rec->lost) {
-            rec->row.number = w->row.number;
-            if (w->row.request_hash != rec->row.request_hash)
-                rec->row.request_hash = mem_str(rec->ctx, w->row.request_hash);
-        }
-        if (w->end || (rec->lost && rec->ended))
-            record_free(rec);
-        else if (rec->ended || rec->sides[EXCHANGE_ANSWER].waiting.n >= READY_BYTES)
-            record_queue(rec);
-    }
-    r->batch = NULL;
-}
-
-static void batch_begin(struct recorder *r);
-static void batch_arm(struct recorder *r);
-
-struct sync {
-    uv_sem_t written;
-    struct recorder *r;
-    struct sync *next;
-};
-
-static void syncs_end(struct recorder *r)
-{
-    while (r->syncs) {
-        struct sync *s = r->syncs;
-        r->syncs = s->next;
-        uv_sem_post(&s->written); /* from here on it is gone */
-    }
-}
-
-static void batch_letter(void *arg)
-{
-    struct batch *b = arg;
-    struct recorder *r = b->r;
-    if (r) {
-        batch_finish(b);
-        if (r->syncs)
-            batch_begin(r);
-        else
-            batch_arm(r);
-        if (!r->batch)
-            syncs_end(r);
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = 0; i < b->n; i++)
+        work_finish(b, &b->works[i]);
+    r->batches++;
+    r->writing = false;
+    pthread_cond_broadcast(&r->written);
+    pthread_mutex_unlock(&r->lock);
+    for (struct record *rec = b->gone, *next; rec; rec = next) {
+        next = rec->next;
+        record_free(rec);
     }
     mem_free(b->ctx);
-}
-
-/* Writer thread. */
-static void batch_written(void *arg, enum rc rc, const struct err *err)
-{
-    struct batch *b = arg;
-    struct recorder *r = b->r;
-    struct loop *loop = r->spec.loop;
-    b->rc = rc;
-    if (rc != RC_OK)
-        b->err = *err;
-    uv_mutex_lock(&r->lock);
-    b->written = true;
-    loop_post(loop, batch_letter, b); /* from here on the batch is the loop's */
-    uv_cond_signal(&r->written);
-    uv_mutex_unlock(&r->lock);
-}
-
-static void recorder_main(void *arg)
-{
-    struct recorder *r = arg;
-    for (;;) {
-        uv_mutex_lock(&r->lock);
-        while (!r->work && !r->ending)
-            uv_cond_wait(&r->given, &r->lock);
-        struct batch *b = r->work;
-        r->work = NULL;
-        uv_mutex_unlock(&r->lock);
-        if (!b)
-            return;
-        batch_work(b);
-        store_write_async(r->spec.store, batch_store, b, batch_written); /* the letter says when it is written */
-    }
 }
 
 /* Moves what is to be written of a record into the batch. */
@@ -451,7 +397,7 @@ static struct batch *batch_take(struct recorder *r)
     struct batch *b = mem_new(ctx, struct batch);
     b->ctx = ctx;
     b->r = r;
-    r->batch = b;
+    r->writing = true;
     while (r->queue && b->n < BATCH_RECORDS) {
         struct record *rec = r->queue;
         r->queue = rec->queue_next;
@@ -464,39 +410,54 @@ static struct batch *batch_take(struct recorder *r)
     return b;
 }
 
-static void batch_begin(struct recorder *r)
+static void batch_write(struct batch *b)
 {
-    if (r->batch || !r->queue)
-        return;
-    struct batch *b = batch_take(r);
-    uv_mutex_lock(&r->lock);
-    r->work = b;
-    uv_cond_signal(&r->given);
-    uv_mutex_unlock(&r->lock);
+    batch_work(b);
+    b->rc = store_write(b->r->spec.store, batch_store, b, &b->err);
+    batch_finish(b);
 }
 
-static void timer_closed(uv_handle_t *handle)
+static bool batch_is_full(const struct recorder *r)
 {
-    mem_free(handle);
+    return r->queued >= BATCH_RECORDS || r->waiting_bytes >= READY_BYTES;
 }
 
-static void batch_due(uv_timer_t *timer)
+/* Something is to be written now; else waits, at most until it is. */
+static bool batch_is_due(struct recorder *r)
 {
-    struct recorder *r = timer->data;
-    r->armed = false;
-    batch_begin(r);
-}
-
-/* Now, when it is worth it, else after batch_ms. */
-static void batch_arm(struct recorder *r)
-{
-    bool full = r->queued >= BATCH_RECORDS || r->waiting_bytes >= READY_BYTES || r->spec.batch_ms <= 0;
-    if (full) {
-        batch_begin(r);
-    } else if (r->queue && !r->armed) {
-        r->armed = true;
-        uv_timer_start(r->timer, batch_due, (uint64_t)r->spec.batch_ms, 0);
+    int64_t now = clock_mono_ns();
+    if (!r->queue) {
+        pthread_cond_wait(&r->given, &r->lock);
+        return false;
     }
+    if (r->syncs || batch_is_full(r) || now >= r->due_ns)
+        return true;
+    struct timespec until = {.tv_sec = r->due_ns / 1000000000, .tv_nsec = r->due_ns % 1000000000};
+    pthread_cond_timedwait(&r->given, &r->lock, &until);
+    return false;
+}
+
+static void *recorder_main(void *arg)
+{
+    struct recorder *r = arg;
+    pthread_mutex_lock(&r->lock);
+    while (!r->ending) {
+        struct batch *b = NULL;
+        bool stale = r->policies_stale;
+        r->policies_stale = false;
+        if (!stale && batch_is_due(r))
+            b = batch_take(r);
+        if (!stale && !b)
+            continue;
+        pthread_mutex_unlock(&r->lock);
+        if (stale)
+            policies_read(r);
+        if (b)
+            batch_write(b);
+        pthread_mutex_lock(&r->lock);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return NULL;
 }
 
 static void queue_put(struct record *rec)
@@ -511,50 +472,47 @@ static void queue_put(struct record *rec)
 
 static void record_queue(struct record *rec)
 {
+    struct recorder *r = rec->r;
     if (rec->queued || rec->batched)
         return;
+    bool first = !r->queue;
+    if (first)
+        r->due_ns = clock_mono_ns() + r->spec.batch_ms * 1000000;
     queue_put(rec);
-    batch_arm(rec->r);
+    if (first || r->queued == BATCH_RECORDS || r->waiting_bytes >= READY_BYTES)
+        pthread_cond_signal(&r->given);
 }
 
-static void sync_begin(void *arg)
-{
-    struct sync *s = arg;
-    struct recorder *r = s->r;
-    s->next = r->syncs;
-    r->syncs = s;
-    batch_begin(r);
-    if (!r->batch)
-        syncs_end(r);
-}
-
+/* Under load there is always something queued: what was there before is written after so many batches, and one more
+ * for those that ended while they were being written. */
 void recorder_sync(struct recorder *r)
 {
-    struct sync s = {.r = r};
-    BUG_ON(uv_sem_init(&s.written, 0) != 0);
-    loop_post(r->spec.loop, sync_begin, &s);
-    uv_sem_wait(&s.written);
-    uv_sem_destroy(&s.written);
+    pthread_mutex_lock(&r->lock);
+    uint64_t enough = r->batches + r->queued / BATCH_RECORDS + 3;
+    r->syncs++;
+    pthread_cond_signal(&r->given);
+    while ((r->queue || r->writing) && r->batches < enough)
+        pthread_cond_wait(&r->written, &r->lock);
+    r->syncs--;
+    pthread_mutex_unlock(&r->lock);
 }
 
 /* ---- one record ---- */
 
 struct record *record_begin(struct recorder *r, const struct record_start *start)
 {
-    const struct record_policy *policy = policy_of(r, start->spender->project);
-    if (policy->keep == RECORD_NONE && !start->whole)
+    pthread_mutex_lock(&r->lock);
+    struct record_policy policy = *policy_of(r, start->spender->project);
+    pthread_mutex_unlock(&r->lock);
+    if (policy.keep == RECORD_NONE && !start->whole)
         return NULL;
     mem *ctx = mem_pool(RECORD_POOL);
     struct record *rec = mem_new(ctx, struct record);
     const struct spender *s = start->spender;
     rec->ctx = ctx;
     rec->r = r;
-    rec->full = start->whole || policy->keep == RECORD_FULL;
-    rec->body_max = start->whole ? WHOLE_MOST : policy->body_max;
-    rec->next = r->active;
-    if (rec->next)
-        rec->next->prev = rec;
-    r->active = rec;
+    rec->full = start->whole || policy.keep == RECORD_FULL;
+    rec->body_max = start->whole ? WHOLE_MOST : policy.body_max;
     rec->dirty = true;
     rec->row = (struct exchange){.id = mem_str(ctx, start->id),
                                  .time_ns = start->time_ns,
@@ -575,6 +533,12 @@ struct record *record_begin(struct recorder *r, const struct record_start *start
                                  .outcome = ""};
     buf_init(&rec->attempts, ctx, 1u << 20);
     json_out_init(&rec->attempts_out, &rec->attempts);
+    pthread_mutex_lock(&r->lock);
+    rec->next = r->active;
+    if (rec->next)
+        rec->next->prev = rec;
+    r->active = rec;
+    pthread_mutex_unlock(&r->lock);
     return rec;
 }
 
@@ -603,22 +567,27 @@ static void side_add(struct record *rec, enum exchange_side at, struct str bytes
         record_queue(rec);
 }
 
+static void body_add(struct record *rec, enum exchange_side at, struct str bytes)
+{
+    if (!rec)
+        return;
+    pthread_mutex_lock(&rec->r->lock);
+    side_add(rec, at, bytes);
+    pthread_mutex_unlock(&rec->r->lock);
+}
+
 void record_request(struct record *rec, struct str body)
 {
-    if (rec)
-        side_add(rec, EXCHANGE_REQUEST, body);
+    body_add(rec, EXCHANGE_REQUEST, body);
 }
 
 void record_answer(struct record *rec, struct str bytes)
 {
-    if (rec)
-        side_add(rec, EXCHANGE_ANSWER, bytes);
+    body_add(rec, EXCHANGE_ANSWER, bytes);
 }
 
-void record_attempt(struct record *rec, const struct record_attempt *a)
+static void attempt_add(struct record *rec, const struct record_attempt *a)
 {
-    if (!rec || rec->attempt_count == ATTEMPTS_MOST)
-        return;
     struct json_out *o = &rec->attempts_out;
     if (rec->attempt_count++)
         buf_char(&rec->attempts, ',');
@@ -636,10 +605,17 @@ void record_attempt(struct record *rec, const struct record_attempt *a)
     rec->dirty = true;
 }
 
-void record_end(struct record *rec, const struct record_end *end)
+void record_attempt(struct record *rec, const struct record_attempt *a)
 {
-    if (!rec)
+    if (!rec || rec->attempt_count == ATTEMPTS_MOST)
         return;
+    pthread_mutex_lock(&rec->r->lock);
+    attempt_add(rec, a);
+    pthread_mutex_unlock(&rec->r->lock);
+}
+
+static void row_end(struct record *rec, const struct record_end *end)
+{
     struct exchange *row = &rec->row;
     row->state = "done";
     row->status = end->status;
@@ -656,10 +632,23 @@ void record_end(struct record *rec, const struct record_end *end)
     row->ms = end->ms;
     row->words = mem_str(rec->ctx, end->words);
     rec->ended = true;
-    if (rec->lost && !rec->batched && !rec->queued)
-        record_free(rec);
+}
+
+void record_end(struct record *rec, const struct record_end *end)
+{
+    if (!rec)
+        return;
+    struct recorder *r = rec->r;
+    pthread_mutex_lock(&r->lock);
+    row_end(rec, end);
+    bool lost = rec->lost && !rec->batched && !rec->queued;
+    if (lost)
+        record_unlink(rec);
     else
         record_queue(rec);
+    pthread_mutex_unlock(&r->lock);
+    if (lost)
+        record_free(rec);
 }
 
 /* ---- the recorder ---- */
@@ -673,68 +662,41 @@ struct recorder *recorder_new(mem *ctx, const struct recorder_spec *spec)
 {
     struct recorder *r = mem_new(ctx, struct recorder);
     struct err err = {0};
+    pthread_condattr_t monotonic;
     int64_t n = 0;
     r->spec = *spec;
     r->queue_end = &r->queue;
     r->secrets_changed = true;
-    BUG_ON(uv_mutex_init(&r->lock) != 0 || uv_cond_init(&r->written) != 0 || uv_cond_init(&r->given) != 0);
-    BUG_ON(uv_thread_create(&r->thread, recorder_main, r) != 0);
-    r->timer = mem_new(NULL, uv_timer_t);
-    uv_timer_init(spec->loop->uv, r->timer);
-    uv_unref((uv_handle_t *)r->timer);
-    r->timer->data = r;
     if (store_write(spec->store, mark_incomplete, &n, &err) != RC_OK)
         log_err(&err, "could not mark the records that the last server left open");
-    struct policy_job job = {.r = r, .store = spec->store};
-    policies_read(&job);
-    policies_take(&job);
+    BUG_ON(pthread_mutex_init(&r->lock, NULL) != 0 || pthread_cond_init(&r->written, NULL) != 0);
+    BUG_ON(pthread_condattr_init(&monotonic) != 0 || pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) != 0 ||
+           pthread_cond_init(&r->given, &monotonic) != 0);
+    pthread_condattr_destroy(&monotonic);
+    policies_read(r);
+    BUG_ON(pthread_create(&r->thread, NULL, recorder_main, r) != 0);
     return r;
 }
 
 void recorder_tick(struct recorder *r)
 {
+    pthread_mutex_lock(&r->lock);
     for (struct record *rec = r->active; rec; rec = rec->next)
         if (rec->dirty && !rec->lost)
             record_queue(rec);
-    if (!r->policies_stale || r->asking)
-        return;
-    mem *ctx = mem_root();
-    struct policy_job *job = mem_new(ctx, struct policy_job);
-    job->ctx = ctx;
-    job->r = r;
-    job->store = r->spec.store;
-    r->policies_stale = false;
-    r->asking = job;
-    loop_offload(r->spec.loop, policies_read, policies_arrived, job);
-}
-
-/* The batch under way needs its thread and the writer, but not the loop. Its letter finds that nobody waits for it. */
-static void batch_wait(struct recorder *r)
-{
-    struct batch *b = r->batch;
-    if (!b)
-        return;
-    uv_mutex_lock(&r->lock);
-    while (!b->written)
-        uv_cond_wait(&r->written, &r->lock);
-    uv_mutex_unlock(&r->lock);
-    batch_finish(b);
-    b->r = NULL;
+    pthread_mutex_unlock(&r->lock);
 }
 
 struct recorder *recorder_free(struct recorder *r)
 {
     if (!r)
         return NULL;
-    batch_wait(r);
-    uv_mutex_lock(&r->lock);
+    pthread_mutex_lock(&r->lock);
     r->ending = true;
-    uv_cond_signal(&r->given);
-    uv_mutex_unlock(&r->lock);
-    uv_thread_join(&r->thread);
-    struct record *next;
-    for (struct record *rec = r->active; rec; rec = next) {
-        next = rec->next;
+    pthread_cond_signal(&r->given);
+    pthread_mutex_unlock(&r->lock);
+    pthread_join(r->thread, NULL);
+    for (struct record *rec = r->active; rec; rec = rec->next) {
         if (!rec->ended) {
             rec->ended = true;
             rec->row.state = "incomplete";
@@ -743,26 +705,15 @@ struct recorder *recorder_free(struct recorder *r)
         if (!rec->queued)
             queue_put(rec);
     }
-    while (r->queue) {
-        struct batch *b = batch_take(r);
-        batch_work(b);
-        b->rc = store_write(r->spec.store, batch_store, b, &b->err);
-        batch_finish(b);
-        mem_free(b->ctx);
-    }
+    while (r->queue)
+        batch_write(batch_take(r));
     for (size_t i = 0; i < r->secret_count; i++)
         secret_wipe(&r->secrets[i]);
     redactor_unref(r->redactor);
     mem_free(r->policies.ctx);
-    if (r->asking)
-        r->asking->r = NULL;
-    syncs_end(r);
-    uv_close((uv_handle_t *)r->timer, timer_closed);
-    uv_mutex_lock(&r->lock); /* the writer may just be leaving */
-    uv_mutex_unlock(&r->lock);
-    uv_cond_destroy(&r->written);
-    uv_cond_destroy(&r->given);
-    uv_mutex_destroy(&r->lock);
+    pthread_cond_destroy(&r->written);
+    pthread_cond_destroy(&r->given);
+    pthread_mutex_destroy(&r->lock);
     return mem_free(r);
 }
 

@@ -8,17 +8,15 @@
  * compressed, and dropped when writing cannot keep up; metadata is not. What is kept and how long is a policy: of the
  * settings, or a row of the project (store/exchange.h).
  *
- * Recording never delays nor fails a request: bytes are copied on the loop; redaction and compression run on a thread
- * of its own, writing on the writer thread, many records in one transaction. An error there is logged once and loses
- * the record. Threads: the loop's thread alone, recorder_secret too; others where it says so. */
+ * Recording never delays nor fails a request: bytes are copied where they come; redaction and compression run on a
+ * thread of its own, writing on the writer thread, many records in one transaction. An error there is logged once and
+ * loses the record. Threads: any; one record is used by one thread at a time. */
 #pragma once
-#include "os/loop.h"
 #include "store/exchange.h"
 #include "store/store.h"
 
 struct recorder;
 struct recorder_spec {
-    struct loop *loop;
     struct store *store;
     struct record_policy policy; /* of the settings; project is ignored */
     int64_t batch_ms;            /* records of so long are written together */
@@ -26,10 +24,10 @@ struct recorder_spec {
 /* Marks what a crash left open as incomplete, reads the policies of projects. Belongs to ctx. */
 struct recorder *recorder_new(mem *ctx, const struct recorder_spec *spec);
 /* Writes what is there and waits for it; records that are still under way are written as incomplete and must not be
- * used any more. Before the loop and the store close. NULL is fine; returns NULL. */
+ * used any more, nor by another thread. Before the store closes. NULL is fine; returns NULL. */
 struct recorder *recorder_free(struct recorder *r);
-void recorder_tick(struct recorder *r); /* about once a second: writes what waits, reads changed policies */
-/* Waits until what was recorded before stands in the database. Any thread but the loop's and the writer's. */
+void recorder_tick(struct recorder *r); /* about once a second: writes what waits of requests under way */
+/* Waits until what was recorded before stands in the database. Any thread but a loop's and the writer's. */
 void recorder_sync(struct recorder *r);
 void recorder_policies_changed(struct recorder *r); /* a row of record_policy was written */
 /* Removes what is past its days, of the standard policy and of those of projects, in small transactions. Any thread

@@ -1,8 +1,10 @@
 /* Providers at work. See upstreams.h. Not here: which target a request takes (attempt.c). */
 #include "gateway/upstreams.h"
+#include <pthread.h>
 #include <uthash.h>
 
 struct upstream_place {
+    struct upstreams *all;
     const char *id;
     size_t active, waiting;
     int64_t concurrency, queue, cooldown_ms; /* of the row, as last seen */
@@ -11,7 +13,12 @@ struct upstream_place {
     UT_hash_handle hh;
 };
 struct upstreams {
+    pthread_mutex_t lock;
     struct upstream_place *places;
+};
+/* A letter to the loop of whoever has its turn; it may have left before the letter arrives. */
+struct upstream_turn {
+    struct call_queued *q; /* NULL: it has left; its loop's */
 };
 
 #define REST_MOST_S 3600 /* a provider's own wish is followed no longer than this */
@@ -19,14 +26,26 @@ struct upstreams {
 static int upstreams_end(struct upstreams *u)
 {
     HASH_CLEAR(hh, u->places);
+    pthread_mutex_destroy(&u->lock);
     return 0;
 }
 
 struct upstreams *upstreams_new(mem *ctx)
 {
     struct upstreams *u = mem_new(ctx, struct upstreams);
+    BUG_ON(pthread_mutex_init(&u->lock, NULL) != 0);
     talloc_set_destructor(u, upstreams_end);
     return u;
+}
+
+void upstreams_lock(struct upstreams *u)
+{
+    pthread_mutex_lock(&u->lock);
+}
+
+void upstreams_unlock(struct upstreams *u)
+{
+    pthread_mutex_unlock(&u->lock);
 }
 
 struct upstream_place *upstream_find(struct upstreams *u, const struct provider_view *p)
@@ -35,6 +54,7 @@ struct upstream_place *upstream_find(struct upstreams *u, const struct provider_
     HASH_FIND_STR(u->places, p->row.id, s);
     if (!s) {
         s = mem_new(u, struct upstream_place);
+        s->all = u;
         s->id = mem_str(s, p->row.id);
         TAILQ_INIT(&s->line);
         HASH_ADD_KEYPTR(hh, u->places, s->id, strlen(s->id), s);
@@ -77,14 +97,47 @@ void upstream_take(struct upstream_place *s)
     s->requests++;
 }
 
+static void turn_arrived(void *arg)
+{
+    struct upstream_turn *t = arg;
+    struct call_queued *q = t->q;
+    mem_free(t);
+    if (!q)
+        return;
+    q->turn = NULL;
+    q->ready(q->arg);
+}
+
+void upstream_next(struct upstream_place *s)
+{
+    struct call_queued *q;
+    while (s && !upstream_full(s) && (q = TAILQ_FIRST(&s->line))) {
+        TAILQ_REMOVE(&s->line, q, entry);
+        s->waiting--;
+        s->active++; /* kept for it: nobody who comes meanwhile gets before it */
+        q->at = NULL;
+        q->kept = s;
+        q->turn = mem_new(NULL, struct upstream_turn);
+        q->turn->q = q;
+        loop_post(q->loop, turn_arrived, q->turn);
+    }
+}
+
+struct upstream_place *upstream_turn_take(struct call_queued *q)
+{
+    struct upstream_place *s = q->kept;
+    q->kept = NULL;
+    if (s)
+        s->active--;
+    return s;
+}
+
 void upstream_give(struct upstream_place *s)
 {
+    pthread_mutex_lock(&s->all->lock);
     s->active--;
-    struct call_queued *first = TAILQ_FIRST(&s->line);
-    if (!first || upstream_full(s))
-        return;
-    upstream_leave(first);
-    first->ready(first->arg);
+    upstream_next(s);
+    pthread_mutex_unlock(&s->all->lock);
 }
 
 enum rc upstream_wait(struct upstream_place *s, struct call_queued *q, struct err *err)
@@ -101,35 +154,54 @@ enum rc upstream_wait(struct upstream_place *s, struct call_queued *q, struct er
     return RC_OK;
 }
 
-void upstream_leave(struct call_queued *q)
+bool upstream_waits(struct upstreams *u, const struct call_queued *q)
 {
-    if (!q->at)
-        return;
-    TAILQ_REMOVE(&q->at->line, q, entry);
-    q->at->waiting--;
-    q->at = NULL;
+    pthread_mutex_lock(&u->lock);
+    bool waits = q->at || q->kept;
+    pthread_mutex_unlock(&u->lock);
+    return waits;
+}
+
+void upstream_leave(struct upstreams *u, struct call_queued *q)
+{
+    pthread_mutex_lock(&u->lock);
+    if (q->at) {
+        TAILQ_REMOVE(&q->at->line, q, entry);
+        q->at->waiting--;
+        q->at = NULL;
+    }
+    if (q->turn)
+        q->turn->q = NULL;
+    q->turn = NULL;
+    upstream_next(upstream_turn_take(q));
+    pthread_mutex_unlock(&u->lock);
 }
 
 void upstream_failed(struct upstream_place *s, int64_t now_ms, int64_t retry_after_s)
 {
-    int64_t rest = s->cooldown_ms;
     if (retry_after_s > REST_MOST_S)
         retry_after_s = REST_MOST_S;
+    pthread_mutex_lock(&s->all->lock);
+    int64_t rest = s->cooldown_ms;
     if (retry_after_s >= 0 && retry_after_s * 1000 > rest)
         rest = retry_after_s * 1000;
     s->failures++;
     if (now_ms + rest > s->rest_until_ms)
         s->rest_until_ms = now_ms + rest;
+    pthread_mutex_unlock(&s->all->lock);
 }
 
 void upstream_answered(struct upstream_place *s)
 {
+    pthread_mutex_lock(&s->all->lock);
     s->rest_until_ms = 0;
+    pthread_mutex_unlock(&s->all->lock);
 }
 
-void upstreams_list(mem *ctx, const struct upstreams *u, int64_t now_ms, struct upstream_health **ret, size_t *ret_n)
+void upstreams_list(mem *ctx, struct upstreams *u, int64_t now_ms, struct upstream_health **ret, size_t *ret_n)
 {
     size_t n = 0;
+    pthread_mutex_lock(&u->lock);
     *ret = mem_array(ctx, struct upstream_health, HASH_COUNT(u->places) + 1);
     for (const struct upstream_place *s = u->places; s; s = s->hh.next)
         (*ret)[n++] = (struct upstream_health){.provider = mem_str(ctx, s->id),
@@ -138,5 +210,6 @@ void upstreams_list(mem *ctx, const struct upstreams *u, int64_t now_ms, struct 
                                                .requests = s->requests,
                                                .failures = s->failures,
                                                .rests_ms = s->rest_until_ms > now_ms ? s->rest_until_ms - now_ms : 0};
+    pthread_mutex_unlock(&u->lock);
     *ret_n = n;
 }

@@ -2,6 +2,7 @@
 #include "main/listener.h"
 #include "base/log.h"
 #include <string.h>
+#include <unistd.h>
 
 static bool is_outside(const struct address *a)
 {
@@ -38,7 +39,7 @@ enum rc listeners_plan(const struct settings *set, struct listener ret[ADDRESSES
         rc = address_judge(&list[i], has_tls, err);
         if (rc != RC_OK)
             return rc;
-        ret[i] = (struct listener){.address = list[i], .fd = -1};
+        ret[i] = (struct listener){.address = list[i], .fds = {-1}};
     }
     *ret_n = n;
     return RC_OK;
@@ -53,16 +54,24 @@ static void problem_keep(struct listener *l, const struct err *err)
     l->problem[length] = '\0';
 }
 
-void listeners_bind(struct listener *l, size_t n)
+size_t listeners_loops(const struct settings *set)
+{
+    int64_t loops = setting_int(set, "server.loops");
+    if (loops == 0)
+        loops = sysconf(_SC_NPROCESSORS_ONLN);
+    return loops < 1 ? 1 : loops > LOOPS_MOST ? LOOPS_MOST : (size_t)loops;
+}
+
+void listeners_bind(struct listener *l, size_t n, size_t loops)
 {
     for (struct listener *end = l + n; l < end; l++) {
         struct err err = {0};
-        if (l->fd >= 0)
+        if (l->fds[0] >= 0)
             continue;
         l->problem[0] = '\0';
-        if (address_listen(&l->address, &l->fd, &err) == RC_OK)
+        if (address_listen(&l->address, loops, l->fds, &err) == RC_OK)
             continue;
-        l->fd = -1;
+        l->fds[0] = -1;
         problem_keep(l, &err);
         log_warn("%s: the daemon works without that address (setting server.address)", l->problem);
     }

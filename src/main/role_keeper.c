@@ -44,7 +44,7 @@ static struct {
     const char *data;
     int api_fd, link_fd, signal_fd, lock_fd;
     struct listener listeners[ADDRESSES_MOST];
-    size_t listener_count;
+    size_t listener_count, loops;
     struct child server;
     int line; /* our end of the socket pair, -1 while there is no server */
     int64_t server_began_ms, restart_at_ms;
@@ -92,8 +92,10 @@ static enum rc addresses_plan(mem *ctx, struct err *err)
     struct settings_source source = {0};
     struct settings *settings = NULL;
     struct err unheard = {0};
+    keeper.loops = 1;
     if (settings_load(ctx, &source, &settings, NULL, &unheard) != RC_OK)
         return RC_OK;
+    keeper.loops = listeners_loops(settings);
     snprintf(keeper.seal_file, sizeof keeper.seal_file, "%s", settings_seal_file(ctx, settings));
     return listeners_plan(settings, keeper.listeners, &keeper.listener_count, err);
 }
@@ -113,20 +115,21 @@ static enum rc server_start(struct err *err)
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return err_sys(err, errno, "could not make a socket pair");
-    char pid[32];
-    snprintf(pid, sizeof pid, "%d", getpid());
-    const char *argv[4 + ADDRESSES_MOST + 1] = {proc_self(tmp), "server", keeper.data, pid};
-    struct proc_spec spec = {.argv = argv, .env = (const char *const *)environ, .fd_count = ROLE_FDS};
+    const char *argv[5 + ADDRESSES_MOST + 1] = {proc_self(tmp), "server", keeper.data, mem_printf(tmp, "%d", getpid()),
+                                                mem_printf(tmp, "%zu", keeper.loops)};
+    struct proc_spec spec = {.argv = argv, .env = (const char *const *)environ, .fd_count = ROLE_FD_LISTENERS};
     spec.fds[0] = -1;
     spec.fds[1] = spec.fds[2] = STDERR_FILENO;
     spec.fds[ROLE_FD_KEEPER] = pair[1];
     spec.fds[ROLE_FD_API] = keeper.api_fd;
     spec.fds[ROLE_FD_LINK] = keeper.link_fd;
-    listeners_bind(keeper.listeners, keeper.listener_count); /* whoever had an address may have left it meanwhile */
-    for (size_t i = 0; i < ADDRESSES_MOST; i++) {
-        bool used = i < keeper.listener_count;
-        spec.fds[ROLE_FD_LISTENERS + i] = used ? keeper.listeners[i].fd : -1;
-        argv[4 + i] = used ? listener_argument(tmp, &keeper.listeners[i]) : NULL;
+    /* Whoever had an address may have left it meanwhile. */
+    listeners_bind(keeper.listeners, keeper.listener_count, keeper.loops);
+    for (size_t i = 0; i < keeper.listener_count; i++) {
+        const struct listener *l = &keeper.listeners[i];
+        for (size_t k = 0; k < keeper.loops; k++)
+            spec.fds[spec.fd_count++] = l->fds[0] < 0 ? -1 : l->fds[k];
+        argv[5 + i] = listener_argument(tmp, l);
     }
     enum rc rc = proc_start(&spec, &keeper.server.pid, &keeper.server.pidfd, err);
     close(pair[1]);

@@ -142,7 +142,16 @@ enum rc address_of_fd(int fd, struct address *ret, struct err *err)
     return RC_OK;
 }
 
-enum rc address_listen(struct address *a, int *ret_fd, struct err *err)
+static enum rc bind_fail(const struct address *a, struct err *err)
+{
+    if (errno == EADDRINUSE)
+        return err_set(err, RC_CONFLICT, "another program listens at %s", a->text);
+    return err_sys(err, errno, "cannot listen at %s", a->text);
+}
+
+/* The first socket of several asks for the address alone, so that a second daemon of the same user is noticed, and
+ * shares it only once it has it. */
+static enum rc listen_one(const struct address *a, bool first, bool shared, int *ret_fd, struct err *err)
 {
     int one = 1;
     CLEANUP_FD int fd = socket(a->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -153,17 +162,38 @@ enum rc address_listen(struct address *a, int *ret_fd, struct err *err)
     /* [::] means IPv6 alone: an address that is not written down is not listened at. */
     if (a->sa.ss_family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-    if (bind(fd, (struct sockaddr *)&a->sa, a->sa_length) != 0 || listen(fd, BACKLOG) != 0) {
-        if (errno == EADDRINUSE)
-            return err_set(err, RC_CONFLICT, "another program listens at %s", a->text);
-        return err_sys(err, errno, "cannot listen at %s", a->text);
-    }
-    struct address got;
-    enum rc rc = address_of_fd(fd, &got, err);
+    if (shared && !first && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0)
+        return err_sys(err, errno, "cannot share %s", a->text);
+    if (bind(fd, (const struct sockaddr *)&a->sa, a->sa_length) != 0)
+        return bind_fail(a, err);
+    if (shared && first && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0)
+        return err_sys(err, errno, "cannot share %s", a->text);
+    if (listen(fd, BACKLOG) != 0)
+        return bind_fail(a, err);
+    *ret_fd = fd_take(&fd);
+    return RC_OK;
+}
+
+enum rc address_listen(struct address *a, size_t n, int *ret_fds, struct err *err)
+{
+    struct address got = *a;
+    size_t i = 0;
+    enum rc rc = listen_one(a, true, n > 1, &ret_fds[i], err);
     if (rc != RC_OK)
         return rc;
+    rc = address_of_fd(ret_fds[i++], &got, err);
+    while (rc == RC_OK && i < n) {
+        rc = listen_one(&got, false, true, &ret_fds[i], err);
+        i += rc == RC_OK;
+    }
+    if (rc != RC_OK) {
+        while (i > 0) {
+            close(ret_fds[--i]);
+            ret_fds[i] = -1;
+        }
+        return rc;
+    }
     got.scheme = a->scheme;
     *a = got;
-    *ret_fd = fd_take(&fd);
     return RC_OK;
 }

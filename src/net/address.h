@@ -25,7 +25,9 @@ uint16_t address_port(const struct sockaddr *sa);
 /* "127.0.0.1", "::1" (room: 46 bytes); "" for other families. */
 void address_host(const struct sockaddr *sa, char *ret);
 void address_show(struct address *a); /* sets text from sa */
-/* A listening, non-blocking socket; sa becomes the address that it got. RC_CONFLICT: somebody else has it. */
-MUST_USE enum rc address_listen(struct address *a, int *ret_fd, struct err *err);
+/* n listening, non-blocking sockets at one address, which becomes the one that they got. With several the kernel
+ * shares the connections among them by their addresses (SO_REUSEPORT). RC_CONFLICT: somebody else has it, also if that
+ * would share it. */
+MUST_USE enum rc address_listen(struct address *a, size_t n, int *ret_fds, struct err *err);
 /* The address that a listening socket is bound to. RC_INVALID: it is no TCP socket. */
 MUST_USE enum rc address_of_fd(int fd, struct address *ret, struct err *err);

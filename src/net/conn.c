@@ -528,6 +528,8 @@ static void conn_turn(struct conn *c)
         c->above = false;
         c->kind->on_drained(c);
     }
+    if (c->state == CONN_OPEN && c->leaving && !c->broken)
+        c->kind->on_leave(c);
 }
 
 /* One round: what is soiled meanwhile waits for the next turn, which comes at once because the idle handle stays. */
@@ -598,6 +600,77 @@ enum rc conn_connect(struct conn *c, struct conn_hub *hub, const struct sockaddr
     }
     c->outward = c->connecting = true;
     return conn_open(c, hub, fd, kind, err);
+}
+
+/* --- from loop to loop -----------------------------------------------------------------------------------------------
+ */
+
+void conn_leave(struct conn *c)
+{
+    c->leaving = true;
+    conn_soil(c);
+}
+
+static struct str rest_copy(mem *ctx, const struct buf *b, size_t done)
+{
+    return str_n(mem_strn(ctx, b->p ? b->p + done : "", b->n - done), b->n - done);
+}
+
+void conn_take_apart(struct conn *c, struct conn_parcel *ret)
+{
+    BUG_ON(c->state != CONN_OPEN);
+    *ret = (struct conn_parcel){.ctx = mem_root(), .fd = c->fd, .filter = c->filter};
+    ret->in = rest_copy(ret->ctx, &c->in, 0);
+    ret->out = rest_copy(ret->ctx, &c->out, c->sent);
+    ret->plain = rest_copy(ret->ctx, &c->plain, c->sealed);
+    if (c->filter) {
+        c->filter->leave(c, ret->ctx);
+        ret->filter_data = c->filter_data;
+    }
+    c->filter = NULL;
+    c->state = CONN_CLOSED;
+    c->fd = -1;
+    link_remove(&c->in_dirty);
+    uv_close((uv_handle_t *)&c->poll, conn_free); /* and the loop forgets the descriptor at once */
+    buf_done(&c->in);
+    buf_done(&c->out);
+    buf_done(&c->plain);
+    c->sent = c->sealed = 0;
+}
+
+void conn_parcel_drop(struct conn_parcel *p)
+{
+    if (p->filter)
+        p->filter->drop(p);
+    if (p->fd >= 0)
+        close(p->fd);
+    p->fd = -1;
+    p->ctx = mem_free(p->ctx);
+}
+
+enum rc conn_adopt(struct conn *c, struct conn_hub *hub, struct conn_parcel *p, const struct conn_kind *kind,
+                   struct err *err)
+{
+    int fd = p->fd;
+    p->fd = -1; /* conn_open's, also when it fails */
+    enum rc rc = conn_open(c, hub, fd, kind, err);
+    if (rc != RC_OK) {
+        conn_parcel_drop(p);
+        return rc;
+    }
+    if (p->filter) {
+        c->filter = p->filter;
+        c->filter_data = p->filter_data;
+        c->filter->join(c);
+    }
+    bool all = buf_str(&c->in, p->in) && buf_str(&c->out, p->out) && buf_str(&c->plain, p->plain);
+    if (!all) /* more than a connection may keep: it never had so much */
+        conn_break(c);
+    c->above = conn_backlog(c) > CONN_HIGH;
+    p->ctx = mem_free(p->ctx);
+    conn_wake(c);
+    conn_watch(c);
+    return RC_OK;
 }
 
 void conn_hold(struct conn *c, bool held)

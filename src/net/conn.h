@@ -33,8 +33,10 @@ struct conn_kind {
     void (*on_drained)(struct conn *c);
     void (*on_gone)(struct conn *c);  /* the peer left; at most once; never after conn_finish or conn_drop */
     void (*on_ready)(struct conn *c); /* after conn_connect: connected, and the filter's handshake is done */
+    void (*on_leave)(struct conn *c); /* see conn_leave */
 };
 
+struct conn_parcel;
 /* Turns the socket's bytes into those for the layer above, and its output into bytes for the socket: TLS (tls.c). The
  * output of one turn is turned at once, and never more than the socket is about to take. */
 enum conn_fed { CONN_FED, CONN_FED_END, CONN_FED_BROKEN };
@@ -45,6 +47,10 @@ struct conn_filter {
     bool (*seal)(struct conn *c, struct str plain); /* by conn_put; false: the connection is lost */
     void (*farewell)(struct conn *c);               /* after the last output, by conn_put */
     void (*free)(struct conn *c);
+    /* For conn_take_apart and conn_adopt: the filter's state goes from c into ctx, and is c's from then on. */
+    void (*leave)(struct conn *c, mem *ctx);
+    void (*join)(struct conn *c);
+    void (*drop)(const struct conn_parcel *p); /* it joins nobody; its memory goes with the parcel */
 };
 
 /* Members of a circular list; a list is a link that points at itself when empty. */
@@ -64,6 +70,15 @@ struct conn_hub {
     void (*on_count)(
         struct conn_hub *hub); /* a connection was closed and freed, or after conn_hub_close the hub itself */
     bool closing, excused;
+};
+
+/* A connection between two loops. */
+struct conn_parcel {
+    mem *ctx; /* a tree of its own */
+    int fd;
+    struct str in, out, plain; /* read and not taken; to be written; to be seen by the filter and then written */
+    const struct conn_filter *filter;
+    void *filter_data;
 };
 
 enum conn_state { CONN_OPEN, CONN_FINISHING, CONN_LINGERING, CONN_CLOSED };
@@ -88,6 +103,7 @@ struct conn {
     bool peer_closed; /* the peer's last byte was read */
     bool above;       /* the backlog was over CONN_HIGH */
     bool wake;
+    bool leaving;
     /* Of conn_connect: */
     bool outward; /* we connected: what the peer said before a write failed is still read */
     bool connecting, ready;
@@ -124,6 +140,16 @@ void conn_finish(struct conn *c);
 void conn_drop(struct conn *c); /* closes now; what was not written is lost */
 /* Writes what the socket takes at once, then closes in the middle; reset: a TCP peer sees an error and not an end. */
 void conn_abort(struct conn *c, bool reset);
+
+/* The connection changes to another loop. conn_leave: on_leave comes on the next turn, if c is open then; there
+ * conn_take_apart moves all of it into a parcel, and c is gone without a further callback. The other loop's thread
+ * opens it again by conn_adopt, which offers what was read, or gives it up by conn_parcel_drop. */
+void conn_leave(struct conn *c);
+void conn_take_apart(struct conn *c, struct conn_parcel *ret);
+/* As conn_open; p is taken, also on failure. */
+MUST_USE enum rc conn_adopt(struct conn *c, struct conn_hub *hub, struct conn_parcel *p, const struct conn_kind *kind,
+                            struct err *err);
+void conn_parcel_drop(struct conn_parcel *p);
 
 /* For a filter, which is set before the first byte can have come. */
 void conn_filter_set(struct conn *c, const struct conn_filter *filter, void *data);

@@ -65,6 +65,7 @@ const char *http_query(const struct http_request *r, const char *name);
 bool http_block_find(struct str block, const char *name, struct str *ret_value);
 
 struct http_server;
+struct http_parcel; /* a connection on its way to another loop; belongs to nobody's memory */
 struct http_server_spec {
     uv_loop_t *loop;
     size_t max_body;
@@ -77,6 +78,11 @@ struct http_server_spec {
     /* The head is there and its Host is right, the body is not read: most bytes that it may have, so that who cannot
      * have business here cannot fill the memory either. NULL: max_body for all. */
     size_t (*body_limit)(void *arg, const struct http_request *r);
+    /* The head is there and its Host is right: whether the request is the business of another server of this process,
+     * on another loop. Then the connection goes there with all that it has: give gets it, soon, and passes it on to
+     * http_server_adopt on that loop's thread. NULL: all requests are handled here. */
+    bool (*elsewhere)(void *arg, const struct http_request *r);
+    void (*give)(void *arg, struct http_parcel *p);
     size_t max_connections;                  /* further ones wait in the listener's queue; 0: 10000 */
     int head_ms, body_ms, idle_ms, stall_ms; /* deadlines; 0: those above */
 };
@@ -109,6 +115,10 @@ struct http_listener_spec {
                      * cannot keep the owner out */
 };
 MUST_USE enum rc http_server_listen(struct http_server *s, const struct http_listener_spec *spec, struct err *err);
+/* Takes a connection of another loop's server, as if it had been accepted here; the request that was read there comes
+ * to on_request. It keeps its listener's rules for Host and Origin, which must outlive this server too. Closed when
+ * this server is stopping or has as many connections as it may. */
+void http_server_adopt(struct http_server *s, struct http_parcel *p);
 /* Ends every listener with this tag, and soon its connections: their clients count as gone. The tag is not looked into,
  * but requests that are kept go on showing it. */
 void http_server_unlisten(struct http_server *s, const void *tag);

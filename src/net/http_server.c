@@ -130,6 +130,16 @@ static bool head_is_ripe(struct http_session *s, struct str in)
     return false;
 }
 
+/* Nothing of the request is used up here. */
+static size_t session_leave(struct http_session *s)
+{
+    mem_free(s->request->ctx);
+    s->request = NULL;
+    s->leaving = true;
+    conn_leave(&s->conn);
+    return 0;
+}
+
 static size_t head_take(struct http_session *s, struct str in)
 {
     struct http_head head;
@@ -155,6 +165,8 @@ static size_t head_take(struct http_session *s, struct str in)
         refuse_err(s, 400, &err);
     else if (s->hosts && !http_hosts_allow(s->hosts, s->request, &why))
         session_refuse(s, 403, why);
+    else if (s->server->spec.elsewhere && s->server->spec.elsewhere(s->server->spec.arg, s->request))
+        length = session_leave(s);
     else
         body_begin(s, &head, length < in.n);
     return length;
@@ -219,6 +231,8 @@ static size_t session_bytes(struct conn *c, struct str bytes)
         return bytes.n;
     if (s->phase == HTTP_TUNNEL)
         return s->tunnel->on_bytes(s->tunnel_arg, bytes);
+    if (s->leaving)
+        return 0;
     while (used < bytes.n && c->state == CONN_OPEN && (s->phase == HTTP_HEAD || s->phase == HTTP_BODY)) {
         if (s->phase == HTTP_HEAD && conn_backlog(c) > CONN_HIGH)
             break; /* asks and does not listen: goes on when it has taken some */
@@ -290,11 +304,29 @@ static void session_gone(struct conn *c)
     }
 }
 
+struct http_parcel {
+    struct conn_parcel conn;
+    struct http_peer peer;
+    const struct http_hosts *hosts;
+    bool privileged;
+};
+
+static void session_left(struct conn *c)
+{
+    struct http_session *s = (struct http_session *)c;
+    struct http_parcel *p = mem_new(NULL, struct http_parcel);
+    *p = (struct http_parcel){.peer = s->peer, .hosts = s->hosts, .privileged = s->privileged};
+    conn_take_apart(c, &p->conn);
+    s->phase = HTTP_CLOSING;
+    s->server->spec.give(s->server->spec.arg, p);
+}
+
 static const struct conn_kind session_kind = {
     .on_bytes = session_bytes,
     .on_deadline = session_deadline,
     .on_drained = session_drained,
     .on_gone = session_gone,
+    .on_leave = session_left,
 };
 
 /* --- listeners ------------------------------------------------------------------------------------------------------
@@ -377,6 +409,29 @@ static void session_open(struct http_listener *l, int fd, const struct sockaddr 
         return;
     }
     conn_deadline(&s->conn, l->server->spec.head_ms); /* a new connection has to say something soon */
+}
+
+static void session_adopt(struct http_server *server, struct http_parcel *p)
+{
+    struct http_session *s = mem_new(server, struct http_session);
+    s->server = server;
+    s->hosts = p->hosts;
+    s->privileged = p->privileged;
+    s->peer = p->peer;
+    talloc_set_destructor(s, session_free);
+    if (conn_adopt(&s->conn, &server->hub, &p->conn, &session_kind, NULL) != RC_OK)
+        mem_free(s);
+    else
+        conn_deadline(&s->conn, server->spec.head_ms);
+}
+
+void http_server_adopt(struct http_server *s, struct http_parcel *p)
+{
+    if (s->stopping || s->hub.count >= s->spec.max_connections)
+        conn_parcel_drop(&p->conn);
+    else
+        session_adopt(s, p);
+    mem_free(p);
 }
 
 static bool errno_is_shortage(int e)

@@ -37,6 +37,7 @@ struct http_session {
     bool handling;   /* on_request is on the stack */
     bool keep_alive; /* of the request at hand */
     bool chunked;
+    bool leaving;    /* the next request is another loop's, and so is the connection */
     bool unlistened; /* its listener was ended: it has to end too */
     bool begun;      /* bytes of the request at hand have arrived */
     size_t scanned;  /* bytes searched for the end of the head */

@@ -9,6 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 #include <sys/stat.h>
 
 enum {
@@ -73,16 +74,21 @@ static long bio_control(BIO *bio, int command, long number, void *pointer)
 }
 
 /* Made once a process and kept: it is code, not state. */
-static BIO_METHOD *bio_method(void)
+static BIO_METHOD *method;
+
+static void method_make(void)
 {
-    static BIO_METHOD *method;
-    if (method)
-        return method;
     method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "nightmill connection");
     BUG_ON(!method);
     BIO_meth_set_read(method, bio_read);
     BIO_meth_set_write(method, bio_write);
     BIO_meth_set_ctrl(method, bio_control);
+}
+
+static BIO_METHOD *bio_method(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, method_make);
     return method;
 }
 
@@ -196,11 +202,40 @@ static void tls_free(struct conn *c)
     ERR_clear_error();
 }
 
+/* All that a connection's TLS has is below its `struct tls` and OpenSSL's object. */
+static void tls_leave(struct conn *c, mem *ctx)
+{
+    struct tls *t = c->filter_data;
+    (void)mem_move(ctx, t);
+    if (t->subject)
+        t->subject = mem_str(t, t->subject);
+    if (t->problem)
+        t->problem = mem_str(t, t->problem);
+    t->in = STR("");
+    BIO_set_data(SSL_get_rbio(t->ssl), NULL);
+}
+
+static void tls_join(struct conn *c)
+{
+    struct tls *t = mem_move(c, c->filter_data);
+    BIO_set_data(SSL_get_rbio(t->ssl), c);
+}
+
+static void tls_drop(const struct conn_parcel *p)
+{
+    struct tls *t = p->filter_data;
+    SSL_free(t->ssl);
+    ERR_clear_error();
+}
+
 static const struct conn_filter tls_filter = {
     .feed = tls_feed,
     .seal = tls_seal,
     .farewell = tls_farewell,
     .free = tls_free,
+    .leave = tls_leave,
+    .join = tls_join,
+    .drop = tls_drop,
 };
 
 /* --- places ----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ struct proc_spec {
     const char *const *argv; /* NULL-terminated; argv[0] is looked up in the PATH of env when it has no '/' */
     const char *const *env;  /* NULL-terminated "NAME=value"; NULL: empty environment */
     const char *cwd;         /* NULL: unchanged */
-    int fds[16];             /* child's descriptor i is our fds[i]; -1: closed, except 0-2, which get /dev/null */
+    int fds[144];            /* child's descriptor i is our fds[i]; -1: closed, except 0-2, which get /dev/null */
     int fd_count;
     bool new_session; /* setsid */
     bool die_with_parent;

@@ -30,6 +30,7 @@ PROGRAM = os.environ.get("NIGHTMILL_PROGRAM", str(ROOT / "build" / "nightmill"))
 FINAL = ("done", "unproven", "stopped", "failed")
 RESTING = FINAL + ("needs_you", "paused")
 CANARY_KEY = "sk-canary-7f3a9c51e0d24b68a1"  # must never be seen anywhere but in the request to the model
+PASSED = ("NIGHTMILL_SERVER_LOOPS",)  # settings that a whole run of tests may have
 ESCAPE = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]")
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -281,7 +282,9 @@ class Nightmill:
                     "XDG_STATE_HOME": str(self.folder / "xdg-state"), "XDG_CACHE_HOME": str(self.folder / "xdg-cache"),
                     "XDG_RUNTIME_DIR": str(self.folder / "xdg-run"), "NIGHTMILL_DATA_DIR": str(self.data), "NIGHTMILL_SERVER_ADDRESS": "127.0.0.1:0",
                     "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + f":log_path={self.sanitizer}/asan",
-                    "UBSAN_OPTIONS": os.environ.get("UBSAN_OPTIONS", "") + f":log_path={self.sanitizer}/ubsan", **(env or {})}
+                    "UBSAN_OPTIONS": os.environ.get("UBSAN_OPTIONS", "") + f":log_path={self.sanitizer}/ubsan",
+                    "TSAN_OPTIONS": os.environ.get("TSAN_OPTIONS", "") + f":log_path={self.sanitizer}/tsan",
+                    **{name: os.environ[name] for name in PASSED if name in os.environ}, **(env or {})}
         (self.folder / "xdg-run").mkdir(mode=0o700)
         self.started = []  # commands that still run
         self.wrapper = []  # what stands before the program: another program and its words

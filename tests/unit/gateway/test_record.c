@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "gateway/record.h"
 #include "gateway/recording.h"
+#include "os/loop.h"
 #include "redact/redact.h"
 #include <check.h>
 #include <stdio.h>
@@ -26,8 +27,7 @@ static void setup(void)
     FINE(store_open(root, folder, &s, &err));
     uv_loop_init(&uv);
     loop_open(&loop, &uv);
-    spec =
-        (struct recorder_spec){.loop = &loop, .store = s, .policy = {"", RECORD_FULL, 90, 7, 1 << 20}, .batch_ms = 20};
+    spec = (struct recorder_spec){.store = s, .policy = {"", RECORD_FULL, 90, 7, 1 << 20}, .batch_ms = 20};
     r = recorder_new(root, &spec);
 }
 

@@ -8,9 +8,13 @@ static mem *ctx;
 static struct upstreams *u;
 static struct provider_view view;
 static struct err err;
+static uv_loop_t uv;
+static struct loop loop;
 
 static void setup(void)
 {
+    uv_loop_init(&uv);
+    loop_open(&loop, &uv);
     ctx = mem_root();
     u = upstreams_new(ctx);
     view = (struct provider_view){.row = PROVIDER_STANDARD};
@@ -20,6 +24,14 @@ static void setup(void)
 static void teardown(void)
 {
     mem_free(ctx);
+    loop_close(&loop);
+    uv_run(&uv, UV_RUN_DEFAULT);
+    ck_assert_int_eq(uv_loop_close(&uv), 0);
+}
+
+static void letters(void)
+{
+    uv_run(&uv, UV_RUN_NOWAIT);
 }
 
 static struct upstream_place *place(const char *id, int64_t concurrency, int64_t queue)
@@ -43,7 +55,7 @@ START_TEST(waiting_is_bounded_and_in_order)
     int names[] = {1, 2, 3};
     struct call_queued q[3];
     for (int i = 0; i < 3; i++)
-        q[i] = (struct call_queued){.ready = ready, .arg = &names[i]};
+        q[i] = (struct call_queued){.loop = &loop, .ready = ready, .arg = &names[i]};
     ck_assert(!upstream_full(s));
     upstream_take(s);
     ck_assert(upstream_full(s));
@@ -52,12 +64,40 @@ START_TEST(waiting_is_bounded_and_in_order)
     ck_assert_msg(upstream_wait(s, &q[2], &err) == RC_LIMIT && !q[2].at, "two may wait, not three");
     calls = 0;
     upstream_give(s);
-    ck_assert(calls == 1 && called[0] == 1 && !q[0].at);
-    upstream_leave(&q[1]); /* its client left */
-    upstream_leave(&q[1]);
+    ck_assert_msg(calls == 0 && !q[0].at && upstream_full(s) && upstream_waits(u, &q[0]), "the place is kept for it");
+    letters();
+    ck_assert(calls == 1 && called[0] == 1);
+    ck_assert_ptr_eq(upstream_turn_take(&q[0]), s);
+    ck_assert_msg(!upstream_full(s) && !upstream_waits(u, &q[0]), "now it may choose that place, or another");
+    upstream_leave(u, &q[1]); /* its client left */
+    upstream_leave(u, &q[1]);
     upstream_take(s);
     upstream_give(s);
+    letters();
     ck_assert_msg(calls == 1, "nobody waits any more");
+}
+END_TEST
+
+START_TEST(whoever_leaves_in_its_turn_hands_it_on)
+{
+    struct upstream_place *s = place("one", 1, 3);
+    int names[] = {1, 2, 3};
+    struct call_queued q[3];
+    upstream_take(s);
+    for (int i = 0; i < 3; i++) {
+        q[i] = (struct call_queued){.loop = &loop, .ready = ready, .arg = &names[i]};
+        ck_assert_int_eq(upstream_wait(s, &q[i], &err), RC_OK);
+    }
+    calls = 0;
+    upstream_give(s);
+    upstream_leave(u, &q[0]); /* before the letter arrived, which finds nobody */
+    letters();
+    ck_assert_msg(calls == 1 && called[0] == 2, "%d calls, %d", calls, called[0]);
+    upstream_next(upstream_turn_take(&q[1])); /* it chose another provider */
+    letters();
+    ck_assert_msg(calls == 2 && called[1] == 3, "a place that nobody took is not forgotten");
+    upstream_leave(u, &q[2]); /* after it */
+    ck_assert(!upstream_full(s));
 }
 END_TEST
 
@@ -117,6 +157,7 @@ int main(void)
     TCase *t = tcase_create("upstreams");
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, waiting_is_bounded_and_in_order);
+    tcase_add_test(t, whoever_leaves_in_its_turn_hands_it_on);
     tcase_add_test(t, a_row_without_bound_is_never_full);
     tcase_add_test(t, equal_ones_share_by_weight);
     tcase_add_test(t, failures_make_it_rest);

@@ -97,7 +97,7 @@ START_TEST(ports_are_given_and_taken)
         size_t n;
         int fd, second = -1;
         ck_assert_int_eq(address_list_parse(str_of(wanted[i]), a, &n, &err), RC_OK);
-        enum rc rc = address_listen(a, &fd, &err);
+        enum rc rc = address_listen(a, 1, &fd, &err);
         if (rc != RC_OK && i == 1)
             return; /* a machine without IPv6 */
         ck_assert_msg(rc == RC_OK, "%s", err.sentence);
@@ -105,7 +105,7 @@ START_TEST(ports_are_given_and_taken)
         ck_assert_int_eq(address_of_fd(fd, &seen, &err), RC_OK);
         ck_assert_str_eq(seen.text, a->text);
         b = *a;
-        ck_assert_int_eq(address_listen(&b, &second, &err), RC_CONFLICT);
+        ck_assert_int_eq(address_listen(&b, 1, &second, &err), RC_CONFLICT);
         ck_assert_msg(strstr(err.sentence, a->text), "%s", err.sentence);
         ck_assert_int_eq(second, -1);
         close(fd);
