@@ -362,9 +362,10 @@ static enum rc approval_post(struct route_call *c)
     if (strcmp(outcome, "approved") != 0 && strcmp(outcome, "refused") != 0)
         return err_set(&c->err, RC_INVALID, "outcome is \"approved\" or \"refused\"");
     enum rc rc = board_answer(c->ctx, &c->server->board, c->param, outcome,
-                              json_z(c->ctx, json_get(c->json, "answer"), NULL), route_by(c), &a, &c->err);
+                              json_z(c->ctx, json_get(c->json, "answer"), NULL), route_by(c), &a, &c->tell, &c->err);
     if (rc != RC_OK)
         return rc;
+    c->tell_task = a.task_id;
     c->schedule = true;
     approval_json(c, &a);
     return RC_OK;

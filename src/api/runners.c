@@ -581,8 +581,8 @@ struct schedule_job {
     struct server *server;
     struct board_due *due;
     size_t n;
-    struct trial_told *told;
-    size_t told_n;
+    struct board_told *told, *expired;
+    size_t told_n, expired_n;
     struct err err;
     enum rc rc;
 };
@@ -590,8 +590,7 @@ struct schedule_job {
 static void schedule_work(void *arg)
 {
     struct schedule_job *j = arg;
-    int64_t expired;
-    j->rc = board_expire(&j->server->board, clock_wall_ns(), &expired, &j->err);
+    j->rc = board_expire(j->ctx, &j->server->board, clock_wall_ns(), &j->expired, &j->expired_n, &j->err);
     if (j->rc == RC_OK)
         j->rc = trials_settle(j->ctx, &j->server->board, j->server->books, &j->told, &j->told_n, &j->err);
     if (j->rc == RC_OK)
@@ -616,6 +615,17 @@ void runners_start(struct server *s, const char *task_id)
     keeper_line_send(s, str_of(mem_printf(tmp, "{\"start\":{\"task\":\"%s\"}}", task_id)));
 }
 
+/* Takes a place among the tasks at work. One whose task waits for a person (its agent waits with it) does not. */
+static bool runner_busy(const struct runner *r, const struct schedule_job *j)
+{
+    if (!r->line)
+        return r->wanted && !r->leaving;
+    for (size_t i = 0; i < j->n; i++)
+        if (strcmp(j->due[i].id, r->task_id) == 0)
+            return true;
+    return j->rc != RC_OK;
+}
+
 static void schedule_done(void *arg)
 {
     struct schedule_job *j = arg;
@@ -626,10 +636,12 @@ static void schedule_done(void *arg)
     s->scheduling = false;
     if (j->rc != RC_OK)
         log_err(&j->err, "could not look for due tasks");
+    for (size_t i = 0; i < j->expired_n; i++)
+        runners_tell(s, j->expired[i].task_id, str_of(j->expired[i].frame));
     for (size_t i = 0; i < j->told_n; i++)
         runners_tell(s, j->told[i].task_id, str_of(j->told[i].frame));
     for (struct runner *r = s->runners; r; r = r->hh.next)
-        busy += r->line || (r->wanted && !r->leaving);
+        busy += runner_busy(r, j);
     for (size_t i = 0; i < j->n && !s->stopping; i++) {
         struct runner *r;
         HASH_FIND_STR(s->runners, j->due[i].id, r);

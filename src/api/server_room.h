@@ -25,7 +25,6 @@ struct runner;     /* runners.c */
 struct tail;       /* tail.c */
 struct feed;       /* feed.h */
 struct proxy_link; /* proxy_link.c */
-struct trial_told; /* flow/trial.h */
 
 struct server {
     mem *ctx;
@@ -206,7 +205,7 @@ struct route_call {
     /* Done on the loop afterwards: */
     char *tell; /* frame for the runner of tell_task */
     const char *tell_task;
-    struct trial_told *told; /* frames for the runners of other tasks */
+    struct board_told *told; /* frames for the runners of other tasks */
     size_t told_count;
     bool schedule, start;    /* start: a runner for param, now */
     struct json credentials; /* to be taken */

@@ -318,7 +318,9 @@ static void on_setup_ready(struct narration *n)
 
 static void on_gate_waiting(struct narration *n)
 {
-    head(n, TONE_CARE, mem_printf(n->ctx, "Approval %s: the %s", line(n, "approval"), line(n, "gate")));
+    bool agent = json_eqz(json_get(n->data, "gate"), "agent");
+    head(n, TONE_CARE,
+         mem_printf(n->ctx, "Approval %s: the %s%s", line(n, "approval"), line(n, "gate"), agent ? " asks" : ""));
     block(n, json_str(n->ctx, json_get(n->data, "subject")), SUBJECT_LINES, false);
 }
 

@@ -489,7 +489,32 @@ struct answering {
     mem *ctx;
     struct approval *approval;
     const char *outcome, *answer, *by;
+    char *tell;
 };
+
+static enum rc answer_note(struct answering *a, struct store_tx *tx, struct err *err)
+{
+    struct approval *p = a->approval;
+    struct board_note n;
+    int64_t number;
+    bool fresh;
+    board_note_begin(&n, a->ctx);
+    jo_kz(&n.o, "approval", p->id);
+    jo_kz(&n.o, "gate", p->gate);
+    jo_ki(&n.o, "sequence", p->sequence);
+    jo_kz(&n.o, "outcome", a->outcome);
+    jo_kz(&n.o, "answer", a->answer);
+    jo_kz(&n.o, "by", a->by);
+    jo_end_obj(&n.o);
+    struct event e = {.time_ns = clock_wall_ns(),
+                      .type = "gate.answered",
+                      .actor = strcmp(a->outcome, "expired") == 0 ? "system" : "user",
+                      .data = n.b.p};
+    enum rc rc = event_append(tx, p->task_id, &e, &number, &fresh, err);
+    a->tell = mem_printf(a->ctx, "{\"input\":{\"number\":%lld,\"type\":\"gate.answered\",\"data\":%s}}",
+                         (long long)number, n.b.p);
+    return rc;
+}
 
 static enum rc answer_tx(struct store_tx *tx, void *arg, struct err *err)
 {
@@ -499,56 +524,48 @@ static enum rc answer_tx(struct store_tx *tx, void *arg, struct err *err)
     int64_t now = clock_wall_ns();
     enum rc rc = approval_answer(tx, p->id, a->outcome, a->answer, a->by, now, err);
     if (rc == RC_OK)
-        rc = task_find_tx(a->ctx, tx, p->task_id, &t, err);
-    if (rc != RC_OK)
-        return rc;
-    struct board_note n;
-    board_note_begin(&n, a->ctx);
-    jo_kz(&n.o, "approval", p->id);
-    jo_kz(&n.o, "gate", p->gate);
-    jo_ki(&n.o, "sequence", p->sequence);
-    jo_kz(&n.o, "outcome", a->outcome);
-    jo_kz(&n.o, "answer", a->answer);
-    jo_kz(&n.o, "by", a->by);
-    rc = board_note_append(&n, tx, p->task_id, "gate.answered", strcmp(a->outcome, "expired") == 0 ? "system" : "user",
-                           err);
+        rc = answer_note(a, tx, err);
     if (rc == RC_OK)
-        rc = task_find_tx(a->ctx, tx, p->task_id, &t, err); /* with the event's number */
+        rc = task_find_tx(a->ctx, tx, p->task_id, &t, err);
     if (rc != RC_OK || task_state_final(t.state) || strcmp(t.reason, "approval") != 0)
         return rc;
-    if (strcmp(a->outcome, "expired") == 0)
+    if (strcmp(a->outcome, "expired") == 0 && strcmp(p->gate, "agent") != 0)
         return board_state_set(a->ctx, tx, &t, "paused", "approval_expired",
                                "nobody answered in time; resume asks again", err);
     return board_state_set(a->ctx, tx, &t, "queued", "", "waits for its turn", err);
 }
 
 enum rc board_answer(mem *ctx, const struct board *b, const char *approval_id, const char *outcome, const char *answer,
-                     const char *by, struct approval *ret, struct err *err)
+                     const char *by, struct approval *ret, char **ret_tell, struct err *err)
 {
     if (strcmp(outcome, "approved") != 0 && strcmp(outcome, "refused") != 0 && strcmp(outcome, "expired") != 0)
         return err_set(err, RC_INVALID, "an approval is approved or refused");
-    struct answering a = {ctx, ret, outcome, answer, by};
+    struct answering a = {ctx, ret, outcome, answer, by, NULL};
     enum rc rc = approval_find(ctx, b->store, approval_id, ret, err);
     if (rc == RC_OK)
         rc = store_write(b->store, answer_tx, &a, err);
+    if (rc == RC_OK && ret_tell)
+        *ret_tell = a.tell;
     return rc == RC_OK ? approval_find(ctx, b->store, approval_id, ret, err) : rc;
 }
 
-enum rc board_expire(const struct board *b, int64_t now_ns, int64_t *ret_n, struct err *err)
+enum rc board_expire(mem *ctx, const struct board *b, int64_t now_ns, struct board_told **ret, size_t *ret_n,
+                     struct err *err)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
     struct approval *waiting, answered;
     size_t n;
     *ret_n = 0;
-    enum rc rc = approval_waiting(tmp, b->store, &waiting, &n, err);
+    enum rc rc = approval_waiting(ctx, b->store, &waiting, &n, err);
+    *ret = rc == RC_OK ? mem_array(ctx, struct board_told, n + 1) : NULL;
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        char *tell = NULL;
         if (waiting[i].expires_ns == 0 || waiting[i].expires_ns > now_ns)
             continue;
-        rc = board_answer(tmp, b, waiting[i].id, "expired", NULL, "system", &answered, err);
+        rc = board_answer(ctx, b, waiting[i].id, "expired", NULL, "system", &answered, &tell, err);
         if (rc == RC_CONFLICT)
             rc = RC_OK; /* somebody was quicker */
-        else
-            ++*ret_n;
+        else if (rc == RC_OK)
+            (*ret)[(*ret_n)++] = (struct board_told){waiting[i].task_id, tell};
     }
     return rc;
 }
@@ -591,6 +608,8 @@ static enum rc apply_state(mem *ctx, struct store_tx *tx, struct task *t, struct
         t->started_ns = t->changed_ns;
     t->ended_ns = task_state_final(state) ? t->changed_ns : 0;
     enum rc rc = task_update(tx, t, err);
+    if (rc == RC_OK && t->ended_ns)
+        rc = approval_close(tx, t->id, t->changed_ns, err);
     if (rc == RC_OK && t->ended_ns)
         return reply_drop(tx, t->id, err);
     return rc == RC_OK ? trial_late(ctx, tx, t, err) : rc;

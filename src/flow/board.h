@@ -32,11 +32,19 @@ MUST_USE enum rc board_budgets_changed(const struct board *b, int64_t *ret_n, st
 MUST_USE enum rc board_hint(mem *ctx, const struct board *b, const char *id, struct str text, struct task *ret,
                             char **ret_tell, struct err *err);
 MUST_USE enum rc board_undo(mem *ctx, const struct board *b, const char *id, struct task *ret, struct err *err);
-/* outcome: "approved", "refused" or "expired". */
+/* outcome: "approved", "refused" or "expired". The runner of the approval's task is told *ret_tell: with the gate
+ * "agent" it waits for the answer; such a one that expires is refused, and the task goes on. */
 MUST_USE enum rc board_answer(mem *ctx, const struct board *b, const char *approval_id, const char *outcome,
-                              const char *answer, const char *by, struct approval *ret, struct err *err);
-/* Answers every waiting approval whose time is over with "expired"; how many. */
-MUST_USE enum rc board_expire(const struct board *b, int64_t now_ns, int64_t *ret_n, struct err *err);
+                              const char *answer, const char *by, struct approval *ret, char **ret_tell,
+                              struct err *err);
+/* What a living runner is to be told: a frame's JSON text. */
+struct board_told {
+    const char *task_id;
+    char *frame;
+};
+/* Answers every waiting approval whose time is over with "expired"; how many, and what runners are to be told. */
+MUST_USE enum rc board_expire(mem *ctx, const struct board *b, int64_t now_ns, struct board_told **ret, size_t *ret_n,
+                              struct err *err);
 /* The runner of a task ends again and again: the task fails with these words. */
 MUST_USE enum rc board_give_up(mem *ctx, const struct board *b, const char *id, const char *words, struct err *err);
 

@@ -39,6 +39,8 @@ enum rc board_state_set(mem *ctx, struct store_tx *tx, struct task *t, const cha
     if (task_state_final(state))
         t->ended_ns = t->changed_ns;
     enum rc rc = task_update(tx, t, err);
+    if (rc == RC_OK && task_state_final(state))
+        rc = approval_close(tx, t->id, t->changed_ns, err);
     if (rc != RC_OK)
         return rc;
     struct board_note n;

@@ -9,6 +9,8 @@ enum { PIPE_BYTES = 1 << 20 }; /* a prompt that is longer goes in pieces, as the
 
 struct dialogue {
     struct acp *acp;
+    struct dialogue_heart heart;
+    bool over;    /* nothing goes on any more */
     int input[2]; /* a pipe: [0] is the agent's; -1: closed */
 };
 
@@ -35,8 +37,24 @@ static void dialogue_say(struct dialogue *d)
         close(fd_take(&d->input[1]));
 }
 
-enum rc dialogue_open(mem *ctx, const struct acp_spec *spec,
-                      void (*on_event)(void *arg, const struct backend_event *event), void *arg, struct dialogue **ret,
+static void event_heard(void *arg, const struct backend_event *event)
+{
+    struct dialogue *d = arg;
+    d->heart.on_event(d->heart.arg, event);
+}
+
+static void question_heard(void *arg, const struct acp_question *question)
+{
+    struct dialogue *d = arg;
+    bool goes_on = !d->over;
+    dialogue_say(d); /* answers to earlier questions */
+    bool allowed = goes_on && d->heart.on_question(d->heart.arg, question, &goes_on);
+    if (goes_on)
+        acp_answer(d->acp, question->id, allowed);
+    d->over = !goes_on; /* then it is ended with its question open */
+}
+
+enum rc dialogue_open(mem *ctx, const struct acp_spec *spec, const struct dialogue_heart *heart, struct dialogue **ret,
                       struct err *err)
 {
     struct dialogue *d = mem_new(ctx, struct dialogue);
@@ -47,7 +65,8 @@ enum rc dialogue_open(mem *ctx, const struct acp_spec *spec,
         return err_sys(err, errno, "could not make the input of the agent");
     }
     (void)fcntl(d->input[1], F_SETPIPE_SZ, PIPE_BYTES); /* where the machine allows it */
-    d->acp = acp_new(d, spec, on_event, NULL, arg);
+    d->heart = *heart;
+    d->acp = acp_new(d, spec, event_heard, question_heard, d);
     dialogue_say(d);
     *ret = d;
     return RC_OK;
@@ -62,7 +81,7 @@ bool dialogue_heard(struct dialogue *d, struct str bytes)
 {
     acp_feed(d->acp, bytes.p, bytes.n);
     dialogue_say(d);
-    return !acp_finished(d->acp);
+    return !acp_finished(d->acp) && !d->over;
 }
 
 bool dialogue_finished(const struct dialogue *d)

@@ -267,6 +267,26 @@ static bool stint_heard(void *arg, bool error, struct str bytes)
     return s->hearing.rc == RC_OK; /* without a journal nothing goes on */
 }
 
+static void event_heard(void *arg, const struct backend_event *event)
+{
+    struct stint *s = arg;
+    hearing_event(&s->hearing, event);
+}
+
+static bool question_heard(void *arg, const struct acp_question *question, bool *ret_goes_on)
+{
+    struct stint *s = arg;
+    bool allowed = false;
+    struct err err = {0};
+    enum rc rc = question_put(s->run, question, &allowed, &err);
+    *ret_goes_on = rc == RC_OK;
+    if (rc != RC_OK && rc != RC_CANCELLED && s->hearing.rc == RC_OK) {
+        s->hearing.rc = rc; /* without a journal nothing goes on */
+        s->hearing.err = err;
+    }
+    return allowed;
+}
+
 static enum rc parser_open(struct stint *s, struct err *err)
 {
     hearing_init(&s->hearing, s->ctx, s->run, s->backend->name, s->plan.resumes ? s->plan.session : NULL);
@@ -275,7 +295,8 @@ static enum rc parser_open(struct stint *s, struct err *err)
                                 .prompt = s->prompt,
                                 .session = s->plan.resumes ? s->plan.session : NULL,
                                 .approval = approval_read(spec_text(s, "approval", "full"))};
-        return dialogue_open(s->ctx, &spec, hearing_event, &s->hearing, &s->dialogue, err);
+        struct dialogue_heart heart = {event_heard, question_heard, s};
+        return dialogue_open(s->ctx, &spec, &heart, &s->dialogue, err);
     }
     s->parser = backend_parser_new(s->ctx, s->backend, s->plan.format, hearing_event, &s->hearing);
     return RC_OK;
@@ -426,14 +447,14 @@ static enum rc stint_run(struct stint *s, struct err *err)
     if (rc != RC_OK)
         return rc;
     rc = stint_prepare(s, err);
-    int64_t began = clock_mono_ns();
+    int64_t began = clock_mono_ns(), waited = run->waited_ns;
     if (rc == RC_OK)
         rc = parser_open(s, err);
     if (rc == RC_OK)
         rc = service_start(s, err);
     if (rc == RC_OK)
         rc = program_run(s, err);
-    run->outside_ns += clock_mono_ns() - began;
+    run->outside_ns += clock_mono_ns() - began - (run->waited_ns - waited);
     parser_close(s);
     bool hand_over = sandbox_hands_over(s->sb);
     s->sb = sandbox_close(s->sb, &s->left);

@@ -36,15 +36,26 @@ MUST_USE enum rc hearing_end(struct hearing *h, struct err *err); /* no more eve
 /* --- dialogue.c: an agent that waits for words on its standard input (ACP) --- */
 
 struct dialogue;
-/* The texts of spec must outlive it; *ret in ctx. What wants a person's leave is refused. */
-MUST_USE enum rc dialogue_open(mem *ctx, const struct acp_spec *spec,
-                               void (*on_event)(void *arg, const struct backend_event *event), void *arg,
+struct dialogue_heart { /* who listens */
+    void (*on_event)(void *arg, const struct backend_event *event);
+    /* Whether the agent may; blocks until that is known. False in *ret_goes_on: nothing goes on any more. */
+    bool (*on_question)(void *arg, const struct acp_question *question, bool *ret_goes_on);
+    void *arg;
+};
+/* The texts of spec must outlive it; *ret in ctx. */
+MUST_USE enum rc dialogue_open(mem *ctx, const struct acp_spec *spec, const struct dialogue_heart *heart,
                                struct dialogue **ret, struct err *err);
 int dialogue_input(const struct dialogue *d); /* the agent's standard input; stays the dialogue's */
 /* False: everything was said and answered; such agents do not end by themselves. */
 bool dialogue_heard(struct dialogue *d, struct str bytes);
 bool dialogue_finished(const struct dialogue *d);
 const struct backend_result *dialogue_end(struct dialogue *d); /* valid as long as its context */
+
+/* --- question.c: what the agent asks a person --- */
+
+/* Waits for the answer. Journaled: the question before it is asked, the answer before it is returned. RC_CANCELLED: an
+ * order came first. */
+MUST_USE enum rc question_put(struct run *run, const struct acp_question *q, bool *ret_allowed, struct err *err);
 
 /* --- home.c: the agent's private HOME, kept between the iterations of its task --- */
 

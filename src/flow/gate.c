@@ -6,8 +6,7 @@
 
 #define SUBJECT_MAX (64u << 10)
 
-/* The answer to the gate that was journaled as `origin`, or JSON_NONE. */
-static struct json gate_answer(const struct run *run, int64_t origin)
+struct json run_gate_answer(const struct run *run, int64_t origin)
 {
     for (size_t i = 0; i < journal_count(run->journal); i++) {
         const struct journal_entry *e = journal_at(run->journal, i);
@@ -51,7 +50,7 @@ enum next run_gate(struct run *run, const char *gate, size_t since, struct str s
     }
     if (!asked)
         return gate_ask(run, gate, subject, err);
-    struct json answer = gate_answer(run, asked->origin);
+    struct json answer = run_gate_answer(run, asked->origin);
     struct json outcome = json_get(answer, "outcome");
     CLEANUP_MEM mem *tmp = mem_root();
     if (json_eqz(outcome, "approved")) {

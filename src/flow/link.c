@@ -50,6 +50,7 @@ struct link {
     int wake_fd;  /* main -> thread */
     int order_fd; /* thread -> main; readable while there is an order */
     int cut_fd;   /* the same, while the agent may ask no more */
+    int input_fd; /* the same, while there are inputs */
     enum link_order order;
     char order_words[256]; /* that came with it */
     int64_t deadline_ns;
@@ -175,6 +176,7 @@ static void link_add_input(struct link *l, struct str value)
     if (l->inputs.n)
         buf_char(&l->inputs, ',');
     buf_str(&l->inputs, value);
+    event_raise(l->input_fd);
 }
 
 static enum link_order order_read(struct json verb)
@@ -470,6 +472,7 @@ static int link_destructor(struct link *l)
     close(l->wake_fd);
     close(l->order_fd);
     close(l->cut_fd);
+    close(l->input_fd);
     return 0;
 }
 
@@ -487,7 +490,8 @@ enum rc link_open(mem *ctx, const char *socket_path, const char *task_id, const 
     l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     l->order_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     l->cut_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    BUG_ON(l->wake_fd < 0 || l->order_fd < 0 || l->cut_fd < 0);
+    l->input_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    BUG_ON(l->wake_fd < 0 || l->order_fd < 0 || l->cut_fd < 0 || l->input_fd < 0);
     l->listening.spec.gateway = l->listening.spec.proxy = -1;
     l->inputs_ctx = mem_root();
     buf_init(&l->inputs, l->inputs_ctx, 16u << 20);
@@ -629,8 +633,16 @@ char *link_take_inputs(struct link *l, mem *ctx)
         text = mem_printf(ctx, "[%.*s]", (int)l->inputs.n, l->inputs.p);
         buf_clear(&l->inputs);
     }
+    uint64_t drained;
+    if (read(l->input_fd, &drained, sizeof drained) < 0 && errno != EAGAIN)
+        bug_at(__FILE__, __LINE__, "eventfd: %d", errno);
     pthread_mutex_unlock(&l->lock);
     return text;
+}
+
+int link_input_fd(const struct link *l)
+{
+    return l->input_fd;
 }
 
 /* With the lock: waits until the listener's state is none of these. False: the time is over. */

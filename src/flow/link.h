@@ -38,6 +38,7 @@ char *link_order_words(struct link *l, mem *ctx); /* that came with it, in ctx; 
 void link_set_deadline(struct link *l, int64_t mono_ns);
 bool link_connected(struct link *l);
 /* Hints and answers that came while running, as a JSON array text of events, then forgotten; in ctx, NULL when none. */
+int link_input_fd(const struct link *l); /* readable while there are such */
 char *link_take_inputs(struct link *l, mem *ctx);
 /* The listeners of the sandbox that is open: handed to the server now and after every reconnection until link_unlisten.
  * At one of them the gateway of this run answers, at the other the proxy to the outside. The descriptors stay the

@@ -37,6 +37,7 @@ struct run {
     int64_t iteration_limit, time_limit_s;
     int64_t worked_ns;        /* before this process */
     int64_t started_mono_ns;  /* of this process */
+    int64_t waited_ns;        /* of this process, for a person while the agent waited too; not in the worked time */
     const char *limit_kind;   /* what the gateway refused for: "money", "tokens"; or "disk"; NULL */
     bool keep_files;          /* the next iteration judges the files as they are: the person allowed more (then in its
                                  iteration.started) */
@@ -156,6 +157,8 @@ enum next run_hooks(mem *ctx, struct run *run, const char *when, const char **re
 enum next run_gate(struct run *run, const char *gate, size_t since, struct str subject, bool *ret_passed,
                    struct err *err);
 enum next run_plan(struct run *run, struct err *err);
+/* The answer to the gate that was journaled as `origin`, or JSON_NONE. */
+struct json run_gate_answer(const struct run *run, int64_t origin);
 
 /* finish.c: hooks, gate, commit and delivery of a proven (or unproven) candidate; and undo. */
 enum next run_finish(struct run *run, const char *state, struct err *err);

@@ -183,7 +183,7 @@ struct settling {
     const struct board *board;
     struct books *books;
     const char *id;
-    struct trial_told *told; /* room for TRIAL_ATTEMPTS_MAX */
+    struct board_told *told; /* room for TRIAL_ATTEMPTS_MAX */
     size_t told_n;
     const char *stopped[TRIAL_ATTEMPTS_MAX]; /* whose HOME nobody wipes */
     size_t stopped_n;
@@ -222,7 +222,7 @@ static enum rc loser_end(struct settling *s, struct store_tx *tx, struct task *t
     jo_kz(&n.o, "verb", "yield");
     jo_kz(&n.o, "words", words);
     rc = board_note_append(&n, tx, t->id, "control", "system", err);
-    s->told[s->told_n++] = (struct trial_told){t->id, mem_printf(s->ctx, "{\"control\":%.*s}", (int)n.b.n, n.b.p)};
+    s->told[s->told_n++] = (struct board_told){t->id, mem_printf(s->ctx, "{\"control\":%.*s}", (int)n.b.n, n.b.p)};
     return rc;
 }
 
@@ -388,7 +388,7 @@ static bool worth_a_look(const struct trial *t, const struct task *attempts, siz
            (limited(t) && standing_count(attempts, n, OVER) > 0);
 }
 
-enum rc trials_settle(mem *ctx, const struct board *b, struct books *books, struct trial_told **ret_told, size_t *ret_n,
+enum rc trials_settle(mem *ctx, const struct board *b, struct books *books, struct board_told **ret_told, size_t *ret_n,
                       struct err *err)
 {
     struct trial *open;
@@ -398,7 +398,7 @@ enum rc trials_settle(mem *ctx, const struct board *b, struct books *books, stru
     enum rc rc = trial_list_open(ctx, b->store, &open, &n, err);
     if (rc != RC_OK || !n)
         return rc;
-    *ret_told = mem_array(ctx, struct trial_told, n * TRIAL_ATTEMPTS_MAX);
+    *ret_told = mem_array(ctx, struct board_told, n * TRIAL_ATTEMPTS_MAX);
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         struct task *attempts;
         size_t count;
@@ -507,7 +507,7 @@ static enum rc order_tx(struct store_tx *tx, void *arg, struct err *err)
         if (rc != RC_OK)
             break;
         o->done++;
-        o->s.told[o->s.told_n++] = (struct trial_told){attempts[i].id, tell};
+        o->s.told[o->s.told_n++] = (struct board_told){attempts[i].id, tell};
         if (task_state_final(after.state))
             o->s.stopped[o->s.stopped_n++] = attempts[i].id;
     }
@@ -517,11 +517,11 @@ static enum rc order_tx(struct store_tx *tx, void *arg, struct err *err)
     return rc;
 }
 
-enum rc trial_order(mem *ctx, const struct board *b, const char *id, const char *verb, struct trial_told **ret_told,
+enum rc trial_order(mem *ctx, const struct board *b, const char *id, const char *verb, struct board_told **ret_told,
                     size_t *ret_n, struct err *err)
 {
     struct ordering o = {.s = {.ctx = ctx, .board = b, .id = id}, .verb = verb};
-    o.s.told = mem_array(ctx, struct trial_told, TRIAL_ATTEMPTS_MAX);
+    o.s.told = mem_array(ctx, struct board_told, TRIAL_ATTEMPTS_MAX);
     enum rc rc = store_write(b->store, order_tx, &o, err);
     for (size_t i = 0; rc == RC_OK && i < o.s.stopped_n; i++)
         board_home_wipe(b, o.s.stopped[i]);

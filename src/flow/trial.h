@@ -17,20 +17,15 @@
 #include "store/trial.h"
 
 struct books;
-/* What a living runner is to be told: a frame's JSON text. */
-struct trial_told {
-    const char *task_id;
-    char *frame;
-};
 /* body: {rule, attempts:[task spec, ...]} (src/api/api.md). Nothing is made unless all of it can be. */
 MUST_USE enum rc trial_create(mem *ctx, const struct board *b, struct json body, struct trial *ret, struct err *err);
 /* stop or pause: each attempt to which that still means something. RC_CONFLICT when there is none. */
 MUST_USE enum rc trial_order(mem *ctx, const struct board *b, const char *id, const char *verb,
-                             struct trial_told **ret_told, size_t *ret_n, struct err *err);
+                             struct board_told **ret_told, size_t *ret_n, struct err *err);
 /* Attempts that rest or have failed go on; wish as for a task, where money and tokens are of all together. */
 MUST_USE enum rc trial_resume(mem *ctx, const struct board *b, const char *id, struct json wish, struct err *err);
 /* Decides what can be decided and shares out what is left. Cheap when there is nothing to do. books may be NULL. */
-MUST_USE enum rc trials_settle(mem *ctx, const struct board *b, struct books *books, struct trial_told **ret_told,
+MUST_USE enum rc trials_settle(mem *ctx, const struct board *b, struct books *books, struct board_told **ret_told,
                                size_t *ret_n, struct err *err);
 
 /* The trial as the API shows it, up to its attempts (src/api/api.md): state, reason and words are the winner's, or say

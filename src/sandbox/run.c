@@ -248,10 +248,15 @@ static void pipe_read(struct running *r, int i)
     }
     kept_add(&r->kept[i], chunk, (size_t)n);
     file_write(r, chunk, (size_t)n);
-    if (r->cmd->on_output && !r->cancelled && !(r->ret->flooded && r->cmd->flood_ends) &&
-        !r->cmd->on_output(r->cmd->arg, i == 1, str_n(chunk, (size_t)n))) {
-        r->cancelled = true;
-        begin_end(r);
+    if (r->cmd->on_output && !r->cancelled && !(r->ret->flooded && r->cmd->flood_ends)) {
+        int64_t before_ms = clock_mono_ms();
+        bool goes_on = r->cmd->on_output(r->cmd->arg, i == 1, str_n(chunk, (size_t)n));
+        if (r->deadline_ms != INT64_MAX) /* what the caller takes, perhaps to ask a person, is not the program's time */
+            r->deadline_ms += clock_mono_ms() - before_ms;
+        if (!goes_on) {
+            r->cancelled = true;
+            begin_end(r);
+        }
     }
     if (!r->ret->flooded && r->kept[0].total + r->kept[1].total > r->out_max) {
         r->ret->flooded = true;

@@ -91,7 +91,7 @@ struct sandbox_command {
     bool merge;              /* standard error into standard output */
     bool flood_ends;         /* end the command when out_max is passed */
     /* Called with every piece of output as it arrives, also with what is past out_max; error: of standard error. False:
-     * end the command as by cancel_fd. NULL: nobody listens. */
+     * end the command as by cancel_fd. The time that it takes is not the command's. NULL: nobody listens. */
     bool (*on_output)(void *arg, bool error, struct str bytes);
     void *arg;
     int grace_ms; /* between TERM and KILL; 0: 500 */

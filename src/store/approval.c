@@ -99,3 +99,10 @@ enum rc approval_answer(struct store_tx *tx, const char *id, const char *outcome
                  &changed, err);
     return rc || changed ? rc : refused(tx, id, err);
 }
+
+enum rc approval_close(struct store_tx *tx, const char *task_id, int64_t now_ns, struct err *err)
+{
+    DB_SQL(sql, "UPDATE approval SET outcome = 'expired', answered_by = 'system', answered_ns = $2 WHERE task_id = $1"
+                " AND outcome = 'waiting'");
+    return db_exec(tx->c, &sql, DB_ARGS(db_text(task_id), db_int(now_ns)), NULL, err);
+}

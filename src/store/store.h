@@ -158,6 +158,8 @@ MUST_USE enum rc approval_find(mem *ctx, struct store *s, const char *id, struct
 MUST_USE enum rc approval_of_task(mem *ctx, struct store *s, const char *task_id, struct approval **ret, size_t *ret_n,
                                   struct err *err);
 MUST_USE enum rc approval_waiting(mem *ctx, struct store *s, struct approval **ret, size_t *ret_n, struct err *err);
+/* The task has ended: what still waits for an answer of it expires. */
+MUST_USE enum rc approval_close(struct store_tx *tx, const char *task_id, int64_t now_ns, struct err *err);
 /* RC_CONFLICT when it has an outcome already. */
 MUST_USE enum rc approval_answer(struct store_tx *tx, const char *id, const char *outcome, const char *answer,
                                  const char *by, int64_t now_ns, struct err *err);

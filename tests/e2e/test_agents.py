@@ -126,11 +126,6 @@ class Honest(Foreign):
         self.assertEqual((end["end"], end["turns"], end["tool_calls"]), ("done", 1, 1), end)
         self.assertIn("I write it.", self.said(task))
 
-    def test_agent_client_protocol_refused(self):
-        self.scripted = self.model(script([turn(text="I write it.")]))
-        _, task = self.agent("acp", agent="acp", flags=("--iterations", "1"), env={"NIGHTMILL_AGENT_APPROVAL": "ask"})
-        self.assertEqual(self.finished(task)[0]["end"], "refused")
-
     def test_any_key_and_any_model(self):
         _, task = self.agent("wrong-key", code=0)
         self.assert_state(task, "done")

@@ -174,8 +174,9 @@ def crowd(count):
     spoil("crowd")
 
 
-def acp():
-    """Speaks the Agent Client Protocol and, as such agents do, does not end by itself."""
+def acp(asks=1):
+    """Speaks the Agent Client Protocol and, as such agents do, does not end by itself. Asks so often, one after the other."""
+    left = asks
     def send(**message):
         print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
 
@@ -193,9 +194,16 @@ def acp():
             prompted, text = number, message["params"]["prompt"][0]["text"]
             update(sessionUpdate="agent_message_chunk", content={"type": "text", "text": ask([{"role": "user", "content": text}])["content"]})
             update(sessionUpdate="tool_call", toolCallId="c1", title="write file.txt", kind="edit", status="pending")
-            send(id=900, method="session/request_permission", params={"sessionId": "acp-1", "toolCall": {"toolCallId": "c1", "kind": "edit", "title": "write file.txt"},
+            send(id=900, method="session/request_permission", params={"sessionId": "acp-1", "toolCall": {"toolCallId": "c1", "kind": "edit", "title": "write file.txt", "rawInput": {"command": "printf 'two' >> file.txt"},
+                                                                                                         "content": [{"type": "diff", "path": "file.txt", "oldText": "one\n", "newText": "one\ntwo\n"}]},
                                                                       "options": [{"optionId": "yes", "name": "Yes", "kind": "allow_once"}, {"optionId": "no", "name": "No", "kind": "reject_once"}]})
         elif number == 900:
+            left -= 1
+            update(sessionUpdate="agent_message_chunk", content={"type": "text", "text": f"HEARD {message['result']['outcome']}"})
+            if left:
+                send(id=900, method="session/request_permission", params={"sessionId": "acp-1", "toolCall": {"toolCallId": f"d{left}", "kind": "execute", "title": f"run number {left}", "rawInput": {"command": f"true {left}"}},
+                                                                          "options": [{"optionId": "yes", "name": "Yes", "kind": "allow_once"}, {"optionId": "no", "name": "No", "kind": "reject_once"}]})
+                continue
             if message["result"]["outcome"].get("optionId") == "yes":
                 pathlib.Path("file.txt").write_text("one\ntwo\n", encoding="utf-8")
             update(sessionUpdate="tool_call_update", toolCallId="c1", status="completed")
@@ -221,7 +229,7 @@ def fetch(words):
 def main():
     deed, words = sys.argv[1], sys.argv[2:]
     if deed == "acp":
-        return acp()
+        return acp(int(words[0]) if words else 1)
     prompt = sys.stdin.read()
     if deed == "work":
         return work(prompt)

@@ -245,10 +245,10 @@ START_TEST(approvals)
     const char *id = gate_opened(t.id, 1, 3600);
     ck_assert_int_eq(board_resume(ctx, &board, t.id, (struct json){0}, &r, &err),
                      RC_CONFLICT); /* resuming is not approving */
-    ck_assert_int_eq(board_answer(ctx, &board, id, "maybe", NULL, "user", &a, &err), RC_INVALID);
-    ck_assert_int_eq(board_answer(ctx, &board, id, "approved", "fine", "user", &a, &err), RC_OK);
+    ck_assert_int_eq(board_answer(ctx, &board, id, "maybe", NULL, "user", &a, NULL, &err), RC_INVALID);
+    ck_assert_int_eq(board_answer(ctx, &board, id, "approved", "fine", "user", &a, NULL, &err), RC_OK);
     ck_assert_str_eq(found(t.id).state, "queued");
-    ck_assert_int_eq(board_answer(ctx, &board, id, "refused", NULL, "user", &a, &err), RC_CONFLICT);
+    ck_assert_int_eq(board_answer(ctx, &board, id, "refused", NULL, "user", &a, NULL, &err), RC_CONFLICT);
     char *welcome;
     ck_assert_int_eq(board_welcome(ctx, &board, t.id, token_of(t.id), &welcome, &err), RC_OK);
     struct json input = json_path(parsed(welcome), "welcome.inputs.0");
@@ -261,18 +261,41 @@ END_TEST
 START_TEST(expiry_is_never_consent)
 {
     struct task t = created();
-    int64_t n;
+    struct board_told *told;
+    size_t n;
     struct approval a;
     const char *id = gate_opened(t.id, 1, 60);
-    ck_assert_int_eq(board_expire(&board, clock_wall_ns(), &n, &err), RC_OK);
+    ck_assert_int_eq(board_expire(ctx, &board, clock_wall_ns(), &told, &n, &err), RC_OK);
     ck_assert_int_eq(n, 0);
-    ck_assert_int_eq(board_expire(&board, clock_wall_ns() + INT64_C(61000000000), &n, &err), RC_OK);
+    ck_assert_int_eq(board_expire(ctx, &board, clock_wall_ns() + INT64_C(61000000000), &told, &n, &err), RC_OK);
     ck_assert_int_eq(n, 1);
     ck_assert_int_eq(approval_find(ctx, board.store, id, &a, &err), RC_OK);
     ck_assert_str_eq(a.outcome, "expired");
     ck_assert_str_eq(found(t.id).state, "paused");
     ck_assert_str_eq(found(t.id).reason, "approval_expired");
-    ck_assert_int_eq(board_answer(ctx, &board, id, "approved", NULL, "user", &a, &err), RC_CONFLICT);
+    ck_assert_int_eq(board_answer(ctx, &board, id, "approved", NULL, "user", &a, NULL, &err), RC_CONFLICT);
+}
+END_TEST
+
+/* Where the agent itself waits, silence is a refusal that it is told, and a task that has ended asks nobody. */
+START_TEST(an_agents_question)
+{
+    struct task t = created(), r;
+    struct board_told *told;
+    struct approval *all;
+    size_t n;
+    applied(t.id, 1, "gate.waiting", "{\"gate\":\"agent\",\"subject\":\"rm\",\"expires_s\":60}");
+    applied(t.id, 2, "task.state", "{\"state\":\"needs_you\",\"reason\":\"approval\",\"words\":\"\"}");
+    ck_assert_int_eq(board_expire(ctx, &board, clock_wall_ns() + INT64_C(61000000000), &told, &n, &err), RC_OK);
+    ck_assert_uint_eq(n, 1);
+    ck_assert_str_eq(told[0].task_id, t.id);
+    ck_assert(json_eqz(json_path(parsed(told[0].frame), "input.data.outcome"), "expired"));
+    ck_assert_str_eq(found(t.id).state, "queued");
+    applied(t.id, 3, "gate.waiting", "{\"gate\":\"agent\",\"subject\":\"rm\",\"expires_s\":60}");
+    applied(t.id, 4, "task.state", "{\"state\":\"needs_you\",\"reason\":\"approval\",\"words\":\"\"}");
+    ck_assert_int_eq(board_stop(ctx, &board, t.id, &r, NULL, &err), RC_OK);
+    ck_assert_int_eq(approval_waiting(ctx, board.store, &all, &n, &err), RC_OK);
+    ck_assert_uint_eq(n, 0);
 }
 END_TEST
 
@@ -340,6 +363,7 @@ int main(void)
     tcase_add_test(t, events_are_taken_once);
     tcase_add_test(t, approvals);
     tcase_add_test(t, expiry_is_never_consent);
+    tcase_add_test(t, an_agents_question);
     tcase_add_test(t, hints);
     tcase_add_test(t, tokens);
     tcase_add_test(t, delivery_and_undo);

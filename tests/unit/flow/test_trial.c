@@ -93,9 +93,9 @@ static void said(const char *id, int64_t origin, const char *state, const char *
     ck_assert_msg(store_write(board.store, apply_tx, &a, &err) == RC_OK, "%s", err.sentence);
 }
 
-static struct trial_told *settled(size_t n)
+static struct board_told *settled(size_t n)
 {
-    struct trial_told *told;
+    struct board_told *told;
     size_t got;
     ck_assert_msg(trials_settle(ctx, &board, NULL, &told, &got, &err) == RC_OK, "%s", err.sentence);
     ck_assert_uint_eq(got, n);
@@ -187,7 +187,7 @@ START_TEST(first_is_who_passed_first)
     said(a[2].id, 1, "paused", "trial");
     said(a[1].id, 1, "paused", "trial");
     ck_assert_int_eq(board_resume(ctx, &board, a[1].id, parsed("{}"), &after, &err), RC_CONFLICT);
-    struct trial_told *told = settled(1); /* the one at work */
+    struct board_told *told = settled(1); /* the one at work */
     ck_assert_str_eq(told[0].task_id, a[0].id);
     ck_assert_ptr_nonnull(strstr(told[0].frame, "\"verb\":\"yield\""));
     ck_assert_ptr_nonnull(strstr(told[0].frame, a[2].id));
@@ -237,7 +237,7 @@ static void *settles(void *arg)
     (void)arg;
     CLEANUP_MEM mem *own = mem_root();
     for (int i = 0; i < 20; i++) {
-        struct trial_told *told;
+        struct board_told *told;
         struct err why = {0};
         size_t n;
         ck_assert_int_eq(trials_settle(own, &board, NULL, &told, &n, &why), RC_OK);
@@ -271,7 +271,7 @@ START_TEST(one_winner_under_concurrency)
         }
         for (int i = 0; i < 8; i++)
             pthread_join(threads[i], NULL);
-        struct trial_told *told;
+        struct board_told *told;
         size_t n, won = 0;
         ck_assert_int_eq(trials_settle(ctx, &board, NULL, &told, &n, &err), RC_OK);
         struct task *b = attempts_of(t.id, 4);
@@ -322,7 +322,7 @@ START_TEST(none_passes_and_orders_to_all)
 {
     struct trial t = created("cheapest", SPEC("a", FREE) "," SPEC("b", FREE)), now;
     struct task *a = attempts_of(t.id, 2), after;
-    struct trial_told *told;
+    struct board_told *told;
     size_t n;
     said(a[0].id, 1, "working", "");
     ck_assert_int_eq(trial_order(ctx, &board, t.id, "pause", &told, &n, &err), RC_OK);
