@@ -36,4 +36,9 @@ export const screens: Screen[] = [
   { path: '/traffic/:id', title: 'Exchange', load: () => import('./screens/traffic/ExchangeDetail') },
   { path: '/requests/:id', title: 'Request', load: () => import('./screens/traffic/RequestDetail') },
   { path: '/settings', title: 'Settings', icon: 'settings', group: 'system', words: 'limits notifications push webhook history configuration', load: () => import('./screens/settings/Settings') },
+  { path: '/people', title: 'Users and keys', icon: 'people', group: 'system', words: 'accounts roles sessions logins tokens password', load: () => import('./screens/people/People') },
+  { path: '/audit', title: 'Audit', icon: 'audit', group: 'system', role: 'admin', words: 'who did what chain verify export', load: () => import('./screens/audit/Audit') },
+  { path: '/system', title: 'Health', icon: 'health', group: 'system', words: 'doctor sandboxes components', load: () => import('./screens/system/System') },
+  { path: '/login', title: 'Log in', bare: true, load: () => import('./screens/login/Login') },
+  { path: '/setup', title: 'First run', bare: true, load: () => import('./screens/login/Setup') },
 ];

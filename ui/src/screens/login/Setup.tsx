@@ -1,0 +1,239 @@
+// The first run, behind the link that the server printed: make the owner, connect a model, set a cap. Each step is tried at
+// once and says what failed. The link's token stands behind the # and is taken out of the address at once.
+import { useEffect, useState } from 'preact/hooks';
+import { Problem, get, post, put } from '../../api';
+import { useCell } from '../../cell';
+import { Banner, Button, Command, Field, Icon, durationText } from '../../parts';
+import { navigate } from '../../router';
+import type { ScreenProps } from '../../screens';
+import { session, type Session } from '../../session';
+import type { Provider, ProviderTest, Providers } from '../models/types';
+import { Bare } from './Bare';
+
+const least = 10; // bytes of a password, as the server has it
+const steps = ['Owner', 'Model', 'Cap'];
+
+function Steps({ now }: { now: number }) {
+  return (
+    <ol class="setup-steps" aria-label="Steps">
+      {steps.map((step, i) => (
+        <li key={step} aria-current={i === now ? 'step' : undefined} class={i < now ? 'past' : ''}>
+          {i < now ? <Icon name="check" strong /> : <span class="mono">{i + 1}</span>} {step}
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+const Failed = ({ problem }: { problem: Problem | null }) =>
+  problem && (
+    <Banner kind="bad" icon="warning" role="alert">
+      {problem.words}
+      {problem.detail && <div class="small muted">{problem.detail}</div>}
+    </Banner>
+  );
+
+function Owner({ token, first, onDone }: { token: string; first: boolean; onDone: () => void }) {
+  const [name, setName] = useState('');
+  const [password, setPassword] = useState('');
+  const [shown, setShown] = useState(false);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const [busy, setBusy] = useState(false);
+  const bytes = new TextEncoder().encode(password).length;
+  const short = password && bytes < least ? `${least - bytes} more ${least - bytes === 1 ? 'character' : 'characters'}` : null;
+  const submit = async (event: Event) => {
+    event.preventDefault();
+    if (busy || bytes < least || (first && !name)) return;
+    setBusy(true);
+    setProblem(null);
+    try {
+      session.set(await post<Session>('setup', { token, password, ...(first ? { name } : {}) }));
+      onDone();
+    } catch (error) {
+      setProblem(error as Problem);
+    } finally {
+      setBusy(false);
+    }
+  };
+  return (
+    <form class="stack" onSubmit={submit}>
+      <Failed problem={problem} />
+      {problem?.status === 401 && (
+        <p class="muted">
+          A link is good for 30 minutes and for one use. A fresh one: <Command line="nightmill setup-link" />
+        </p>
+      )}
+      {first && (
+        <Field name="Your name" help="You log in with it, and it stands beside what you do.">
+          {(at) => <input {...at} name="username" autocomplete="username" autocapitalize="none" spellcheck={false} required autoFocus value={name} onInput={(event) => setName(event.currentTarget.value.trim())} />}
+        </Field>
+      )}
+      <Field name="Password" wrong={short} help={`At least ${least} characters; a sentence is fine.`}>
+        {(at) => <input {...at} name="password" type={(shown ? 'text' : 'password') as 'text'} autocomplete="new-password" required value={password} onInput={(event) => setPassword(event.currentTarget.value)} />}
+      </Field>
+      <label class="check">
+        <input type="checkbox" checked={shown} onChange={(event) => setShown(event.currentTarget.checked)} /> <span>Show it</span>
+      </label>
+      <button type="submit" class="button primary" aria-disabled={bytes < least || (first && !name) ? 'true' : undefined} aria-busy={busy ? 'true' : undefined}>
+        {first ? 'Make the owner' : 'Set the password'}
+      </button>
+    </form>
+  );
+}
+
+// A provider that answers already (its key is in the daemon's environment, say) needs nothing.
+function Model({ onDone }: { onDone: () => void }) {
+  const [known, setKnown] = useState<Providers | null>(null);
+  const [kind, setKind] = useState('anthropic');
+  const [key, setKey] = useState('');
+  const [url, setUrl] = useState('');
+  const [result, setResult] = useState<ProviderTest | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  useEffect(() => {
+    get<Providers>('providers').then(setKnown, (error: Problem) => setProblem(error));
+  }, []);
+  const row = known?.kinds.find((one) => one.name === kind);
+  const own = !!row && !row.url;
+  const there = known?.providers.filter((one) => one.key.known && one.enabled) ?? [];
+  const test = async (provider: Pick<Provider, 'id'>) => {
+    setProblem(null);
+    try {
+      setResult(await post<ProviderTest>(`providers/${encodeURIComponent(provider.id)}/test`));
+    } catch (error) {
+      setProblem(error as Problem);
+    }
+  };
+  const save = async () => {
+    setProblem(null);
+    try {
+      await put(`providers/${kind}`, { kind, ...(key ? { key } : {}), ...(url ? { url } : {}) });
+      setKey('');
+    } catch (error) {
+      setProblem(error as Problem);
+      return;
+    }
+    await test({ id: kind });
+  };
+  if (result)
+    return (
+      <div class="stack">
+        <Banner kind="good" icon="check" role="status">
+          {result.provider} answers in {durationText(result.latency_ms)} and offers {result.models.length} {result.models.length === 1 ? 'model' : 'models'}.
+        </Banner>
+        <Button kind="primary" onClick={onDone}>
+          Go on
+        </Button>
+      </div>
+    );
+  return (
+    <div class="stack">
+      <Failed problem={problem} />
+      {there.length > 0 && (
+        <Banner icon="key" actions={<Button small onClick={() => test(there[0]!)}>{`Test ${there[0]!.id}`}</Button>}>
+          A key for {there.map((one) => one.id).join(', ')} is there already.
+        </Banner>
+      )}
+      <Field name="Provider">
+        {(at) => (
+          <select {...at} value={kind} onChange={(event) => (setKind(event.currentTarget.value), setUrl(''))}>
+            {known?.kinds.map((one) => (
+              <option key={one.name} value={one.name}>
+                {one.title}
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
+      {own && (
+        <Field name="Address" help="A server of your own, such as http://127.0.0.1:8080: then no key may be needed.">
+          {(at) => <input {...at} type="url" value={url} spellcheck={false} onInput={(event) => setUrl(event.currentTarget.value.trim())} />}
+        </Field>
+      )}
+      <Field name="Key" optional={own} help="It is sealed on this server, used for requests alone, and never shown again.">
+        {(at) => <input {...at} type="password" autocomplete="off" value={key} onInput={(event) => setKey(event.currentTarget.value.trim())} />}
+      </Field>
+      <div class="line">
+        <Button kind="primary" why={own ? (url ? null : 'Say its address') : key ? null : 'Paste the key'} onClick={save}>
+          Save and test
+        </Button>
+        <Button kind="quiet" onClick={onDone}>
+          Later
+        </Button>
+      </div>
+    </div>
+  );
+}
+
+function Cap({ onDone }: { onDone: () => void }) {
+  const [money, setMoney] = useState('50');
+  const [currency, setCurrency] = useState('');
+  const [problem, setProblem] = useState<Problem | null>(null);
+  useEffect(() => {
+    get<{ value: string }>('settings/money.currency').then(
+      (found) => setCurrency(found.value),
+      () => undefined,
+    );
+  }, []);
+  const wrong = money && !/^\d{1,9}([.,]\d{1,2})?$/.test(money) ? 'An amount such as 50 or 12.50' : null;
+  const save = async () => {
+    setProblem(null);
+    try {
+      await post('budgets', { scope: 'all', scope_id: 'all', window: 'month', money: money.replace(',', '.'), soft_percent: 80, hard: true, pause: true });
+      onDone();
+    } catch (error) {
+      setProblem(error as Problem);
+    }
+  };
+  return (
+    <div class="stack">
+      <Failed problem={problem} />
+      <Field name={`At most, a month${currency ? `, ${currency}` : ''}`} wrong={wrong} help="You are told at 80 %. At the cap tasks pause before the request that would cross it, until you raise it.">
+        {(at) => <input {...at} inputMode="decimal" value={money} autoFocus onInput={(event) => setMoney(event.currentTarget.value.trim())} />}
+      </Field>
+      <div class="line">
+        <Button kind="primary" why={wrong ?? (money ? null : 'Say how much')} onClick={save}>
+          {money && !wrong ? `Stop at ${money} ${currency} a month` : 'Set the cap'}
+        </Button>
+        <Button kind="quiet" onClick={onDone}>
+          No cap
+        </Button>
+      </div>
+    </div>
+  );
+}
+
+export default function Setup(_: ScreenProps) {
+  const [token] = useState(() => {
+    const found = location.hash.slice(1);
+    if (found) history.replaceState(null, '', '/setup');
+    return found;
+  });
+  const who = useCell(session);
+  // An invited person and one with a new password have a link as well; they only choose the password.
+  const [first] = useState(() => session.value?.setup_needed !== false);
+  const [step, setStep] = useState(() => (session.value?.user && !token ? 1 : 0));
+  const finish = () => navigate('/', { replace: true });
+  if (step === 0 && !token)
+    return (
+      <Bare title={who?.setup_needed === false ? 'This server has an owner' : 'Nearly there'}>
+        <p>
+          {who?.setup_needed === false
+            ? 'It was set up already. Log in, or ask for a link of your own.'
+            : 'Nightmill runs and has no owner yet. Only whoever may use its machine can become the owner: open the link that it printed when it started, or make a fresh one there.'}
+        </p>
+        {who?.setup_needed === false ? (
+          <Button kind="primary" onClick={() => navigate('/login', { replace: true })}>
+            Log in
+          </Button>
+        ) : (
+          <Command line="nightmill setup-link" />
+        )}
+      </Bare>
+    );
+  return (
+    <Bare title={first ? ['Who owns this server?', 'Which model does the work?', 'How much may it cost?'][step]! : 'Choose a password'}>
+      {first && <Steps now={step} />}
+      {step === 0 ? <Owner token={token} first={first} onDone={() => (first ? setStep(1) : finish())} /> : step === 1 ? <Model onDone={() => setStep(2)} /> : <Cap onDone={finish} />}
+    </Bare>
+  );
+}
