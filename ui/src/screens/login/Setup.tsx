@@ -202,12 +202,27 @@ function Cap({ onDone }: { onDone: () => void }) {
   );
 }
 
+// The token of the link, once: it does not stay in the address, nor in the browser's history.
+function takeToken(): string {
+  const found = location.hash.slice(1);
+  if (found) history.replaceState(null, '', '/setup');
+  return found;
+}
+
 export default function Setup(_: ScreenProps) {
-  const [token] = useState(() => {
-    const found = location.hash.slice(1);
-    if (found) history.replaceState(null, '', '/setup');
-    return found;
-  });
+  const [token, setToken] = useState(takeToken);
+  // The link may be opened where this page is open already: then only the part behind the # changes.
+  useEffect(() => {
+    const changed = () => {
+      const found = takeToken();
+      if (found) {
+        setToken(found);
+        setStep(0);
+      }
+    };
+    window.addEventListener('hashchange', changed);
+    return () => window.removeEventListener('hashchange', changed);
+  }, []);
   const who = useCell(session);
   // An invited person and one with a new password have a link as well; they only choose the password.
   const [first] = useState(() => session.value?.setup_needed !== false);
