@@ -12,7 +12,11 @@ static enum rc answer_task(struct route_call *c, const struct task *t)
 static enum rc task_create(struct route_call *c)
 {
     struct task t;
-    enum rc rc = board_create(c->ctx, &c->server->board, c->json, &t, &c->err);
+    struct json spec = c->json;
+    /* A whole spec names programs that run outside of the sandbox: the owner's alone. */
+    enum rc rc = wish_is(c) ? wish_prepare(c, &spec) : principal_may(&c->principal, ACCESS_OWNER, &c->err);
+    if (rc == RC_OK)
+        rc = board_create(c->ctx, &c->server->board, spec, &t, &c->err);
     if (rc != RC_OK)
         return rc;
     c->status = 201;
@@ -371,8 +375,9 @@ static enum rc approval_post(struct route_call *c)
     return RC_OK;
 }
 
-const struct route route_task_create = {"POST", "/api/v1/tasks",     "start a task", task_create,
-                                        NULL,   .takes = "TaskSpec", .gives = "Task"};
+const struct route route_task_create = {
+    "POST",          "/api/v1/tasks", "start a task",       task_create,          NULL,
+    .takes = "Wish", .gives = "Task", .access = ACCESS_USE, .narrow = NARROW_REPO};
 const struct route route_tasks_list = {"GET",
                                        "/api/v1/tasks",
                                        "list tasks, newest first",

@@ -174,6 +174,11 @@ MUST_USE enum rc crossing_check(const struct http_request *r, bool cookie, bool 
 /* route_page.c */
 bool page_handle(struct server *s, struct http_request *r); /* answers what is for the web page; false: it is not */
 
+/* wish.c: a body of POST /api/v1/tasks or /plans that says what is wished for instead of a whole spec. Pool threads. */
+struct route_call;
+bool wish_is(const struct route_call *c);
+MUST_USE enum rc wish_prepare(struct route_call *c, struct json *ret_spec);
+
 /* route.c */
 struct route_call {
     mem *ctx; /* its own tree: visits a pool thread */

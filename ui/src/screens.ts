@@ -27,6 +27,7 @@ export const groups: { id: Group; title: string }[] = [
 ];
 
 export const screens: Screen[] = [
+  { path: '/new', title: 'New task', icon: 'plus', phone: true, group: 'work', words: 'run start create', load: () => import('./screens/new/New') },
   { path: '/needs-you', title: 'Needs you', icon: 'inbox', phone: true, group: 'work', words: 'inbox approvals questions', load: () => import('./screens/inbox/Inbox') },
   { path: '/tasks', title: 'Tasks', icon: 'tasks', phone: true, group: 'work', words: 'board list home', load: () => import('./screens/tasks/Tasks') },
   { path: '/tasks/:id', title: 'Task', load: () => import('./screens/task/Task') },

@@ -138,7 +138,10 @@ function Frame() {
   useStats();
   // Another screen: screen readers and keys begin at its top.
   useEffect(() => {
-    if (!first.current) main.current?.focus({ preventScroll: true });
+    if (!first.current) {
+      main.current?.focus({ preventScroll: true });
+      main.current?.scrollTo(0, 0);
+    }
     first.current = false;
   }, [path]);
   return (

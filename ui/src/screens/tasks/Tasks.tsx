@@ -158,7 +158,7 @@ function List({ query, counts }: { query: URLSearchParams; counts: Counts | unde
               </>
             ),
           },
-          { name: 'State', label: false, cell: (task) => <span class="line"><StateMark state={task.state} iteration={task.iteration} limit={task.iteration_limit} /></span> },
+          { name: 'State', label: false, cell: (task) => <StateMark state={task.reason === 'undone' ? 'undone' : task.state} iteration={task.iteration} limit={task.iteration_limit} /> },
           { name: 'Iterations', label: false, cell: (task) => <Blocks task={task} /> },
           { name: 'Repository', cell: (task) => <bdi class="muted">{repoName(task.repo)}</bdi> },
           { name: 'Agent', cell: (task) => <bdi class="muted">{task.agent ?? task.model?.name ?? ''}</bdi> },
