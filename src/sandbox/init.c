@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -314,17 +315,91 @@ static enum rc start_run(const struct start *s, int input, struct command *c, st
     return RC_OK;
 }
 
+static struct command *command_free(struct err *err)
+{
+    for (int i = 0; i < COMMANDS_MAX; i++)
+        if (self.commands[i].pid == 0)
+            return &self.commands[i];
+    err_set(err, RC_LIMIT, "%d commands are running in this sandbox already", COMMANDS_MAX);
+    return NULL;
+}
+
 static void do_start(mem *ctx, const struct words *w, int input)
 {
     struct start s;
     struct err err = {0};
     if (!start_parse(ctx, w, &s))
         _exit(2); /* our own opener breaks the format: nothing good can follow */
-    struct command *c = NULL;
-    for (int i = 0; i < COMMANDS_MAX && !c; i++)
-        c = self.commands[i].pid == 0 ? &self.commands[i] : NULL;
-    enum rc rc = c ? start_run(&s, input, c, &err)
-                   : err_set(&err, RC_LIMIT, "%d commands are running in this sandbox already", COMMANDS_MAX);
+    struct command *c = command_free(&err);
+    enum rc rc = c ? start_run(&s, input, c, &err) : err.rc;
+    if (rc != RC_OK)
+        start_failed(s.id, &err);
+}
+
+/* ---- terminals ---- */
+
+/* In the child just before exec: standard input is the terminal, and the session is new. */
+static int terminal_take(void *arg)
+{
+    return ioctl(0, TIOCSCTTY, 0) < 0 ? -1 : limits_take(arg);
+}
+
+/* The terminal is one of this sandbox (its own devpts), so that its name means something inside; only its master leaves
+ * it. */
+static int terminal_make(const struct winsize *size, int *ret_slave)
+{
+    CLEANUP_FD int master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    const int off = 0;
+    *ret_slave = master < 0 || ioctl(master, TIOCSPTLCK, &off) < 0
+                     ? -1
+                     : ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (*ret_slave < 0 || ioctl(*ret_slave, TIOCSWINSZ, size) < 0)
+        return -1;
+    return fd_take(&master);
+}
+
+static enum rc terminal_run(const struct start *s, const struct winsize *size, struct command *c, struct err *err)
+{
+    CLEANUP_FD int slave = -1;
+    CLEANUP_FD int master = terminal_make(size, &slave);
+    if (master < 0)
+        return err_sys(err, errno, "Could not make a terminal");
+    struct proc_spec spec = {.argv = s->argv,
+                             .env = s->env,
+                             .cwd = s->cwd,
+                             .fds = {slave, slave, slave},
+                             .fd_count = 3,
+                             .new_session = true,
+                             .before_exec = terminal_take};
+    pid_t pid;
+    enum rc rc = proc_start(&spec, &pid, NULL, err);
+    if (rc != RC_OK)
+        return rc;
+    *c = (struct command){s->id, pid};
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct buf b;
+    buf_init(&b, tmp, 256);
+    words_add(&b, "started");
+    words_add_int(&b, s->id);
+    say(&b, &master, 1);
+    return RC_OK;
+}
+
+static void do_terminal(mem *ctx, const struct words *w, int input)
+{
+    struct start s = {0};
+    struct err err = {0};
+    int64_t rows, columns;
+    size_t at = 5;
+    (void)input;
+    if (w->n < 7 || !words_int(w, 1, 0, INT64_MAX, &s.id) || !words_int(w, 2, 1, UINT16_MAX, &rows) ||
+        !words_int(w, 3, 1, UINT16_MAX, &columns) || !list_take(ctx, w, &at, &s.argv) ||
+        !list_take(ctx, w, &at, &s.env) || !s.argv[0] || at != w->n)
+        _exit(2);
+    s.cwd = w->v[4];
+    struct winsize size = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns};
+    struct command *c = command_free(&err);
+    enum rc rc = c ? terminal_run(&s, &size, c, &err) : err.rc;
     if (rc != RC_OK)
         start_failed(s.id, &err);
 }
@@ -408,7 +483,8 @@ static void do_quiet(mem *ctx, const struct words *w, int input)
 static const struct {
     const char *word;
     void (*run)(mem *ctx, const struct words *w, int input);
-} verbs[] = {{"start", do_start}, {"signal", do_signal}, {"count", do_count}, {"quiet", do_quiet}};
+} verbs[] = {
+    {"start", do_start}, {"terminal", do_terminal}, {"signal", do_signal}, {"count", do_count}, {"quiet", do_quiet}};
 
 /* False when the opener is gone. */
 static bool message_take(void)

@@ -124,16 +124,6 @@ static enum rc input_make(struct str input, int *ret, struct err *err)
     return RC_OK;
 }
 
-static void list_add(struct buf *b, const char *const *list)
-{
-    size_t n = 0;
-    while (list[n])
-        n++;
-    words_add_int(b, (int64_t)n);
-    for (size_t i = 0; i < n; i++)
-        words_add(b, list[i]);
-}
-
 static enum rc start_say(mem *tmp, struct running *r, struct err *err)
 {
     const struct sandbox_command *cmd = r->cmd;
@@ -146,8 +136,8 @@ static enum rc start_say(mem *tmp, struct running *r, struct err *err)
     words_add_int(&b, r->id);
     words_add_int(&b, cmd->merge);
     words_add(&b, r->sb->plain ? room_path(tmp, r->sb, cwd) : cwd);
-    list_add(&b, cmd->argv ? cmd->argv : shell);
-    list_add(&b, room_env(tmp, lists, 2));
+    words_add_list(&b, cmd->argv ? cmd->argv : shell);
+    words_add_list(&b, room_env(tmp, lists, 2));
     if (cmd->input_fd > 0)
         return room_say(r->sb, &b, &cmd->input_fd, 1, err);
     CLEANUP_FD int input = -1;

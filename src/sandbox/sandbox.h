@@ -112,6 +112,24 @@ struct sandbox_result {
  * after either. */
 MUST_USE enum rc sandbox_run(mem *ctx, struct sandbox *sb, const struct sandbox_command *cmd,
                              struct sandbox_result *ret, struct err *err);
+
+/* A command on a terminal of the sandbox's own, for people. Several may run at once, but none beside sandbox_run. */
+struct sandbox_terminal {
+    int64_t id;
+    int master; /* the caller's to read, write (bytes) and close; non-blocking. At its end reading says EIO */
+};
+/* argv, cwd and env as of struct sandbox_command. RC_NOT_FOUND, RC_DENIED, ...: the program could not be started.
+ * RC_UNAVAILABLE: the sandbox is gone. */
+MUST_USE enum rc sandbox_terminal_start(mem *ctx, struct sandbox *sb, const struct sandbox_command *cmd, uint16_t rows,
+                                        uint16_t columns, struct sandbox_terminal *ret, struct err *err);
+/* Its programs are told (SIGWINCH). */
+void sandbox_terminal_resize(const struct sandbox_terminal *t, uint16_t rows, uint16_t columns);
+/* Readable when something has ended, or the sandbox is gone. */
+int sandbox_terminal_fd(const struct sandbox *sb);
+/* Takes what sandbox_terminal_fd shows. RC_OK: a command on a terminal ended, *ret_id which and how; RC_AGAIN: nothing
+ * to take; RC_LIMIT: the disk limit ended the sandbox; RC_UNAVAILABLE: the sandbox is gone. */
+MUST_USE enum rc sandbox_terminal_ended(struct sandbox *sb, int64_t *ret_id, int *ret_code, int *ret_signal,
+                                        struct err *err);
 /* Ends every process inside but the sandbox itself, commands and what they left running, and waits until they are gone:
  * afterwards nothing inside changes a file until the next command. RC_UNAVAILABLE when some would not end. */
 MUST_USE enum rc sandbox_quiet(struct sandbox *sb, struct err *err);

@@ -12,6 +12,16 @@ void words_add_int(struct buf *b, int64_t value)
     buf_char(b, '\0');
 }
 
+void words_add_list(struct buf *b, const char *const *list)
+{
+    size_t n = 0;
+    while (list[n])
+        n++;
+    words_add_int(b, (int64_t)n);
+    for (size_t i = 0; i < n; i++)
+        words_add(b, list[i]);
+}
+
 bool words_parse(mem *ctx, struct str text, struct words *ret)
 {
     if (text.n == 0 || text.p[text.n - 1] != '\0')
