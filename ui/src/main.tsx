@@ -5,6 +5,8 @@ import './css/base.css';
 import './css/parts.css';
 import './css/shell.css';
 import './shell/theme';
+import { startOffline } from './offline';
 import { Shell } from './shell/Shell';
 
 render(<Shell />, document.getElementById('page')!);
+startOffline();
