@@ -4,6 +4,7 @@ output. Everything lies in a folder of its own, and ends when standard input doe
   serve.py                first line out: {"socket", "url", "folder"}
   {"do":"task", "repo":"calc", "text", "checks":[...], "match":[...], "arguments":[...]}  ->  {"task": ID}     runs `nightmill run --detach`
   {"do":"wait", "task": ID, "states":[...]}                                               ->  {"state": ...}
+  {"do":"filled"}   in place of "start": a daemon with a month behind it (filled.py)                 ->  {"url", "folder"}
   {"do":"kill", "role":"server"}   {"do":"gate", "name": ...}   {"do":"api", "method", "path", "body"}   {"do":"setup_link"}
 """
 import json
@@ -49,6 +50,13 @@ class Served:
         self.nm.run("daemon", "start", code=0)
         self.nm.run("price", "set", "scripted", "--input", "3.00", "--output", "15.00", "--cache-read", "0.30", code=0)
         return {"url": self.url(), "socket": str(self.nm.data / "run" / "nightmill.sock"), "folder": str(self.folder)}
+
+    def filled(self):
+        from filled import Filled  # pylint: disable=import-outside-toplevel
+        filled = Filled(self.folder / "filled")
+        self.nm, self.models = filled.nm, [filled.model, filled.upstream]
+        filled.fill()
+        return {"url": self.url(), "socket": str(self.nm.data / "run" / "nightmill.sock"), "folder": str(filled.folder)}
 
     def task(self, text, repo="calc", files=None, checks=(), arguments=()):
         where = self.repo(repo, files)

@@ -13,7 +13,7 @@ import sqlite3
 import sys
 import time
 
-sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent / part) for part in ("e2e", "fakes")]
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parent.parent.parent / "tests" / part) for part in ("e2e", "fakes")]
 
 from gateway import Upstream, Asking, api, gateway_port, key_create, key_headers, model_add, request_of  # noqa: E402
 from harness import CANARY_KEY, Model, Nightmill, Repo, finish, script, turn, write  # noqa: E402
@@ -40,6 +40,7 @@ HOSTS = (("pypi.org", "GET", "/simple/requests/", 200, "allowed", ""), ("files.p
 class Filled:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.model = Model(self.folder, {"conversations": [
             {"match": ["double"], "iterations": second_try()},
             {"match": ["four"], "iterations": [plain_wrong("four"), plain_wrong("five"), plain_wrong("six")]},
@@ -164,9 +165,7 @@ class Filled:
 
 
 def main():
-    folder = pathlib.Path(sys.argv[1])
-    folder.mkdir(parents=True)
-    filled = Filled(folder)
+    filled = Filled(sys.argv[1])
     try:
         filled.fill()
         print(json.dumps({"url": f"http://127.0.0.1:{filled.port}", "socket": str(filled.nm.data / "run" / "nightmill.sock"), "data": str(filled.nm.data)}), flush=True)
