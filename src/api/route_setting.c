@@ -149,14 +149,10 @@ static enum rc row_answer(struct route_call *c, const struct setting_row *row)
     return RC_OK;
 }
 
-/* Settings are the whole installation's: a key of one project has no part in them. */
 static enum rc row_named(struct route_call *c, const char *name, const struct setting_row **ret)
 {
     struct err why = {0};
     CLEANUP_MEM mem *tmp = mem_root();
-    enum rc rc = principal_project(&c->principal, "", &c->err);
-    if (rc != RC_OK)
-        return rc;
     *ret = setting_row_find(name);
     if (*ret)
         return RC_OK;
@@ -187,9 +183,7 @@ static enum rc settings_list(struct route_call *c)
     struct view v;
     const struct setting_row *rows = settings_rows(&n);
     const char *group = route_query(c, "group");
-    enum rc rc = principal_project(&c->principal, "", &c->err);
-    if (rc == RC_OK)
-        rc = view_read(c, &v);
+    enum rc rc = view_read(c, &v);
     if (rc != RC_OK)
         return rc;
     for (size_t i = 0; i < n; i++)
@@ -391,10 +385,8 @@ static enum rc settings_history(struct route_call *c)
     int64_t limit = c->query_limit > 0 && c->query_limit < HISTORY_MOST ? c->query_limit
                     : c->query_limit                                    ? HISTORY_MOST
                                                                         : 50;
-    enum rc rc = principal_project(&c->principal, "", &c->err);
-    if (rc == RC_OK)
-        rc = setting_history(c->ctx, c->server->store, route_query(c, "name"), c->query_before, limit, &rows, &n,
-                             &c->err);
+    enum rc rc =
+        setting_history(c->ctx, c->server->store, route_query(c, "name"), c->query_before, limit, &rows, &n, &c->err);
     if (rc != RC_OK)
         return rc;
     jo_obj(&c->out);
@@ -464,9 +456,10 @@ const struct route route_setting_put = {"PUT",
                                         "set a value; If-Match: the version that was read",
                                         setting_put_here,
                                         .takes = "SettingInput",
+                                        .access = ACCESS_ADMIN,
                                         .gives = "Setting"};
-const struct route route_setting_reset = {"DELETE", "/api/v1/settings/:id", "back to the default", setting_reset,
-                                          .gives = "Setting"};
+const struct route route_setting_reset = {"DELETE",      "/api/v1/settings/:id", "back to the default",
+                                          setting_reset, .access = ACCESS_ADMIN, .gives = "Setting"};
 const struct route route_settings_history = {"GET",
                                              "/api/v1/settings/history",
                                              "who changed what, newest first",
@@ -474,5 +467,10 @@ const struct route route_settings_history = {"GET",
                                              .access = ACCESS_READ,
                                              .query = "name before limit",
                                              .gives = "SettingHistory"};
-const struct route route_settings_revert = {"POST",          "/api/v1/settings/revert", "undo a change",
-                                            settings_revert, .takes = "SettingRevert",  .gives = "Setting"};
+const struct route route_settings_revert = {"POST",
+                                            "/api/v1/settings/revert",
+                                            "undo a change",
+                                            settings_revert,
+                                            .takes = "SettingRevert",
+                                            .access = ACCESS_ADMIN,
+                                            .gives = "Setting"};

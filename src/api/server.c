@@ -1,5 +1,6 @@
 /* The server's life: opens everything, runs the loop, ends in order. */
 #include "api/feed.h"
+#include "api/notify_line.h"
 #include "api/proxy_link.h"
 #include "api/server_room.h"
 #include "api/settings_line.h"
@@ -104,6 +105,7 @@ static void retention_work(void *arg)
     if (store_write(s->store, session_expire_tx, &now, &err) != RC_OK)
         log_err(&err, "could not remove sessions that have ended");
     traffic_retention(s);
+    notify_expire(s);
 }
 
 static void retention_done(void *arg)
@@ -119,6 +121,7 @@ static void tick(uv_timer_t *timer)
     recorder_tick(s->recorder);
     tails_wake(s, NULL);
     feed_tick(s->feed);
+    notify_tick(s);
     proxy_line_tick(s);
     gateway_tick(s->gateway);
     runners_schedule(s);
@@ -280,6 +283,7 @@ static enum rc server_open(struct server *s, struct err *err)
         rc = access_open(s, err);
     if (rc != RC_OK)
         return rc;
+    notify_open(s);
     s->parallel = (size_t)setting_int(s->settings, "tasks.parallel");
     s->board = (struct board){s->store, s->place->data_dir};
     s->metrics = metrics_new(s->ctx);
@@ -323,6 +327,7 @@ int server_main(const struct server_place *place)
     }
     s->feed = feed_open(s);
     store_on_commit(s->store, commit_happened, s);
+    notify_start(s);
     uv_timer_init(&s->uv, &s->tick);
     s->tick.data = s;
     uv_timer_start(&s->tick, tick, 0, TICK_MS);
@@ -339,6 +344,7 @@ int server_main(const struct server_place *place)
      * writes. */
     loops_end(s->loops);
     feed_end(s->feed);
+    notify_close(s);
     recorder_free(s->recorder);
     mem_free(s->books);
     store_close(s->store);

@@ -25,6 +25,7 @@ struct runner;     /* runners.c */
 struct tail;       /* tail.c */
 struct feed;       /* feed.h */
 struct proxy_link; /* proxy_link.c */
+struct notifier;   /* notify/notify.h */
 
 struct server {
     mem *ctx;
@@ -63,7 +64,8 @@ struct server {
     uv_signal_t term, intr, hup;
     struct runner *runners; /* uthash by task id */
     struct tail *tails;
-    struct feed *feed; /* the live stream; this loop's */
+    struct notifier *notifier; /* any thread */
+    struct feed *feed;         /* the live stream; this loop's */
     struct proxy_link *proxy;
     bool scheduling, schedule_again, stopping;
     int parts; /* of a stop that are not through: the main loop's clients, those of the others */

@@ -6,8 +6,10 @@
 #include "conf/egress.h"
 #include "gateway/zone.h"
 #include "net/hostname.h"
+#include "net/mail.h"
 #include "net/tls_client.h"
 #include "net/url.h"
+#include "notify/notify.h"
 #include "store/model.h"
 #include "store/setting.h"
 #include <unistd.h>
@@ -105,15 +107,60 @@ static enum rc folder_judge(mem *ctx, const struct settings *set, const char *na
     return err_set(err, RC_INVALID, "there is no %s", path);
 }
 
+static enum rc zone_or_none_judge(mem *ctx, const struct settings *set, const char *name, struct err *err)
+{
+    return *setting_text(set, name) ? zone_judge(ctx, set, name, err) : RC_OK;
+}
+
+static enum rc clock_judge(mem *ctx, const struct settings *set, const char *name, struct err *err)
+{
+    int64_t minute;
+    (void)ctx;
+    if (!*setting_text(set, name) || notify_clock_read(setting_text(set, name), &minute))
+        return RC_OK;
+    return err_set(err, RC_INVALID, "a time of the day is written as 08:00");
+}
+
+static enum rc mail_judge(mem *ctx, const struct settings *set, const char *name, struct err *err)
+{
+    const char *text = setting_text(set, name);
+    (void)ctx;
+    return !*text || mail_address_valid(text) ? RC_OK
+                                              : err_set(err, RC_INVALID, "it is one address, as name@example.org");
+}
+
+static enum rc place_judge(mem *ctx, const struct settings *set, const char *name, struct err *err)
+{
+    struct hostname host;
+    uint16_t port;
+    (void)ctx;
+    return *setting_text(set, name) ? hostname_parse_port(str_of(setting_text(set, name)), &host, &port, err) : RC_OK;
+}
+
 static const struct {
     const char *name;
     enum rc (*judge)(mem *ctx, const struct settings *set, const char *name, struct err *err);
 } judges[] = {
-    {"money.zone", zone_judge},        {"egress.hosts", hosts_judge},       {"egress.setup_hosts", hosts_judge},
-    {"egress.tunnel", hosts_judge},    {"egress.private", blocks_judge},    {"egress.resolve", resolve_judge},
-    {"egress.secrets", secrets_judge}, {"egress.upstream_ca", trust_judge}, {"model.url", url_judge},
-    {"tier.a_model", models_judge},    {"tier.b_model", models_judge},      {"tier.c_model", models_judge},
+    {"money.zone", zone_judge},
+    {"egress.hosts", hosts_judge},
+    {"egress.setup_hosts", hosts_judge},
+    {"egress.tunnel", hosts_judge},
+    {"egress.private", blocks_judge},
+    {"egress.resolve", resolve_judge},
+    {"egress.secrets", secrets_judge},
+    {"egress.upstream_ca", trust_judge},
+    {"model.url", url_judge},
+    {"tier.a_model", models_judge},
+    {"tier.b_model", models_judge},
+    {"tier.c_model", models_judge},
     {"agent.folder", folder_judge},
+    {"notify.private", blocks_judge},
+    {"notify.digest_zone", zone_or_none_judge},
+    {"notify.digest_at", clock_judge},
+    {"notify.contact", mail_judge},
+    {"notify.smtp_from", mail_judge},
+    {"notify.smtp_server", place_judge},
+    {"notify.smtp_ca", folder_judge},
 };
 
 enum rc setting_judge(const struct settings *set, const char *name, struct err *err)

@@ -2,6 +2,7 @@
  * caller's cancel descriptor. Not here: retries and reconnecting, which are the caller's to decide. */
 #include "net/client.h"
 #include "base/clock.h"
+#include "net/address.h"
 #include "net/client_unix.h"
 #include "net/easy.h"
 #include <poll.h>
@@ -12,7 +13,9 @@ struct call {
     const struct client_spec *spec;
     struct easy easy;
     struct buf body;
-    bool stopped; /* on_body said no */
+    bool stopped;            /* on_body said no */
+    const char *refused_why; /* the last address that was not allowed */
+    char refused[46];
 };
 
 static bool call_head(void *owner)
@@ -41,11 +44,27 @@ static enum rc call_end(const struct call *c, CURLcode code, struct err *err)
     if (c->body.overflow)
         return err_set(err, RC_LIMIT, "The answer of %s is larger than %zu bytes.", c->easy.origin, c->body.max);
     enum rc rc = easy_judge(&c->easy, code, err);
+    if (rc == RC_UNAVAILABLE && c->refused_why)
+        return err_set(err, RC_DENIED, "%s is at %s, a %s address, which is not dialled", c->easy.origin, c->refused,
+                       c->refused_why);
     if (rc != RC_UPSTREAM || c->easy.head_done)
         return rc;
     if (err)
         err->rc = RC_UNAVAILABLE; /* see client.h: no answer had begun */
     return RC_UNAVAILABLE;
+}
+
+/* libcurl has looked the name up and is about to connect. */
+static curl_socket_t socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
+{
+    struct call *c = arg;
+    const char *why = NULL;
+    (void)purpose;
+    if (c->spec->allow(c->spec->arg, &to->addr, &why))
+        return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    c->refused_why = why ? why : "refused";
+    address_host(&to->addr, c->refused);
+    return CURL_SOCKET_BAD;
 }
 
 static bool multi_ended(CURLM *multi, CURLcode *ret_code)
@@ -103,6 +122,10 @@ enum rc client_call(mem *ctx, const struct client_spec *spec, struct client_answ
     CURLM *multi = curl.multi_init();
     BUG_ON(!c.easy.curl || !multi);
     enum rc rc = easy_prepare(tmp, &c.easy, &easy, err);
+    if (rc == RC_OK && spec->allow) {
+        curl.easy_setopt(c.easy.curl, CURLOPT_OPENSOCKETFUNCTION, socket_open);
+        curl.easy_setopt(c.easy.curl, CURLOPT_OPENSOCKETDATA, &c);
+    }
     if (rc == RC_OK) {
         BUG_ON(curl.multi_add_handle(multi, c.easy.curl) != CURLM_OK);
         rc = call_drive(&c, multi, err);

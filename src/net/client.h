@@ -6,6 +6,7 @@
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"
+#include <sys/socket.h>
 
 struct client_answer {
     int status;
@@ -22,6 +23,9 @@ struct client_spec {
     /* Streams the body instead of collecting it (only for status 200-299); return false to stop: RC_CANCELLED. May be
      * NULL. */
     bool (*on_body)(void *arg, struct str bytes);
+    /* Whether an address may be connected to, asked before each is dialled, so that the address that was judged is the
+     * one that is connected to; *ret_why (static) says why not: RC_DENIED. NULL: every one. Not for Unix sockets. */
+    bool (*allow)(void *arg, const struct sockaddr *sa, const char **ret_why);
     void *arg;
     int cancel_fd; /* readable: RC_CANCELLED at once; -1: none (0 is standard input!) */
 };

@@ -14,6 +14,7 @@
     CALL(global_init)                                                                                                  \
     CALL(easy_init)                                                                                                    \
     CALL(easy_cleanup)                                                                                                 \
+    CALL(easy_perform)                                                                                                 \
     CALL(easy_setopt)                                                                                                  \
     CALL(easy_getinfo)                                                                                                 \
     CALL(easy_strerror)                                                                                                \

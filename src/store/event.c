@@ -2,6 +2,7 @@
  *
  * The runner repeats what it does not know to be stored, and sends in order of its journal. So the task's row also
  * holds the highest origin: a greater one is new without a look at the events. */
+#include "store/notice.h"
 #include "store/store_private.h"
 
 #define DATA_MAX (16 << 20) /* bytes of one event's data */
@@ -81,6 +82,8 @@ enum rc event_append(struct store_tx *tx, const char *task_id, const struct even
             return rc;
     }
     rc = stream_add(tx, task_id, &st, e, err);
+    if (!rc)
+        rc = notice_of_event(tx, task_id, e, st.last_event + 1, err);
     *ret_number = st.last_event + 1;
     *ret_new = !rc;
     return rc;

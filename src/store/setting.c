@@ -25,6 +25,23 @@ static bool text_same(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+/* What pages that show settings follow. */
+static enum rc change_tell(mem *ctx, struct store_tx *tx, const struct setting_change *c, bool secret, struct err *err)
+{
+    struct buf b;
+    struct json_out o;
+    buf_init(&b, ctx, 1 << 20);
+    json_out_init(&o, &b);
+    jo_obj(&o);
+    jo_kz(&o, "name", c->name);
+    jo_kz(&o, "value", secret ? NULL : c->to);
+    jo_ki(&o, "version", c->id);
+    jo_kz(&o, "by", c->by);
+    jo_end_obj(&o);
+    struct event e = {.time_ns = c->at_ns, .type = "setting.changed", .actor = "user", .data = b.p};
+    return event_tell(tx, "settings", &e, err);
+}
+
 enum rc setting_change_put(mem *ctx, struct store_tx *tx, struct setting_change *c, int64_t expected, bool secret,
                            struct err *err)
 {
@@ -42,10 +59,11 @@ enum rc setting_change_put(mem *ctx, struct store_tx *tx, struct setting_change 
     c->id = last.id;
     if (!secret && text_same(last.to, c->to))
         return RC_OK;
-    return db_one_int(tx->c, &sql,
-                      DB_ARGS(db_text(c->name), db_text(c->from), db_text(c->to), db_text(c->by), db_int(c->at_ns),
-                              db_int(c->reverts)),
-                      &c->id, err);
+    rc = db_one_int(tx->c, &sql,
+                    DB_ARGS(db_text(c->name), db_text(c->from), db_text(c->to), db_text(c->by), db_int(c->at_ns),
+                            db_int(c->reverts)),
+                    &c->id, err);
+    return rc ? rc : change_tell(ctx, tx, c, secret, err);
 }
 
 enum rc setting_last_changes(mem *ctx, struct store *s, struct setting_change **ret, size_t *ret_n, struct err *err)

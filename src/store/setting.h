@@ -16,8 +16,8 @@ struct setting_change {
 };
 #define SETTING_ANY_VERSION (-1)
 /* Appends c (id and from are set); RC_CONFLICT when the version is another than expected: then *c is the change that
- * came before. A value that is there already is no change: c->id is then the version as it was. The event
- * setting.changed goes into the stream of `settings`. Texts of a conflict are in ctx. */
+ * came before. A value that is there already is no change: c->id is then the version as it was. A change is
+ * told to the stream's topic `settings` (setting.changed, without secrets). Texts of a conflict are in ctx. */
 MUST_USE enum rc setting_change_put(mem *ctx, struct store_tx *tx, struct setting_change *c, int64_t expected,
                                     bool secret, struct err *err);
 /* The last change of each name, also of those that are back at the default, by name. */

@@ -36,6 +36,9 @@ static void group_ended(void *arg, bool committed)
     if (s->prices_changed) /* also when the group was lost: forgetting costs little */
         price_memory_forget(s->prices);
     s->prices_changed = false;
+    if (committed && s->notices_made && s->on_notice)
+        s->on_notice(s->on_notice_arg);
+    s->notices_made = false;
 }
 
 void store_on_commit(struct store *s, void (*fn)(void *arg, const char *const *task_ids, size_t n), void *arg)

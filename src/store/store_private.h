@@ -17,10 +17,13 @@ struct store {
     struct task_mark *marks;
     size_t mark_n, mark_room;
     bool prices_changed; /* in the group under way */
+    bool notices_made;   /* in the group under way */
     struct price_memory *prices;
     /* Set by store_on_commit before the first write. */
     void (*on_commit)(void *arg, const char *const *task_ids, size_t n);
     void *on_commit_arg;
+    void (*on_notice)(void *arg); /* set by store_on_notice */
+    void *on_notice_arg;
 };
 struct store_tx {
     struct store *s;
