@@ -61,8 +61,8 @@ void auth_forget(struct auth *a, const char *key_id)
 static struct user_key key_copy(mem *ctx, const struct user_key *k)
 {
     struct user_key copy = *k;
-    const char **texts[] = {&copy.id,     &copy.prefix,  &copy.name,         &copy.access,
-                            &copy.models, &copy.project, &copy.organisation, &copy.user,   &copy.account};
+    const char **texts[] = {&copy.id,      &copy.prefix,       &copy.name, &copy.access, &copy.models,
+                            &copy.project, &copy.organisation, &copy.user, &copy.account};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *texts[i] = mem_str(ctx, *texts[i]);
     copy.hash = str_n(mem_strn(ctx, k->hash.p, k->hash.n), k->hash.n);

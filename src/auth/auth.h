@@ -12,8 +12,8 @@ const char *access_name(enum access a);                                         
 enum access access_find(const char *name); /* ACCESS_NONE when unknown; "owner" is not to be had by name */
 
 /* Roles of users are the same steps under other names: viewer, member, admin, owner. */
-const char *role_name(enum access a);          /* "viewer"; "" for none */
-enum access role_access(const char *role);     /* ACCESS_NONE when unknown or "" */
+const char *role_name(enum access a);      /* "viewer"; "" for none */
+enum access role_access(const char *role); /* ACCESS_NONE when unknown or "" */
 
 enum principal_by { CAME_UNKNOWN, CAME_BY_SOCKET, CAME_BY_KEY, CAME_BY_TOKEN, CAME_BY_SESSION, CAME_BY_CERTIFICATE };
 const char *principal_by_name(enum principal_by by); /* "session" */
@@ -25,8 +25,8 @@ struct grant { /* a role in one project */
 struct principal {
     enum access access; /* everywhere, or in `project` when that is not "" */
     enum principal_by by;
-    const char *user_id;    /* NULL: no user (the owner on the socket, a key of nobody, a run) */
-    const char *session_id; /* of a login; else NULL */
+    const char *user_id;        /* NULL: no user (the owner on the socket, a key of nobody, a run) */
+    const char *session_id;     /* of a login; else NULL */
     const struct grant *grants; /* of a user: roles in projects, beside `access` */
     size_t grant_n;
     const char *key_id;                                      /* NULL: no user key */

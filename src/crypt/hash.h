@@ -1,5 +1,6 @@
 /* Hashes over whole texts, by OpenSSL's EVP interface: for fingerprints and integrity, not for passwords; and the MAC
- * that is made of one (HMAC, RFC 2104), for what must come from the holder of a key. A failure of the library is a broken installation and aborts. Threads: no state. */
+ * that is made of one (HMAC, RFC 2104), for what must come from the holder of a key. A failure of the library is a
+ * broken installation and aborts. Threads: no state. */
 #pragma once
 #include "base/str.h"
 

@@ -14,7 +14,7 @@ struct user_key {
     const char *access; /* "read": look at what it cost; "use": ask models too; "admin": change its project too */
     const char *models; /* JSON array of globs over model ids and tiers; "[]": any */
     const char *project, *organisation, *user;
-    const char *account; /* id of the user whose key it is; "" or NULL: nobody's */
+    const char *account;                                      /* id of the user whose key it is; "" or NULL: nobody's */
     int64_t requests_per_minute, tokens_per_minute, streams;  /* 0: no limit */
     int64_t created_ns, expires_ns, last_used_ns, revoked_ns; /* 0: never */
 };

@@ -22,7 +22,9 @@ static void begin(void)
 
 static void finish(void)
 {
-    static const char *const files[] = {"egress/ca.pem", "egress/ca.key", "egress/ca.key.sealed", "egress/bundle.pem", "other.pem", "egress", "seal.key", "other.key"};
+    static const char *const files[] = {"egress/ca.pem",     "egress/ca.key", "egress/ca.key.sealed",
+                                        "egress/bundle.pem", "other.pem",     "egress",
+                                        "seal.key",          "other.key"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         remove(mem_printf(ctx, "%s/%s", dir, files[i]));
     rmdir(dir);
@@ -105,7 +107,8 @@ START_TEST(stays)
 }
 END_TEST
 
-/* A copy of the folder is of no use without the key file, and a wrong one makes no second authority behind one's back. */
+/* A copy of the folder is of no use without the key file, and a wrong one makes no second authority behind one's back.
+ */
 START_TEST(key_is_sealed)
 {
     struct authority *a;
