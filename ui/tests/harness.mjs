@@ -99,7 +99,7 @@ export async function sound(page, name) {
   const wide = await page.evaluate(() => {
     const all = document.documentElement;
     const out = [...document.querySelectorAll('body *')].filter((element) => {
-      if (element.closest('.table-frame, .lines-area, .tabs, .timeline-blocks, .changes-hunks, pre, .tasks-board, dialog, .hidden, .skip, .scrolls')) return false;
+      if (element.closest('.table-frame, .lines-area, .tabs, .timeline-blocks, .changes-hunks, pre, .tasks-board, .log-tools, dialog, .hidden, .skip, .scrolls')) return false;
       return element.getBoundingClientRect().right > innerWidth + 1 && getComputedStyle(element).position !== 'fixed';
     });
     return { scroll: all.scrollWidth, width: innerWidth, out: out.slice(0, 5).map((element) => `${element.tagName}.${element.className}: ${element.textContent?.slice(0, 40)}`) };

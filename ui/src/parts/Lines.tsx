@@ -98,6 +98,11 @@ export function Lines({ total, render, label, follow, onFollow, onSeen, handle, 
     if (end !== following.current) onFollow?.(end);
   };
 
+  const toPage = (next: number, to: { line: number; where: 'top' | 'end' }) => {
+    jump.current = to;
+    onFollow?.(false);
+    setPage(next);
+  };
   const from = Math.max(base + 1, seen.from - beyond);
   const to = Math.min(base + here, Math.max(seen.to, seen.from + 10) + beyond);
   const rows: ComponentChildren[] = [];
@@ -107,13 +112,13 @@ export function Lines({ total, render, label, follow, onFollow, onSeen, handle, 
     <div class={`lines ${more ?? ''}`}>
       {pages > 1 && (
         <div class="line lines-pages small">
-          <Button small kind="quiet" why={at === 0 && 'This is the first part'} onClick={() => (jump.current = { line: base, where: 'end' }, setPage(at - 1))}>
+          <Button small kind="quiet" why={at === 0 && 'This is the first part'} onClick={() => toPage(at - 1, { line: base, where: 'end' })}>
             Earlier part
           </Button>
           <span class="mono">
             {word(base + 1)} to {word(base + here)} of {word(total)}
           </span>
-          <Button small kind="quiet" why={at === pages - 1 && 'This is the last part'} onClick={() => (jump.current = { line: base + pageLines + 1, where: 'top' }, setPage(at + 1))}>
+          <Button small kind="quiet" why={at === pages - 1 && 'This is the last part'} onClick={() => toPage(at + 1, { line: base + pageLines + 1, where: 'top' })}>
             Later part
           </Button>
         </div>
