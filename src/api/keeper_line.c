@@ -1,6 +1,7 @@
 /* The server's end of the socket pair to the keeper. */
 #include "api/proxy_link.h"
 #include "api/server_room.h"
+#include "api/terminals.h"
 #include "base/log.h"
 #include <arpa/inet.h>
 
@@ -48,6 +49,10 @@ static void keeper_frame(struct server *s, struct str text)
     if (json_is(exited))
         runners_exited(s, json_z(tmp, json_get(exited, "task"), ""), (int)json_int(json_get(exited, "pid"), 0),
                        (int)json_int(json_get(exited, "status"), 0));
+    struct json terminal = json_get(root, "terminal_ended");
+    if (json_is(terminal))
+        terminals_ended(s, json_z(tmp, json_get(terminal, "task"), ""), json_z(tmp, json_get(terminal, "session"), ""),
+                        (int)json_int(json_get(terminal, "pid"), 0), (int)json_int(json_get(terminal, "status"), 0));
     struct json proxy = json_get(root, "proxy_ended");
     if (json_is(proxy))
         proxy_line_ended(s, (int)json_int(json_get(proxy, "pid"), 0), (int)json_int(json_get(proxy, "status"), 0));

@@ -3,6 +3,7 @@
  */
 #include "api/proxy_link.h"
 #include "api/server_room.h"
+#include "api/terminals.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "flow/trial.h"
@@ -401,6 +402,11 @@ static void line_frame(struct runner_line *l, struct str text)
         l->pid = (int)json_int(json_get(hello, "pid"), 0);
         l->greeting = true;
         loop_offload(&l->server->loop, welcome_make, welcome_made, l);
+    } else if (json_is(json_get(root, "shell")) && !l->task_id) {
+        uv_os_fd_t fd; /* a line of another kind: nothing else was read of it, for the shell waits for its welcome */
+        terminals_arrived(l->server, uv_fileno((uv_handle_t *)&l->pipe, &fd) == 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1,
+                          json_get(root, "shell"));
+        line_close(l);
     } else if (json_is(event) && l->runner) {
         if (l->events.n)
             buf_char(&l->events, ',');
@@ -613,6 +619,7 @@ void runners_start(struct server *s, const char *task_id)
     r->started_pid = 0;
     r->started_mono_ms = clock_mono_ms();
     keeper_line_send(s, str_of(mem_printf(tmp, "{\"start\":{\"task\":\"%s\"}}", task_id)));
+    terminals_task_begins(s, task_id);
 }
 
 /* Takes a place among the tasks at work. One whose task waits for a person (its agent waits with it) does not. */

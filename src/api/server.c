@@ -4,6 +4,7 @@
 #include "api/proxy_link.h"
 #include "api/server_room.h"
 #include "api/settings_line.h"
+#include "api/terminals.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "flow/journal.h"
@@ -123,6 +124,7 @@ static void tick(uv_timer_t *timer)
     feed_tick(s->feed);
     notify_tick(s);
     proxy_line_tick(s);
+    terminals_tick(s);
     gateway_tick(s->gateway);
     runners_schedule(s);
 }
@@ -315,6 +317,7 @@ int server_main(const struct server_place *place)
     signal(SIGPIPE, SIG_IGN);
     BUG_ON(uv_loop_init(&s->uv) != 0);
     loop_open(&s->loop, &s->uv);
+    s->terminals = terminals_new(s);
     s->credentials = credentials_new(s->ctx, settings_seal_file(s->ctx, place->settings));
     credentials_from_environment(s);
     enum rc rc = server_open(s, &err);

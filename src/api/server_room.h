@@ -26,6 +26,7 @@ struct tail;       /* tail.c */
 struct feed;       /* feed.h */
 struct proxy_link; /* proxy_link.c */
 struct notifier;   /* notify/notify.h */
+struct terminals;  /* terminals.h */
 
 struct server {
     mem *ctx;
@@ -67,6 +68,7 @@ struct server {
     struct notifier *notifier; /* any thread */
     struct feed *feed;         /* the live stream; this loop's */
     struct proxy_link *proxy;
+    struct terminals *terminals;
     bool scheduling, schedule_again, stopping;
     int parts; /* of a stop that are not through: the main loop's clients, those of the others */
     int64_t started_ns, began_mono_ms;

@@ -8,13 +8,17 @@
 #include "net/client.h"
 #include "os/path.h"
 #include "store/store.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #define RECORD_MAX (16u << 20)
 #define FLUSH_MS   60000
 #define ORDER_MS   30000
+#define FILES_MS   30000
 
 /* ---- records ---- */
 
@@ -462,16 +466,37 @@ static void run_stock(struct run *run)
         log_err(&err, "could not make a spare workspace");
 }
 
+/* Shells of people may have the files of a task that rested; the server tells them to give them up. */
+static enum rc files_claim(const char *task_dir, int *ret_fd, struct err *err)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    int64_t until = clock_mono_ms() + FILES_MS;
+    CLEANUP_FD int fd =
+        open(mem_printf(tmp, "%s/files.lock", task_dir), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return err_sys(err, errno, "could not take the files of the task");
+    while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        if (clock_mono_ms() >= until)
+            return err_set(err, RC_UNAVAILABLE, "a terminal has the files of the task and does not give them up");
+        poll(NULL, 0, 20);
+    }
+    *ret_fd = fd_take(&fd);
+    return RC_OK;
+}
+
 int runner_main(const struct runner_place *place)
 {
     CLEANUP_MEM mem *ctx = mem_root();
     CLEANUP_FD int lock = -1;
+    CLEANUP_FD int files = -1;
     struct err err = {0};
     struct run run = {.ctx = ctx, .place = place, .started_mono_ns = clock_mono_ns(), .start = SIZE_MAX};
     run.task_dir = mem_printf(ctx, "%s/tasks/%s", place->data_dir, place->task_id);
     enum rc rc = path_lock(mem_printf(ctx, "%s/runner.lock", run.task_dir), &lock, NULL, &err);
     if (rc == RC_CONFLICT)
         return RUNNER_EXIT_BUSY;
+    if (rc == RC_OK)
+        rc = files_claim(run.task_dir, &files, &err);
     if (rc == RC_OK)
         rc = journal_open(ctx, mem_printf(ctx, "%s/journal", run.task_dir), &run.journal, &err);
     if (rc == RC_OK)
@@ -491,6 +516,7 @@ int runner_main(const struct runner_place *place)
         code = RUNNER_EXIT_FAILED;
     bool detached = link_order(run.link) == LINK_DETACH;
     link_close(run.link);
+    close(fd_take(&files));
     if (code == RUNNER_EXIT_DONE && !detached) {
         run_stock(&run);
         run_trim(&run);

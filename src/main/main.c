@@ -11,6 +11,7 @@ static const struct {
     {"server", role_server},
     {"runner", role_runner},
     {"proxy", role_proxy},
+    {"terminal", role_shell},
 };
 
 int main(int argc, char **argv)

@@ -29,6 +29,8 @@
 #include <unistd.h>
 
 #define RUNNERS_MOST     256
+#define TERMINALS_MOST   64
+#define CHILDREN_MOST    (RUNNERS_MOST + TERMINALS_MOST)
 #define STOP_MS          8000
 #define QUICK_MS         10000 /* a server that ends sooner than this did not work */
 #define QUICK_MOST       6
@@ -38,6 +40,7 @@ struct child {
     pid_t pid; /* 0: free */
     int pidfd;
     char task[16];
+    char session[8]; /* of a terminal; "": a runner */
 };
 
 static struct {
@@ -50,8 +53,8 @@ static struct {
     int64_t server_began_ms, restart_at_ms;
     int quick_ends;
     struct child proxy;
-    char seal_file[4097]; /* for the proxy */
-    struct child runners[RUNNERS_MOST];
+    char seal_file[4097];                /* for the proxy */
+    struct child runners[CHILDREN_MOST]; /* terminals behind the runners */
     char credentials[CREDENTIALS_MOST];
     size_t credentials_length;
     bool stopping;
@@ -223,6 +226,49 @@ static void proxy_start(void)
     }
 }
 
+static void terminal_told(const char *task, const char *session, pid_t pid, int status)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    tell(mem_printf(tmp, "{\"terminal_ended\":{\"task\":\"%s\",\"session\":\"%s\",\"pid\":%d,\"status\":%d}}", task,
+                    session, pid, status));
+}
+
+/* One terminal session of a task. */
+static void terminal_start(const char *task, const char *session, const char *scrollback)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct err err = {0};
+    struct child *free_one = NULL;
+    for (size_t i = RUNNERS_MOST; i < CHILDREN_MOST; i++) {
+        struct child *c = &keeper.runners[i];
+        if (c->pid && strcmp(c->task, task) == 0 && strcmp(c->session, session) == 0)
+            return; /* it is there, and connects by itself */
+        if (!c->pid && !free_one)
+            free_one = c;
+    }
+    const char *argv[] = {proc_self(tmp), "terminal", keeper.data, task, session, scrollback, NULL};
+    struct proc_spec spec = {.argv = argv, .env = child_env(tmp), .fd_count = 3, .new_session = true};
+    spec.fds[0] = -1;
+    spec.fds[1] = spec.fds[2] = STDERR_FILENO;
+    if (!free_one || strlen(task) >= sizeof free_one->task || strlen(session) >= sizeof free_one->session ||
+        proc_start(&spec, &free_one->pid, &free_one->pidfd, &err) != RC_OK) {
+        log_err(&err, "could not start a terminal");
+        terminal_told(task, session, 0, 75);
+        return;
+    }
+    memcpy(free_one->task, task, strlen(task) + 1);
+    memcpy(free_one->session, session, strlen(session) + 1);
+}
+
+/* One that did not end by word. */
+static void terminal_kill(const char *task, const char *session)
+{
+    for (size_t i = RUNNERS_MOST; i < CHILDREN_MOST; i++)
+        if (keeper.runners[i].pid && strcmp(keeper.runners[i].task, task) == 0 &&
+            strcmp(keeper.runners[i].session, session) == 0)
+            kill(keeper.runners[i].pid, SIGKILL);
+}
+
 static void runner_end(const char *task)
 {
     for (size_t i = 0; i < RUNNERS_MOST; i++) {
@@ -261,6 +307,11 @@ static void runner_reap(struct child *c)
     if (waitpid(c->pid, &status, WNOHANG) != c->pid)
         return;
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    if (c->session[0]) {
+        terminal_told(c->task, c->session, c->pid, code);
+        child_ended(c);
+        return;
+    }
     if (code != 0 && code != 75)
         log_warn("the runner of task %s ended with status %d", c->task, code);
     tell(mem_printf(tmp, "{\"exited\":{\"task\":\"%s\",\"pid\":%d,\"status\":%d}}", c->task, c->pid, code));
@@ -324,6 +375,12 @@ static void line_read(int64_t now)
             keeper.credentials_length = text.n;
             explicit_bzero((char *)text.p, text.n);
         }
+        struct json terminal = json_get(root, "terminal"), killed = json_get(root, "terminal_kill");
+        if (json_is(terminal) && !keeper.stopping)
+            terminal_start(json_z(tmp, json_get(terminal, "task"), ""), json_z(tmp, json_get(terminal, "session"), ""),
+                           json_z(tmp, json_get(terminal, "scrollback"), ""));
+        if (json_is(killed))
+            terminal_kill(json_z(tmp, json_get(killed, "task"), ""), json_z(tmp, json_get(killed, "session"), ""));
         if (json_is(json_get(root, "stop")))
             stop_begin(now);
     }
@@ -337,7 +394,7 @@ static bool runners_left(void)
 {
     if (keeper.proxy.pid)
         return true;
-    for (size_t i = 0; i < RUNNERS_MOST; i++) {
+    for (size_t i = 0; i < CHILDREN_MOST; i++) {
         if (keeper.runners[i].pid)
             return true;
     }
@@ -346,7 +403,7 @@ static bool runners_left(void)
 
 static void runners_signal(int number)
 {
-    for (size_t i = 0; i < RUNNERS_MOST; i++) {
+    for (size_t i = 0; i < CHILDREN_MOST; i++) {
         if (keeper.runners[i].pid)
             kill(keeper.runners[i].pid, number);
     }
@@ -363,15 +420,15 @@ static int loop_wait_ms(int64_t now)
 
 static void loop_turn(void)
 {
-    static struct pollfd fds[4 + RUNNERS_MOST];
-    static struct child *whose[4 + RUNNERS_MOST];
+    static struct pollfd fds[4 + CHILDREN_MOST];
+    static struct child *whose[4 + CHILDREN_MOST];
     nfds_t n = 0;
     int64_t now = clock_mono_ms();
     fds[n++] = (struct pollfd){.fd = keeper.signal_fd, .events = POLLIN};
     fds[n++] = (struct pollfd){.fd = keeper.line, .events = POLLIN};
     fds[n++] = (struct pollfd){.fd = keeper.server.pid ? keeper.server.pidfd : -1, .events = POLLIN};
     fds[n++] = (struct pollfd){.fd = keeper.proxy.pid ? keeper.proxy.pidfd : -1, .events = POLLIN};
-    for (size_t i = 0; i < RUNNERS_MOST; i++) {
+    for (size_t i = 0; i < CHILDREN_MOST; i++) {
         if (!keeper.runners[i].pid)
             continue;
         whose[n] = &keeper.runners[i];

@@ -54,6 +54,13 @@ static enum rc layer_get(mem *ctx, const struct setup_spec *spec, const struct l
     return rc == RC_NOT_FOUND ? layer_make(ctx, spec, key, ret, err) : rc;
 }
 
+enum rc setup_layer_find(mem *ctx, const char *layers, const char *key, struct setup_layer *ret, struct err *err)
+{
+    if (!*key || strspn(key, "0123456789abcdef") != strlen(key))
+        return err_set(err, RC_NOT_FOUND, "There is no such layer");
+    return layer_read(ctx, layers, key, ret, err);
+}
+
 enum rc setup_layer(mem *ctx, const struct setup_spec *spec, const char *tree, struct setup_layer *ret, struct err *err)
 {
     CLEANUP_MEM mem *tmp = mem_root();

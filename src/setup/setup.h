@@ -66,6 +66,9 @@ struct setup_layer {
  * while. *ret in ctx. */
 MUST_USE enum rc setup_layer(mem *ctx, const struct setup_spec *spec, const char *tree, struct setup_layer *ret,
                              struct err *err);
+/* The layer with this key, as it stands; nothing is made. RC_NOT_FOUND. layers: as of the spec. */
+MUST_USE enum rc setup_layer_find(mem *ctx, const char *layers, const char *key, struct setup_layer *ret,
+                                  struct err *err);
 /* Removes layers below dir (of all projects: <dir>/<project>/<key>) that nobody used for unused_s. Those are removed
  * that no sandbox has mounted for that long, so it must be longer than any task. *ret_n how many. */
 MUST_USE enum rc setup_trim(const char *dir, int64_t now_s, int64_t unused_s, int64_t *ret_n, struct err *err);
