@@ -163,7 +163,7 @@ struct feed_page_job {
 
 static bool may_see(const struct feed_viewer *v, const struct feed_item *i)
 {
-    return !*v->project || strcmp(v->project, i->project) == 0;
+    return principal_sees(&v->principal, i->project, ACCESS_READ);
 }
 
 static bool has_room(const struct feed_viewer *v)
@@ -410,7 +410,7 @@ void feed_drop_key(struct feed *f, const char *key_id)
 {
     for (struct feed_viewer *v = f->viewers, *next; v; v = next) {
         next = v->next;
-        if (v->key_id && strcmp(v->key_id, key_id) == 0)
+        if (v->principal.key_id && strcmp(v->principal.key_id, key_id) == 0)
             viewer_end(v, 4401, "the key holds no longer");
     }
 }

@@ -60,7 +60,8 @@ struct feed_viewer {
     struct http_request *request; /* server-sent events */
     struct feed_viewer *next;
     int64_t id;
-    const char *user, *project, *key_id; /* project "": sees all */
+    const char *user; /* for people */
+    struct principal principal;
     struct feed_wish wish;
     bool begun;   /* it has subscribed to something: `at` is meant */
     int64_t at;   /* everything up to here that is its own was sent */

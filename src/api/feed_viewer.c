@@ -122,8 +122,8 @@ static bool topic_add(const struct feed_viewer *v, struct str name, struct feed_
     for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) {
         if (!str_eqz(name, topics[i].name))
             continue;
-        *ret_why = "this topic is the whole installation's, and the key is of one project";
-        if (topics[i].whole && *v->project)
+        *ret_why = "this topic is the whole installation's, and you see some projects alone";
+        if (topics[i].whole && !principal_sees(&v->principal, "", ACCESS_READ))
             return false;
         wish->topics |= topics[i].bit;
         return true;
@@ -456,8 +456,7 @@ static struct feed_viewer *viewer_new(struct feed *f, const struct principal *p,
     v->feed = f;
     v->id = ++f->last_id;
     v->user = mem_str(ctx, p->user && *p->user ? p->user : p->name ? p->name : "");
-    v->project = mem_str(ctx, p->project ? p->project : "");
-    v->key_id = mem_str(ctx, p->key_id);
+    v->principal = principal_copy(ctx, p);
     v->now = now;
     v->sent_ms = clock_mono_ms();
     return v;
@@ -595,5 +594,6 @@ const struct route route_stream = {"GET",
                                    NULL,
                                    stream_on_loop,
                                    .access = ACCESS_READ,
+                                   .narrow = NARROW_SHARED, /* each event is held against who asks */
                                    .query = "topics since",
                                    .gives = "text/event-stream"};

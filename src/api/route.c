@@ -3,6 +3,7 @@
 #include "api/server_room.h"
 #include "api/settings_line.h"
 #include "base/log.h"
+#include "crypt/hash.h"
 #include "flow/trial.h"
 
 #define OUT_MAX       (256u << 20)
@@ -73,6 +74,25 @@ void route_answer(struct route_call *c, enum rc rc)
     route_call_free(c);
 }
 
+/* What is unchanged is not sent again (RFC 9110, section 13.1.2). A weak tag: equal for all that matters. */
+static void etag_make(struct route_call *c)
+{
+    char hex[HASH_SHA256_HEX];
+    if (!c->etag) {
+        hash_sha256_hex(buf_view(&c->out_buf), hex);
+        c->etag = mem_printf(c->ctx, "W/\"%.24s\"", hex);
+    }
+    struct str rest = str_of(c->if_none_match), one;
+    while (str_next(&rest, ',', &one)) {
+        one = str_trim(one);
+        if (!str_eqz(one, c->etag) && !(str_starts(str_of(c->etag), STR("W/")) && str_eqz(one, c->etag + 2)))
+            continue;
+        c->status = 304;
+        buf_clear(&c->out_buf);
+        return;
+    }
+}
+
 static void call_work(void *arg)
 {
     struct route_call *c = arg;
@@ -81,9 +101,11 @@ static void call_work(void *arg)
     if (!c->body.n || c->err.rc == RC_OK)
         c->err.rc = permission_narrow(c);
     if (c->err.rc == RC_OK)
-        c->err.rc = c->route->handle(c);
+        c->err.rc = c->route->creates && *c->idempotency_key && c->body.n ? idempotency_handle(c) : c->route->handle(c);
     if (c->err.rc == RC_OK)
         c->err.rc = permission_kept(c);
+    if (c->err.rc == RC_OK && strcmp(c->route->method, "GET") == 0 && c->status == 200)
+        etag_make(c);
 }
 
 static void call_done(void *arg)
@@ -245,6 +267,8 @@ static void call_proceed(struct route_call *c)
     }
     c->query = str_n(mem_strn(c->ctx, r->query.p, r->query.n), r->query.n);
     c->if_match = str_dup(c->ctx, http_header(r, "If-Match"));
+    c->if_none_match = str_dup(c->ctx, http_header(r, "If-None-Match"));
+    c->idempotency_key = str_dup(c->ctx, http_header(r, "Idempotency-Key"));
     c->query_state = mem_str(c->ctx, http_query(r, "state"));
     c->query_repo = mem_str(c->ctx, http_query(r, "repo"));
     c->body = str_n(mem_strn(c->ctx, r->body.p, r->body.n), r->body.n);

@@ -270,7 +270,8 @@ const struct route route_budget_post = {"POST",
                                         .access = ACCESS_ADMIN,
                                         .narrow = NARROW_ONE,
                                         .takes = "BudgetInput",
-                                        .gives = "Budget"};
+                                        .gives = "Budget",
+                                        .creates = true};
 const struct route route_budget_raise = {"POST",
                                          "/api/v1/budgets/:id/raise",
                                          "add to the limits of a budget",
@@ -293,4 +294,5 @@ const struct route route_rate_post = {"POST",
                                       .access = ACCESS_ADMIN,
                                       .narrow = NARROW_ONE,
                                       .takes = "ExchangeRateInput",
-                                      .gives = "ExchangeRate"};
+                                      .gives = "ExchangeRate",
+                                      .creates = true};

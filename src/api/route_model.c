@@ -305,9 +305,14 @@ static enum rc tier_put(struct route_call *c)
 
 const struct route route_models_list = {"GET", "/api/v1/models",      "models and who serves them", models_list,
                                         NULL,  .access = ACCESS_READ, .narrow = NARROW_SHARED,      .gives = "Models"};
-const struct route route_model_post = {
-    "POST",          "/api/v1/models", "add a model or another upstream of it", model_post, NULL, .takes = "ModelInput",
-    .gives = "Model"};
+const struct route route_model_post = {"POST",
+                                       "/api/v1/models",
+                                       "add a model or another upstream of it",
+                                       model_post,
+                                       NULL,
+                                       .takes = "ModelInput",
+                                       .gives = "Model",
+                                       .creates = true};
 const struct route route_model_delete = {
     "DELETE",          "/api/v1/models", "remove the rows of a model", model_delete, NULL, .query = "id provider",
     .gives = "Removed"};

@@ -234,7 +234,7 @@ const struct route route_prices_list = {"GET",
                                         .query = "model in_force",
                                         .gives = "Prices"};
 const struct route route_price_post = {"POST", "/api/v1/prices",      "set a price from now on", price_post,
-                                       NULL,   .takes = "PriceInput", .gives = "Price"};
+                                       NULL,   .takes = "PriceInput", .gives = "Price",          .creates = true};
 const struct route route_prices_import = {"POST",
                                           "/api/v1/prices/import",
                                           "import a price file of genai-prices or LiteLLM",

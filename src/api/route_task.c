@@ -24,74 +24,6 @@ static enum rc task_create(struct route_call *c)
     return answer_task(c, &t);
 }
 
-static int task_newer(const void *a, const void *b)
-{
-    const struct task *x = a, *y = b;
-    return (x->number < y->number) - (x->number > y->number);
-}
-
-/* Those of the projects that the asker may see: a list of each, merged by number. */
-static enum rc tasks_seen(struct route_call *c, const struct task_filter *f, struct task **ret, size_t *ret_n)
-{
-    const char *const *projects = route_projects(c);
-    enum rc rc = RC_OK;
-    *ret = NULL;
-    *ret_n = 0;
-    if (!projects)
-        return task_list(c->ctx, c->server->store, f, ret, ret_n, &c->err);
-    for (; *projects && rc == RC_OK; projects++) {
-        struct task_filter one = *f;
-        struct task *tasks;
-        size_t n = 0;
-        if (f->repo && strcmp(f->repo, *projects) != 0)
-            continue;
-        one.repo = *projects;
-        rc = task_list(c->ctx, c->server->store, &one, &tasks, &n, &c->err);
-        if (rc != RC_OK || !n)
-            continue;
-        *ret = mem_grow(c->ctx, *ret, (*ret_n + n) * sizeof **ret);
-        memcpy(*ret + *ret_n, tasks, n * sizeof *tasks);
-        *ret_n += n;
-        qsort(*ret, *ret_n, sizeof **ret, task_newer);
-        if ((int64_t)*ret_n > f->limit)
-            *ret_n = (size_t)f->limit;
-    }
-    return rc;
-}
-
-static enum rc tasks_list(struct route_call *c)
-{
-    struct task *tasks;
-    size_t n;
-    int64_t limit = c->query_limit ? c->query_limit : 50;
-    if (limit > 1000)
-        limit = 1000;
-    if (c->query_state && strcmp(c->query_state, "active") != 0 && !task_state_valid(c->query_state)) {
-        err_set(&c->err, RC_INVALID, "there is no state \"%s\"", c->query_state);
-        return err_hint(&c->err,
-                        "queued, working, checking, needs_you, paused, done, unproven, stopped, failed or active");
-    }
-    struct task_filter f = {
-        .state = c->query_state, .repo = c->query_repo, .before = c->query_before, .limit = limit, .brief = true};
-    enum rc rc = tasks_seen(c, &f, &tasks, &n);
-    if (rc != RC_OK)
-        return rc;
-    jo_obj(&c->out);
-    jo_key(&c->out, "tasks");
-    jo_arr(&c->out);
-    for (size_t i = 0; i < n; i++)
-        board_task_json(c->ctx, &c->server->board, &tasks[i], 0, &c->out);
-    jo_end_arr(&c->out);
-    if ((int64_t)n == limit)
-        jo_ki(&c->out, "next", tasks[n - 1].number);
-    else {
-        jo_key(&c->out, "next");
-        jo_null(&c->out);
-    }
-    jo_end_obj(&c->out);
-    return RC_OK;
-}
-
 static void spent_json(struct route_call *c, const struct task *t, const struct spent *s, int64_t unpriced)
 {
     struct json_out *o = &c->out;
@@ -111,7 +43,7 @@ static void spent_json(struct route_call *c, const struct task *t, const struct 
     jo_end_obj(o);
 }
 
-static void approval_json(struct route_call *c, const struct approval *a)
+void approval_json(struct route_call *c, const struct approval *a)
 {
     struct json_out *o = &c->out;
     jo_obj(o);
@@ -130,7 +62,7 @@ static void approval_json(struct route_call *c, const struct approval *a)
 
 /* What an amount in another currency is more (or less) in the task's; 0 when it is the same, or when there is no rate.
  */
-static pico amount_moved(struct route_call *c, const struct task *t, pico v, const char *currency, int64_t at_ns)
+pico task_amount_moved(struct route_call *c, const struct task *t, pico v, const char *currency, int64_t at_ns)
 {
     struct frozen_rate rate;
     if (!v || strcmp(currency, t->currency) == 0 ||
@@ -148,22 +80,22 @@ static enum rc spent_convert(struct route_call *c, const struct task *t, const s
     int64_t after = 0;
     for (size_t i = 0; i < n; i++)
         spent->settled =
-            money_add(spent->settled, amount_moved(c, t, rows[i].cost, rows[i].currency, rows[i].opened_ns));
+            money_add(spent->settled, task_amount_moved(c, t, rows[i].cost, rows[i].currency, rows[i].opened_ns));
     enum rc rc = RC_OK;
     while (rc == RC_OK && spent->kept > 0) {
         rc = hold_list_kept(c->ctx, c->server->store, after, 1000, &kept, &kept_n, &c->err);
         for (size_t i = 0; rc == RC_OK && i < kept_n; i++, after = kept[i - 1].id)
             if (kept[i].spender.task && strcmp(kept[i].spender.task, t->id) == 0)
-                spent->held =
-                    money_add(spent->held, amount_moved(c, t, kept[i].amount, kept[i].currency, kept[i].opened_ns));
+                spent->held = money_add(spent->held,
+                                        task_amount_moved(c, t, kept[i].amount, kept[i].currency, kept[i].opened_ns));
         if (kept_n < 1000)
             break;
     }
     return rc;
 }
 
-static enum rc ledger_read(struct route_call *c, const struct task *t, struct ledger_row **ret, size_t *ret_n,
-                           struct spent *ret_spent, int64_t *ret_unpriced)
+enum rc task_ledger_read(struct route_call *c, const struct task *t, struct ledger_row **ret, size_t *ret_n,
+                         struct spent *ret_spent, int64_t *ret_unpriced)
 {
     enum rc rc = books_sync(c->server->books, &c->err);
     if (rc == RC_OK)
@@ -190,7 +122,7 @@ static enum rc task_show(struct route_call *c)
     if (rc == RC_OK)
         rc = approval_of_task(c->ctx, c->server->store, c->param, &approvals, &n, &c->err);
     if (rc == RC_OK)
-        rc = ledger_read(c, &t, &rows, &n_rows, &spent, &unpriced);
+        rc = task_ledger_read(c, &t, &rows, &n_rows, &spent, &unpriced);
     if (rc != RC_OK)
         return rc;
     board_task_json(c->ctx, &c->server->board, &t, c->runner_pid, &c->out);
@@ -219,7 +151,7 @@ static enum rc task_ledger(struct route_call *c)
     int64_t unpriced;
     enum rc rc = task_find(c->ctx, c->server->store, c->param, &t, &c->err);
     if (rc == RC_OK)
-        rc = ledger_read(c, &t, &rows, &n, &spent, &unpriced);
+        rc = task_ledger_read(c, &t, &rows, &n, &spent, &unpriced);
     if (rc != RC_OK)
         return rc;
     struct json_out *o = &c->out;
@@ -377,16 +309,7 @@ static enum rc approval_post(struct route_call *c)
 
 const struct route route_task_create = {
     "POST",          "/api/v1/tasks", "start a task",       task_create,          NULL,
-    .takes = "Wish", .gives = "Task", .access = ACCESS_USE, .narrow = NARROW_REPO};
-const struct route route_tasks_list = {"GET",
-                                       "/api/v1/tasks",
-                                       "list tasks, newest first",
-                                       tasks_list,
-                                       NULL,
-                                       .query = "state repo before limit",
-                                       .gives = "Tasks",
-                                       .access = ACCESS_READ,
-                                       .narrow = NARROW_LIST};
+    .takes = "Wish", .gives = "Task", .access = ACCESS_USE, .narrow = NARROW_REPO, .creates = true};
 const struct route route_task_show = {"GET",
                                       "/api/v1/tasks/:id",
                                       "one task with what it cost and its approvals",
@@ -443,3 +366,10 @@ const struct route route_approval_post = {"POST",
                                           .gives = "Approval",
                                           .access = ACCESS_USE,
                                           .narrow = NARROW_APPROVAL};
+/* The short forms. */
+const struct route route_short_task_create = {
+    "POST", "/tasks", "start a task (short form)", task_create, .takes = "TaskSpec", .gives = "Task", .creates = true};
+const struct route route_short_task = {"GET",           "/tasks/:id",          "one task (short form)", task_show,
+                                       .gives = "Task", .access = ACCESS_READ, .narrow = NARROW_TASK};
+const struct route route_short_stop = {"POST",          "/tasks/:id/stop",    "stop a task (short form)", task_stop,
+                                       .gives = "Task", .access = ACCESS_USE, .narrow = NARROW_TASK};

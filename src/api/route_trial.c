@@ -96,8 +96,8 @@ static enum rc trial_go_on(struct route_call *c)
 }
 
 const struct route route_trial_create = {
-    "POST",          "/api/v1/trials", "start several attempts of one task", trial_post, NULL, .takes = "TrialSpec",
-    .gives = "Trial"};
+    "POST",           "/api/v1/trials", "start several attempts of one task", trial_post, NULL, .takes = "TrialSpec",
+    .gives = "Trial", .creates = true};
 const struct route route_trials_list = {"GET",
                                         "/api/v1/trials",
                                         "list trials, newest first",

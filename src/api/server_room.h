@@ -183,6 +183,10 @@ struct route_call;
 bool wish_is(const struct route_call *c);
 MUST_USE enum rc wish_prepare(struct route_call *c, struct json *ret_spec);
 
+/* idempotency.c */
+/* Runs the handler once for all requests with this Idempotency-Key. Pool thread. */
+MUST_USE enum rc idempotency_handle(struct route_call *c);
+
 /* route.c */
 struct route_call {
     mem *ctx; /* its own tree: visits a pool thread */
@@ -200,9 +204,10 @@ struct route_call {
     const char *allow;           /* the path has routes, perhaps by another method: a header line; else NULL */
     struct str query;            /* raw: route_query */
     const char *query_state, *query_repo, *query_project;
-    const char *if_match; /* the header, or "" */
-    const char *etag;     /* of the answer, with its quotes; NULL: none */
-    int failed_status;    /* of a problem; 0: as its code says */
+    const char *if_match;                        /* the header, or "" */
+    const char *etag;                            /* of the answer, with its quotes; NULL: a hash of it */
+    const char *if_none_match, *idempotency_key; /* the headers, or "" */
+    int failed_status;                           /* of a problem; 0: as its code says */
     int64_t query_before, query_limit, query_after;
     struct str body;
     struct json json;    /* parsed body; JSON_NONE when empty */
@@ -241,6 +246,7 @@ struct route {
     bool open;                               /* needs no authority: answered to anybody who can connect */
     bool known;                              /* an open one that looks who asks all the same (principal.by) */
     bool logs_in;                            /* an open one that gives a session: not for pages of others */
+    bool creates;                            /* an Idempotency-Key is honoured: asked again, it is not done twice */
     bool slow;                               /* handle runs on the lane: it hashes passwords */
     enum access access;                      /* that the asker needs; 0: the owner's alone */
     enum route_narrow narrow;

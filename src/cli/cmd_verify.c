@@ -30,8 +30,9 @@ static const struct example examples[] = {
     {0},
 };
 
-static void progress(void *arg, const char *kind, const char *check)
+static void progress(void *arg, const char *kind, const char *check, const char *log)
 {
+    (void)log;
     cli_say(arg, "  check     %s, %s", check ? check : "", kind);
 }
 

@@ -297,7 +297,7 @@ static void checks_read(mem *ctx, struct run *run, struct check **ret, size_t *r
     *ret_n = n;
 }
 
-static void verify_progress(void *arg, const char *kind, const char *check)
+static void verify_progress(void *arg, const char *kind, const char *check, const char *log)
 {
     struct run *run = arg;
     struct draft rec;
@@ -305,6 +305,7 @@ static void verify_progress(void *arg, const char *kind, const char *check)
     jo_ki(&rec.o, "iteration", run->iteration);
     jo_kz(&rec.o, "kind", kind);
     jo_kz(&rec.o, "check", check);
+    jo_kz(&rec.o, "log", log);
     if (draft_end(run, &rec, "check.started", "system", NULL) != RC_OK)
         return; /* progress only; the verdict's own record reports a journal that fails */
 }

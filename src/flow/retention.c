@@ -11,7 +11,7 @@
 
 static enum rc task_shrink(mem *ctx, const struct board *b, const char *id, int64_t *n, struct err *err)
 {
-    static const char *const parts[] = {"work", "git", "out", "verify", "setup", "aside", "home"};
+    static const char *const parts[] = {"work", "git", "out", "verify", "setup", "aside", "home", "log"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const char *dir = mem_printf(ctx, "%s/tasks/%s/%s", b->data_dir, id, parts[i]);
         if (access(dir, F_OK) != 0)

@@ -13,7 +13,7 @@ struct judge_wish {            /* NULL or false: not given */
     const char *const *allow_check_changes;
     bool require_proof, no_sandbox;
     int cancel_fd; /* -1: none */
-    void (*on_run)(void *arg, const char *kind, const char *check);
+    void (*on_run)(void *arg, const char *kind, const char *check, const char *log);
     void *arg;
 };
 /* *ret_commit and *ret_base are the full ids. Everything in ctx. */

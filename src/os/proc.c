@@ -213,7 +213,9 @@ enum rc proc_start(const struct proc_spec *spec, pid_t *ret_pid, int *ret_pidfd,
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    pid_t pid = fork();
+    /* Nothing of the caller's is to run in the child: then it borrows our memory until exec (this thread alone waits),
+     * which is quick however large the process is. child_main() changes nothing that we look at afterwards. */
+    pid_t pid = spec->before_exec ? fork() : vfork();
     if (pid == 0) {
         close(failure_in); /* else parent_gone() would see our own copy */
         child_main(spec, program, failure_out);

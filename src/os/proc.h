@@ -1,8 +1,10 @@
-/* Child processes. Only small processes may start children (keeper, runner, client commands); the server never forks.
+/* Child processes. Only small processes may start children at will (keeper, runner, client commands). The server starts
+ * nothing but git, to read the repositories of tasks, without before_exec: such a child is made by vfork(2), which
+ * copies no page tables (a fork of a large process halts it for 58-171 ms).
  *
  * A child gets exactly the descriptors named here (everything else is closed), the environment named here, default
  * signal dispositions and an empty signal mask, and (with die_with_parent) SIGKILL when the thread that started it
- * ends. Threads: call from the main thread. */
+ * ends. Threads: any that lives longer than the child. */
 #pragma once
 #include "base/buf.h"
 #include "base/err.h"

@@ -329,7 +329,7 @@ enum rc bench_run(struct bench *b, const char *kind, const char *tree, const str
                       .dir = mem_printf(tmp, "%s/tree", b->dir),
                       .setup = mem_printf(b->ctx, "%s.setup.log", name)};
     if (b->spec->on_run)
-        b->spec->on_run(b->spec->arg, kind, check->name);
+        b->spec->on_run(b->spec->arg, kind, check->name, run->log);
     unlink(run->log); /* of an attempt that a crash cut off */
     unlink(r.setup);
     enum rc rc = stage_run(tmp, &r, canary, err);

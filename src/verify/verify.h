@@ -118,8 +118,8 @@ struct verify_spec {
     size_t feedback_max;
     struct sandbox_limits limits;
     int cancel_fd;
-    /* Progress: called before each run. May be NULL. */
-    void (*on_run)(void *arg, const char *kind, const char *check);
+    /* Progress: called before each run; its output goes to the file `log` as it comes. May be NULL. */
+    void (*on_run)(void *arg, const char *kind, const char *check, const char *log);
     void *arg;
 };
 /* RC_OK with a verdict whatever the commit is worth; an error only when the verdict could not be made (git, disk,
