@@ -17,7 +17,7 @@ static struct {
     int calls, fd;
     enum rc rc;
     uint16_t port;
-    char words[300];
+    char words[sizeof((struct err *)0)->sentence];
 } told;
 
 static void closed(void *arg)
