@@ -195,6 +195,20 @@ static int child_wait(pid_t pid)
     return status;
 }
 
+/* When nothing of the caller's is to run in the child, it borrows our memory until exec (this thread alone waits),
+ * which is quick however large the process is: child_main() changes nothing that we look at afterwards. (A function of
+ * its own, so that no variable lives in a register across vfork.) */
+static __attribute__((noinline)) pid_t child_make(const struct proc_spec *spec, const char *program, int failure_in,
+                                                  int failure_out)
+{
+    pid_t pid = spec->before_exec ? fork() : vfork();
+    if (pid == 0) {
+        close(failure_in); /* else parent_gone() would see our own copy */
+        child_main(spec, program, failure_out);
+    }
+    return pid;
+}
+
 enum rc proc_start(const struct proc_spec *spec, pid_t *ret_pid, int *ret_pidfd, struct err *err)
 {
     BUG_ON(!spec->argv || !spec->argv[0] || spec->fd_count < 0 || spec->fd_count > PROC_FDS);
@@ -213,13 +227,7 @@ enum rc proc_start(const struct proc_spec *spec, pid_t *ret_pid, int *ret_pidfd,
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    /* Nothing of the caller's is to run in the child: then it borrows our memory until exec (this thread alone waits),
-     * which is quick however large the process is. child_main() changes nothing that we look at afterwards. */
-    pid_t pid = spec->before_exec ? fork() : vfork();
-    if (pid == 0) {
-        close(failure_in); /* else parent_gone() would see our own copy */
-        child_main(spec, program, failure_out);
-    }
+    pid_t pid = child_make(spec, program, failure_in, failure_out);
     int fork_errno = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (pid < 0)
