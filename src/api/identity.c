@@ -104,8 +104,11 @@ enum rc identity_check(mem *ctx, struct server *s, const struct shown *shown, st
 {
     int64_t now = clock_wall_ns();
     switch (shown->kind) {
-    case SHOWN_KEY:
     case SHOWN_ACCESS_TOKEN:
+        if (access_token_is(shown->text))
+            return access_token_check(ctx, s->access_tokens, shown->text, now, ret, err);
+        return auth_check(ctx, s->auth, shown->text, true, now, ret, err);
+    case SHOWN_KEY:
         return auth_check(ctx, s->auth, shown->text, true, now, ret, err);
     case SHOWN_COOKIE:
         return session_check(ctx, s->sessions, shown->text, now, ret, err);
@@ -129,6 +132,11 @@ enum rc gateway_identity(void *server, mem *ctx, const char *token, bool trusted
         return auth_check(ctx, s->auth, str_of(token), wait, clock_wall_ns(), &ret->who, err);
     if (*token && !wait)
         return RC_AGAIN;
+    if (access_token_is(str_of(token))) {
+        enum rc rc = access_token_check(ctx, s->access_tokens, str_of(token), clock_wall_ns(), &ret->who, err);
+        principal_settle(&ret->who);
+        return rc;
+    }
     if (*token)
         return board_token_task(ctx, &s->board, token, &ret->task_id, err);
     if (trusted) {

@@ -100,8 +100,13 @@ static void call_work(void *arg)
         c->err.rc = json_parse(c->ctx, c->body, &c->json, &c->err);
     if (!c->body.n || c->err.rc == RC_OK)
         c->err.rc = permission_narrow(c);
-    if (c->err.rc == RC_OK)
+    if (c->err.rc == RC_OK) {
+        audit_begin(c);
         c->err.rc = c->route->creates && *c->idempotency_key && c->body.n ? idempotency_handle(c) : c->route->handle(c);
+        c->err.rc = audit_end(c, c->err.rc);
+    } else if (c->err.rc == RC_DENIED) {
+        audit_asked(c, "denied");
+    }
     if (c->err.rc == RC_OK)
         c->err.rc = permission_kept(c);
     if (c->err.rc == RC_OK && strcmp(c->route->method, "GET") == 0 && c->status == 200)
@@ -242,12 +247,12 @@ static void narrow_done(void *arg)
 }
 
 /* What hashes passwords has a lane of its own, with little room for one address. */
-static void call_run(struct route_call *c)
+void route_run(struct route_call *c, bool slow)
 {
     struct server *s = c->server;
     c->request->user = c;
     http_on_gone(c->request, call_gone);
-    if (!c->route->slow) {
+    if (!slow) {
         loop_offload(&s->loop, call_work, call_done, c);
     } else if (!lane_offload(s->lane, c->address, call_work, call_done, c)) {
         route_line(c, "Retry-After: 2");
@@ -261,6 +266,10 @@ static void call_proceed(struct route_call *c)
     struct http_request *r = c->request;
     struct server *s = c->server;
     enum rc rc = call_check(c);
+    if (rc == RC_DENIED)
+        audit_asked(c, "denied");
+    if (rc == RC_OK && c->route->on_loop && !c->route->handle)
+        audit_asked(c, "asked");
     if (rc != RC_OK) {
         route_answer(c, rc);
         return;
@@ -281,7 +290,7 @@ static void call_proceed(struct route_call *c)
     } else if (c->route->on_loop) {
         c->route->on_loop(c);
     } else {
-        call_run(c);
+        route_run(c, c->route->slow);
     }
 }
 

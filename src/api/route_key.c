@@ -28,6 +28,7 @@ static void key_json(struct route_call *c, const struct user_key *k, const char 
     jo_kz(o, "project", k->project);
     jo_kz(o, "organisation", k->organisation);
     jo_kz(o, "user", k->user);
+    jo_kz(o, "account", k->account && *k->account ? k->account : NULL);
     jo_ki(o, "requests_per_minute", k->requests_per_minute);
     jo_ki(o, "tokens_per_minute", k->tokens_per_minute);
     jo_ki(o, "streams", k->streams);
@@ -57,7 +58,7 @@ static enum rc keys_list(struct route_call *c)
 }
 
 struct key_input {
-    const char *name, *access, *project, *organisation, *user;
+    const char *name, *access, *project, *organisation, *user, *account;
     const char **models;
     int64_t expires_s, requests_per_minute, tokens_per_minute, streams;
 };
@@ -68,6 +69,7 @@ static const struct json_bind key_table[] = {
     BIND(key_input, project, BIND_STR, false, 0, 100),
     BIND(key_input, organisation, BIND_STR, false, 0, 100),
     BIND(key_input, user, BIND_STR, false, 0, 100),
+    BIND(key_input, account, BIND_STR, false, 0, 100),
     BIND(key_input, models, BIND_STRV, false, 0, 0),
     BIND(key_input, expires_s, BIND_INT, false, 1, INT64_C(3153600000)),
     BIND(key_input, requests_per_minute, BIND_INT, false, 0, LIMIT_MOST),
@@ -93,6 +95,26 @@ static enum rc input_narrow(struct route_call *c, struct key_input *in)
     return rc;
 }
 
+/* The user whose key it will be, by id or name: one's own, or for admins of the whole any. */
+static enum rc input_account(struct route_call *c, struct key_input *in)
+{
+    struct user u;
+    if (!*in->account)
+        return RC_OK;
+    enum rc rc = user_find(c->ctx, c->server->store, in->account, &u, &c->err);
+    if (rc == RC_NOT_FOUND)
+        rc = user_by_name(c->ctx, c->server->store, in->account, &u, &c->err);
+    if (rc != RC_OK)
+        return rc;
+    bool own = c->principal.user_id && strcmp(c->principal.user_id, u.id) == 0;
+    if (!own && (c->principal.project[0] || (strcmp(u.role, "owner") == 0 && c->principal.access != ACCESS_OWNER)))
+        return err_set(&c->err, RC_DENIED, "keys of the user %s are made by that user and by admins", u.name);
+    in->account = u.id;
+    if (!*in->user)
+        in->user = u.name;
+    return RC_OK;
+}
+
 static const char *models_json(mem *ctx, const char *const *models)
 {
     struct buf b;
@@ -113,13 +135,15 @@ static enum rc insert_tx(struct store_tx *tx, void *arg, struct err *err)
 
 static enum rc key_create(struct route_call *c)
 {
-    struct key_input in = {.access = "use", .project = "", .organisation = "", .user = ""};
+    struct key_input in = {.access = "use", .project = "", .organisation = "", .user = "", .account = ""};
     struct token token;
     enum rc rc = json_bind(c->ctx, c->json, key_table, sizeof key_table / sizeof *key_table, true, &in, &c->err);
     if (rc == RC_OK && access_find(in.access) == ACCESS_NONE)
         rc = err_set(&c->err, RC_INVALID, "the access of a key is read, use or admin");
     if (rc == RC_OK)
         rc = input_narrow(c, &in);
+    if (rc == RC_OK)
+        rc = input_account(c, &in);
     if (rc != RC_OK)
         return rc;
     token_new(&token);
@@ -133,6 +157,7 @@ static enum rc key_create(struct route_call *c)
                          .project = in.project,
                          .organisation = in.organisation,
                          .user = in.user,
+                         .account = in.account,
                          .requests_per_minute = in.requests_per_minute,
                          .tokens_per_minute = in.tokens_per_minute,
                          .streams = in.streams,
@@ -176,6 +201,7 @@ static enum rc key_revoke(struct route_call *c)
     struct revoking job = {.id = k.id, .now_ns = clock_wall_ns()};
     rc = store_write(c->server->store, revoke_tx, &job, &c->err);
     auth_forget(c->server->auth, k.id);
+    sessions_forget(c->server->sessions);
     if (rc == RC_OK)
         rc = user_key_find(c->ctx, c->server->store, k.id, &k, &c->err);
     if (rc == RC_OK)

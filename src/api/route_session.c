@@ -110,6 +110,14 @@ static enum rc former_end(struct route_call *c)
                                               : RC_OK;
 }
 
+/* Whose login it is, in the audit log. What names nobody is left out: it may be a password in the wrong field. */
+static void name_note(struct route_call *c, const char *name)
+{
+    struct user u;
+    if (user_by_name(c->ctx, c->server->store, name, &u, NULL) == RC_OK)
+        c->audit.actor = c->audit.object = u.name;
+}
+
 static enum rc session_post(struct route_call *c)
 {
     struct login_input in = {0};
@@ -117,6 +125,8 @@ static enum rc session_post(struct route_call *c)
     struct session_place place = place_of(c);
     c->secret = true;
     enum rc rc = json_bind(c->ctx, c->json, login_table, sizeof login_table / sizeof *login_table, true, &in, &c->err);
+    if (rc == RC_OK)
+        name_note(c, in.name);
     if (rc == RC_OK)
         rc = account_login(c->ctx, &c->server->accounts, in.name, str_of(in.password), &place, clock_wall_ns(), &l,
                            &c->err);
@@ -144,6 +154,9 @@ static enum rc setup_post(struct route_call *c)
     struct session_place place = place_of(c);
     c->secret = true;
     enum rc rc = json_bind(c->ctx, c->json, setup_table, sizeof setup_table / sizeof *setup_table, true, &in, &c->err);
+    c->audit.actor = "link";
+    if (rc == RC_OK && user_name_valid(in.name))
+        c->audit.object = in.name;
     if (rc == RC_OK)
         rc = account_setup(c->ctx, &c->server->accounts, str_of(in.token), in.name, str_of(in.password), &place,
                            clock_wall_ns(), &l, &c->err);

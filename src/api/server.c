@@ -114,11 +114,27 @@ static void retention_done(void *arg)
     (void)arg;
 }
 
+static void audit_head_work(void *arg)
+{
+    struct server *s = arg;
+    audit_tick(s->audit);
+}
+
+static void audit_head_done(void *arg)
+{
+    struct server *s = arg;
+    s->audit_ticking = false;
+}
+
 static void tick(uv_timer_t *timer)
 {
     struct server *s = timer->data;
     if (s->ticks++ % RETENTION_TICKS == RETENTION_FIRST && !s->stopping)
         loop_offload(&s->loop, retention_work, retention_done, s);
+    if (!s->audit_ticking) {
+        s->audit_ticking = true;
+        loop_offload(&s->loop, audit_head_work, audit_head_done, s);
+    }
     recorder_tick(s->recorder);
     tails_wake(s, NULL);
     feed_tick(s->feed);
@@ -170,6 +186,21 @@ static const char *tier_chain(const struct server *s, const char *variable, cons
     return value && *value ? value : setting_text(s->settings, setting);
 }
 
+/* In the folder of the sealing key: outside of the data folder, as that. */
+static const char *beside_seal_file(struct server *s, const char *name)
+{
+    const char *file = settings_seal_file(s->ctx, s->place->settings), *slash = strrchr(file, '/');
+    return mem_printf(s->ctx, "%.*s/%s", slash ? (int)(slash - file) : 1, slash ? file : ".", name);
+}
+
+/* One for each data folder: several may share the folder of the settings. */
+static const char *audit_head_file(struct server *s)
+{
+    char hex[HASH_SHA256_HEX];
+    hash_sha256_hex(str_of(s->place->data_dir), hex);
+    return beside_seal_file(s, mem_printf(s->ctx, "audit/%.16s.head", hex));
+}
+
 static void accounts_open(struct server *s)
 {
     const struct settings *set = s->place->settings;
@@ -177,6 +208,9 @@ static void accounts_open(struct server *s)
                                   .longest_ns = setting_int(set, "session.longest") * SECOND_NS};
     s->sessions = sessions_new(s->ctx, s->store, &rules);
     s->accounts = (struct accounts){s->store, s->sessions, attempts_new(s->ctx, ATTEMPTS_MOST)};
+    s->account_key = account_key_new(s->ctx, beside_seal_file(s, "accounts.key"));
+    s->access_tokens = access_tokens_new(s->ctx, s->store, s->sessions, s->account_key);
+    s->audit = audit_open(s->ctx, s->store, s->account_key, audit_head_file(s));
     s->lane = lane_new(s->ctx, &s->loop, LANE_MOST, LANE_MOST_OF_ONE);
 }
 
@@ -348,6 +382,7 @@ int server_main(const struct server_place *place)
     loops_end(s->loops);
     feed_end(s->feed);
     notify_close(s);
+    audit_tick(s->audit);
     recorder_free(s->recorder);
     mem_free(s->books);
     store_close(s->store);

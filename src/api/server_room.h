@@ -4,7 +4,8 @@
 #pragma once
 #include "api/loops.h"
 #include "api/server.h"
-#include "auth/account.h"
+#include "auth/access_token.h"
+#include "auth/audit.h"
 #include "auth/credential.h"
 #include "auth/token.h"
 #include "conf/live.h"
@@ -47,17 +48,21 @@ struct server {
     struct gateway_common *common; /* any thread */
     struct gateway *gateway;
     struct loops *loops;
-    struct metrics *metrics;            /* any thread */
-    struct auth *auth;                  /* any thread */
-    struct sessions *sessions;          /* any thread */
-    struct accounts accounts;           /* any thread */
-    struct lane *lane;                  /* passwords are hashed there */
-    struct credentials *credentials;    /* any thread */
-    struct catalogs *catalogs;          /* any thread */
-    struct vertex_tokens *tokens;       /* any thread */
-    char *lent;                         /* what credentials_find gave last */
-    struct recorder *recorder;          /* any thread */
-    struct record_policy record_policy; /* of the settings */
+    struct metrics *metrics;             /* any thread */
+    struct auth *auth;                   /* any thread */
+    struct sessions *sessions;           /* any thread */
+    struct accounts accounts;            /* any thread */
+    struct lane *lane;                   /* passwords are hashed there */
+    struct account_key *account_key;     /* any thread */
+    struct access_tokens *access_tokens; /* any thread */
+    struct audit *audit;                 /* any thread */
+    bool audit_ticking;                  /* its head is being written */
+    struct credentials *credentials;     /* any thread */
+    struct catalogs *catalogs;           /* any thread */
+    struct vertex_tokens *tokens;        /* any thread */
+    char *lent;                          /* what credentials_find gave last */
+    struct recorder *recorder;           /* any thread */
+    struct record_policy record_policy;  /* of the settings */
     uv_pipe_t keeper, link;
     struct frame_reader keeper_in;
     uv_timer_t tick;
@@ -204,6 +209,8 @@ struct route_call {
     const char *allow;           /* the path has routes, perhaps by another method: a header line; else NULL */
     struct str query;            /* raw: route_query */
     const char *query_state, *query_repo, *query_project;
+    struct audit_row audit; /* what will stand in the audit log: audit_note.c */
+    struct audit_rider rider;
     const char *if_match;                        /* the header, or "" */
     const char *etag;                            /* of the answer, with its quotes; NULL: a hash of it */
     const char *if_none_match, *idempotency_key; /* the headers, or "" */
@@ -250,6 +257,7 @@ struct route {
     bool slow;                               /* handle runs on the lane: it hashes passwords */
     enum access access;                      /* that the asker needs; 0: the owner's alone */
     enum route_narrow narrow;
+    bool audited; /* a GET that shows a secret */
     /* For its description (openapi.h): */
     const char *query;         /* names of parameters in schemas.def, separated by blanks */
     const char *takes, *gives; /* schemas of schemas.def, or a media type; NULL: no body, any JSON */
@@ -266,6 +274,17 @@ MUST_USE enum rc permission_check(struct route_call *c);  /* before anything is 
 bool permission_waits(const struct route_call *c);        /* whether permission_narrow has to read the database */
 MUST_USE enum rc permission_narrow(struct route_call *c); /* not the loop's; the body is parsed */
 MUST_USE enum rc permission_kept(struct route_call *c);   /* after the handler */
+/* audit_note.c */
+void audit_begin(struct route_call *c);                       /* before the handler, on its thread */
+MUST_USE enum rc audit_end(struct route_call *c, enum rc rc); /* after it; the outcome of the call */
+void audit_asked(struct route_call *c, const char *outcome);  /* the loop's: it does not wait */
+void audit_skip(struct route_call *c);                        /* for handlers: this call leaves no row by itself */
+void audit_now(struct route_call *c, const char *outcome);    /* for handlers: a row at once */
+/* For handlers, before their store_write: what is done to what, from what, to what; no secrets. NULL: nothing to say.
+ */
+void route_audit(struct route_call *c, const char *object, const char *before, const char *after);
+/* From on_loop: runs `handle` after all, on the lane when it is slow. */
+void route_run(struct route_call *c, bool slow);
 /* For handlers. Whether who asks may do this in a project (of a task: its repo): RC_NOT_FOUND when it may not even see
  * it. */
 MUST_USE enum rc route_project(struct route_call *c, const char *project);

@@ -58,6 +58,16 @@ void auth_forget(struct auth *a, const char *key_id)
     pthread_mutex_unlock(&a->lock);
 }
 
+void auth_forget_all(struct auth *a)
+{
+    struct entry *e, *next;
+    pthread_mutex_lock(&a->lock);
+    a->epoch++;
+    HASH_ITER (hh, a->entries, e, next)
+        entry_drop(a, e);
+    pthread_mutex_unlock(&a->lock);
+}
+
 static struct user_key key_copy(mem *ctx, const struct user_key *k)
 {
     struct user_key copy = *k;
@@ -222,6 +232,7 @@ enum rc auth_check(mem *ctx, struct auth *a, struct str text, bool wait, int64_t
     enum access most = access_find(k.access);
     *ret = (struct principal){.access = account.user_id && account.access < most ? account.access : most,
                               .by = CAME_BY_KEY,
+                              .user_id = account.user_id,
                               .key_id = k.id,
                               .name = k.name,
                               .project = k.project,

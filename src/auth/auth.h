@@ -60,6 +60,7 @@ MUST_USE enum rc auth_check(mem *ctx, struct auth *a, struct str token, bool wai
 /* The patterns of a key's row as a list, in ctx; NULL: any model. What cannot be read allows none. */
 const char *const *key_models(mem *ctx, const char *json);
 void auth_forget(struct auth *a, const char *key_id); /* after a change of the key */
+void auth_forget_all(struct auth *a);                 /* after keys of a user were revoked */
 
 /* RC_DENIED with the access that is missing. */
 MUST_USE enum rc principal_may(const struct principal *p, enum access needed, struct err *err);

@@ -25,6 +25,10 @@ static const struct option options[] = {
      .help = "create: it sees and spends for this project alone; ls: keys of this project"},
     {.name = "organisation", .kind = OPTION_TEXT, .argument = "NAME", .help = "create: whose budgets count too"},
     {.name = "user", .kind = OPTION_TEXT, .argument = "NAME", .help = "create: whose budgets count too"},
+    {.name = "account",
+     .kind = OPTION_TEXT,
+     .argument = "USER",
+     .help = "create: a key of this user: it does no more than the user may, and ends with the user"},
     {.name = "expires",
      .kind = OPTION_DURATION,
      .argument = "TIME",
@@ -81,7 +85,11 @@ static void limits_write(const struct call *call, struct json_out *o)
 {
     static const struct {
         const char *option, *member;
-    } texts[] = {{"access", "access"}, {"project", "project"}, {"organisation", "organisation"}, {"user", "user"}},
+    } texts[] = {{"access", "access"},
+                 {"project", "project"},
+                 {"organisation", "organisation"},
+                 {"user", "user"},
+                 {"account", "account"}},
       counts[] = {{"expires", "expires_s"},
                   {"requests", "requests_per_minute"},
                   {"tokens", "tokens_per_minute"},

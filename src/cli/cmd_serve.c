@@ -1,8 +1,10 @@
 /* nightmill serve: the daemon in the foreground, with its address and, before there is an owner, the link that makes
  * one. */
+#include "base/clock.h"
 #include "cli/daemon.h"
 #include "cli/link.h"
 #include "ops/place.h"
+#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -40,6 +42,17 @@ static enum rc tell(struct cli *cli, struct err *err)
     return RC_OK;
 }
 
+static bool daemon_wait(mem *ctx, const char *data)
+{
+    int64_t until = clock_mono_ms() + READY_MS;
+    while (!daemon_answers(ctx, data, 1000, NULL)) {
+        if (clock_mono_ms() > until)
+            return false;
+        poll(NULL, 0, 50);
+    }
+    return true;
+}
+
 /* A process beside the daemon, nobody's child, that waits for it and tells. The daemon itself takes this process's
  * place, so that whoever started it sees its end. */
 static void tell_later(struct cli *cli, const char *data)
@@ -50,7 +63,7 @@ static void tell_later(struct cli *cli, const char *data)
         waitpid(pid, NULL, 0);
     if (pid != 0)
         return;
-    if (fork() == 0 && daemon_answers(cli->ctx, data, READY_MS, NULL) && tell(cli, &err) != RC_OK)
+    if (fork() == 0 && daemon_wait(cli->ctx, data) && tell(cli, &err) != RC_OK)
         cli_fail(cli, &err);
     _exit(0);
 }

@@ -55,7 +55,14 @@ struct call {
     void *arg;
     void (*done)(void *arg, enum rc rc, const struct err *err);
     mem *own; /* of an asynchronous call */
+    struct store_rider *rider;
 };
+static _Thread_local struct store_rider *rider;
+
+void store_ride(struct store_rider *r)
+{
+    rider = r;
+}
 
 /* A mark that a failed job made is kept when an earlier job of the group made it too; otherwise it goes with the job.
  */
@@ -65,6 +72,8 @@ static enum rc call_run(struct db_conn *c, void *arg, struct err *err)
     struct store_tx tx = {.s = call->s, .c = c};
     size_t marks = call->s->mark_n;
     enum rc rc = call->fn(&tx, call->arg, err);
+    if (!rc && call->rider)
+        rc = call->rider->fn(&tx, call->rider->arg, err);
     if (rc)
         call->s->mark_n = marks;
     return rc;
@@ -80,8 +89,13 @@ static void call_done(void *arg, enum rc rc, const struct err *err)
 
 enum rc store_write(struct store *s, store_fn fn, void *arg, struct err *err)
 {
-    struct call call = {.s = s, .fn = fn, .arg = arg};
-    return db_write(s->db, call_run, &call, err);
+    struct call call = {.s = s, .fn = fn, .arg = arg, .rider = rider};
+    enum rc rc = db_write(s->db, call_run, &call, err);
+    if (!rc && call.rider) {
+        call.rider->taken = true;
+        rider = NULL;
+    }
+    return rc;
 }
 
 void store_write_async(struct store *s, store_fn fn, void *arg,

@@ -18,6 +18,14 @@ MUST_USE enum rc store_open(mem *ctx, const char *dir, struct store **ret, struc
 struct store *store_close(struct store *s); /* waits for writes; checkpoint; NULL is fine; returns NULL */
 typedef enum rc (*store_fn)(struct store_tx *tx, void *arg, struct err *err);
 MUST_USE enum rc store_write(struct store *s, store_fn fn, void *arg, struct err *err);
+/* A further function for the transaction of the next store_write of this thread: it runs after that one's own function
+ * succeeded, or both are undone. `taken` tells whether it happened. NULL: none any more. */
+struct store_rider {
+    store_fn fn;
+    void *arg;
+    bool taken;
+};
+void store_ride(struct store_rider *r);
 void store_write_async(struct store *s, store_fn fn, void *arg,
                        void (*done)(void *arg, enum rc rc, const struct err *err));
 size_t store_backlog(struct store *s); /* writes that wait: a producer slows down when this grows */
