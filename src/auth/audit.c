@@ -254,10 +254,8 @@ static void head_check(struct audit *a)
     if (rc == RC_OK && !head_continues(a, &signed_head))
         rc = err_set(&err, RC_CONFLICT, "the audit log does not continue what was signed");
     a->head_held = rc != RC_OK;
-    if (a->head_held) {
-        err_hint(&err, "look with: nightmill audit verify");
-        log_err(&err, "the head of the audit log is left as it is");
-    }
+    if (a->head_held)
+        log_warn("the head of the audit log is left as it is: %s; look with: nightmill audit verify", err.sentence);
 }
 
 struct audit *audit_open(mem *ctx, struct store *s, struct account_key *key, const char *head_file)

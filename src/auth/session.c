@@ -201,8 +201,9 @@ static enum rc memory_check(mem *ctx, struct sessions *s, const uint8_t key[KEY]
     pthread_mutex_lock(&s->lock);
     *ret_epoch = s->epoch;
     HASH_FIND(hh, s->entries, key, KEY, e);
-    if (e && now_ns >= e->expires_ns) {
-        rc = session_gone(err);
+    if (e && now_ns >= e->expires_ns) { /* its end may have moved: the row knows */
+        HASH_DEL(s->entries, e);
+        mem_free(e);
     } else if (e) {
         *ret = principal_copy(ctx, &e->who);
         due = entry_used(s, e, now_ns);
@@ -249,7 +250,7 @@ enum rc session_check(mem *ctx, struct sessions *s, struct str token, int64_t no
     uint64_t epoch;
     if (!opaque_read(SESSION_WORD, token, &o))
         return session_gone(err);
-    enum rc rc = memory_check(ctx, s, o.hash, now_ns, ret, &epoch, err);
+    enum rc rc = memory_check(ctx, s, o.hash, now_ns, ret, &epoch);
     if (rc == RC_AGAIN) {
         rc = session_by_hash(ctx, s->store, o.hash, &row, err);
         rc = rc == RC_NOT_FOUND ? session_gone(err)
@@ -269,7 +270,7 @@ enum rc session_check_id(mem *ctx, struct sessions *s, const char *id, int64_t n
     if (!id_valid(str_of(id), SESSION_ID))
         return session_gone(err);
     memcpy(key, id, SESSION_ID);
-    enum rc rc = memory_check(ctx, s, key, now_ns, ret, &epoch, err);
+    enum rc rc = memory_check(ctx, s, key, now_ns, ret, &epoch);
     if (rc != RC_AGAIN)
         return rc;
     rc = session_find(ctx, s->store, id, &row, err);
