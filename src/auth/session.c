@@ -193,7 +193,7 @@ static enum rc entry_load(struct sessions *s, const struct session *row, int64_t
 
 /* From memory. RC_AGAIN: the database knows. */
 static enum rc memory_check(mem *ctx, struct sessions *s, const uint8_t key[KEY], int64_t now_ns, struct principal *ret,
-                            uint64_t *ret_epoch, struct err *err)
+                            uint64_t *ret_epoch)
 {
     struct entry *e;
     struct used *due = NULL;
