@@ -23,6 +23,20 @@ static const struct counting countings[] = {
 };
 const struct backend_words backend_own_words = {.type = "type", READINGS(readings), COUNTINGS(countings)};
 
+/* MCP servers, in the shape that most programs read: {"mcpServers":{NAME:{command,args,env}}}. */
+static void plan_mcp(struct backend_draft *d, const struct backend_ask *ask)
+{
+    if (!ask->server_count)
+        return;
+    struct json_out *o = plan_json(d);
+    jo_obj(o);
+    jo_key(o, "mcpServers");
+    plan_servers(o, ask, NULL);
+    jo_end_obj(o);
+    plan_file(d, ".nightmill/mcp.json", str_of(plan_json_text(o)));
+    plan_env(d, "NIGHTMILL_MCP_CONFIG", plan_home(d, ask, ".nightmill/mcp.json"));
+}
+
 static enum rc plan(struct backend_draft *d, const struct backend_ask *ask, struct err *err)
 {
     if (!ask->custom.argv || !ask->custom.argv[0]) {
@@ -32,6 +46,7 @@ static enum rc plan(struct backend_draft *d, const struct backend_ask *ask, stru
     plan_program(d, ask->custom.argv);
     plan_args(d, ask->extra_arguments);
     plan_endpoints(d, ask);
+    plan_mcp(d, ask);
     plan_format(d, ask->custom.format == BACKEND_LINES ? BACKEND_LINES : BACKEND_TEXT);
     plan_env(d, "NIGHTMILL_ITERATION", mem_printf(plan_mem(d), "%lld", (long long)ask->iteration));
     if (plan_resumes(ask)) {
@@ -55,6 +70,7 @@ const struct backend backend_command = {
     .approvals = BACKEND_MAY(BACKEND_FULL),
     .session = BACKEND_SESSION_READ,
     .resumes = true,
+    .servers = true,
     .words = &backend_own_words,
     .plan = plan,
 };

@@ -1,8 +1,9 @@
 /* nightmill agent: the coding agents that Nightmill can run, which of them are here, putting them here, and how they
- * have done. All but the last works without the daemon. */
+ * have done; named ones. What has to do with tasks is asked of the daemon. */
 #include "agent/selftest.h"
 #include "base/text.h"
 #include "cli/compare.h"
+#include "cli/named.h"
 #include "cli/session.h"
 #include "ops/place.h"
 #include <stdlib.h>
@@ -11,8 +12,9 @@ enum { PROBE_MS = 60000, TEST_MS = 180000 };
 
 static const struct argument arguments[] = {
     {.name = "VERB",
-     .help = "list agents, ask them for their version, install one, try one out, compare how they have done",
-     .choices = "ls|probe|install|test|compare"},
+     .help = "list agents, ask them for their version, install one, try one out, compare how they have done; set up, "
+             "show or remove a named one",
+     .choices = "ls|probe|install|test|compare|set|show|rm"},
     {.name = "NAME",
      .help = "the agent; of probe: all that are here when it is left out; of compare: any number",
      .optional = true,
@@ -33,6 +35,35 @@ static const struct option options[] = {
      .min = 1,
      .max = 3153600000,
      .help = "compare: only tasks begun so far back, such as 30d"},
+    {.name = "base", .kind = OPTION_TEXT, .argument = "AGENT", .help = "set: which agent it is: builtin, codex, ..."},
+    {.name = "instructions",
+     .kind = OPTION_TEXT,
+     .argument = "FILE",
+     .help = "set: what it is told in every iteration, after the project's own"},
+    {.name = "arg",
+     .kind = OPTION_TEXT,
+     .argument = "ARGUMENT",
+     .repeat = true,
+     .help = "set: a further argument of its program"},
+    {.name = "model", .kind = OPTION_TEXT, .argument = "NAME", .help = "set: the model that it asks"},
+    {.name = "approval",
+     .kind = OPTION_CHOICE,
+     .argument = "WHAT",
+     .choices = "full|edits|ask",
+     .help = "set: what it may do without asking"},
+    {.name = "command", .kind = OPTION_TEXT, .argument = "PROGRAM", .help = "set: program of command, http and acp"},
+    {.name = "folder", .kind = OPTION_TEXT, .argument = "FOLDER", .help = "set: folder that the program needs"},
+    {.name = "input",
+     .kind = OPTION_CHOICE,
+     .argument = "HOW",
+     .choices = "stdin|argument",
+     .help = "set: how command gets its prompt"},
+    {.name = "output",
+     .kind = OPTION_CHOICE,
+     .argument = "WHAT",
+     .choices = "text|lines",
+     .help = "set: what command prints"},
+    {.name = "url", .kind = OPTION_TEXT, .argument = "URL", .help = "set: address of the service of http"},
     {.name = "assigned", .help = "compare: only tasks whose agent or model was drawn by run --assign"},
     {0},
 };
@@ -41,6 +72,8 @@ static const struct example examples[] = {
     {"nightmill agent install pi", "the pinned version, in a folder of its own below the data folder"},
     {"nightmill agent test pi", "a small task against a scripted model: no key, no provider"},
     {"nightmill agent probe", "starts each in a sandbox and asks for its version"},
+    {"nightmill agent set careful --base codex --instructions careful.md",
+     "a named agent for run --agent careful; each change is a new version"},
     {"nightmill agent compare codex claude --last 30d", "how their tasks of 30 days ended, their cost and time"},
     {0},
 };
@@ -150,6 +183,7 @@ static enum rc list(struct cli *cli, int *status, struct err *err)
         cli_document(cli, "agents", buf_view(&data), -1);
         return RC_OK;
     }
+    named_lines(cli, &text);
     cli_answer(cli, buf_view(&text));
     if (hidden)
         cli_say(cli, "%zu more are not here: nightmill agent ls --all", hidden);
@@ -375,15 +409,22 @@ static enum rc test(struct cli *cli, int *status, struct err *err)
     return RC_OK;
 }
 
-/* What compare takes means nothing to the others. */
+/* An option belongs to one verb, and so do several names. */
 static enum rc call_fits(struct cli *cli, struct err *err)
 {
-    static const char *const names[] = {"by", "project", "last", "assigned"};
-    if (call_argument(&cli->call, 2))
-        return err_set(err, RC_INVALID, "nightmill agent %s takes one agent", call_argument(&cli->call, 0));
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (call_has(&cli->call, names[i]))
-            return err_set(err, RC_INVALID, "--%s belongs to nightmill agent compare", names[i]);
+    static const struct {
+        const char *verb, *options[12];
+    } owners[] = {
+        {"ls", {"all"}},
+        {"compare", {"by", "project", "last", "assigned"}},
+        {"set", {"base", "instructions", "arg", "model", "approval", "command", "folder", "input", "output", "url"}}};
+    const char *verb = call_argument(&cli->call, 0);
+    if (call_argument(&cli->call, 2) && strcmp(verb, "compare") != 0)
+        return err_set(err, RC_INVALID, "nightmill agent %s takes one agent", verb);
+    for (size_t i = 0; i < sizeof owners / sizeof *owners; i++)
+        for (const char *const *o = owners[i].options; *o && strcmp(verb, owners[i].verb) != 0; o++)
+            if (call_has(&cli->call, *o))
+                return err_set(err, RC_INVALID, "--%s belongs to nightmill agent %s", *o, owners[i].verb);
     return RC_OK;
 }
 
@@ -392,9 +433,8 @@ static int run(struct cli *cli)
     struct err err = {0};
     int status = EXIT_DONE;
     const char *verb = call_argument(&cli->call, 0);
-    bool compares = strcmp(verb, "compare") == 0;
     enum rc rc = cli_settings(cli, &err);
-    if (!rc && !compares)
+    if (!rc)
         rc = call_fits(cli, &err);
     if (rc)
         return cli_fail(cli, &err);
@@ -402,7 +442,10 @@ static int run(struct cli *cli)
     rc = !strcmp(verb, "ls")        ? list(cli, &status, &err)
          : !strcmp(verb, "probe")   ? probe(cli, &status, &err)
          : !strcmp(verb, "install") ? install(cli, &err)
-         : compares                 ? compare_run(cli, &err)
+         : !strcmp(verb, "compare") ? compare_run(cli, &err)
+         : !strcmp(verb, "set")     ? named_set(cli, &err)
+         : !strcmp(verb, "show")    ? named_show(cli, &err)
+         : !strcmp(verb, "rm")      ? named_remove(cli, &err)
                                     : test(cli, &status, &err);
     return rc ? cli_fail(cli, &err) : status;
 }
@@ -417,7 +460,10 @@ const struct command command_agent = {
         "to a scripted model server: it says whether the file is there, which requests were made, whether the "
         "agent counts the same tokens, what it left running, and which hosts it asked a proxy for (all are refused). "
         "compare shows how the tasks of each agent ended, what they cost, how long they took: money and time are those "
-        "of ended tasks; nightmill is the built-in agent; tasks that were answered from a recording are left out.",
+        "of ended tasks; nightmill is the built-in agent; tasks that were answered from a recording are left out. "
+        "set gives an agent with a model, instructions and arguments a name of its own, in numbered versions that never "
+        "change: a task says which one it had, and compare --by version tells them apart. A project names its own in "
+        "nightmill.yaml (agents).",
     .arguments = arguments,
     .options = options,
     .examples = examples,

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cli/bill.h"
 #include "cli/follow.h"
+#include "cli/named.h"
 #include "cli/race.h"
 #include "cli/recording.h"
 #include "cli/trial.h"
@@ -41,7 +42,7 @@ static const struct option options[] = {
     {.name = "agent",
      .kind = OPTION_TEXT,
      .argument = "NAME",
-     .help = "who works: builtin, codex, claude, ...; nightmill agent ls shows them"},
+     .help = "who works: builtin, codex, claude, ... or a named one; nightmill agent ls shows them"},
     {.name = "assign",
      .kind = OPTION_CHOICE,
      .argument = "HOW",
@@ -245,6 +246,7 @@ static enum rc wish_read(struct cli *cli, struct prepare_wish *ret, struct err *
                                  .require_proof = call_has(call, "require-proof"),
                                  .no_sandbox = call_has(call, "no-sandbox"),
                                  .record = call_has(call, "record"),
+                                 .named = named_find,
                                  .gateway = gateway_serves,
                                  .arg = cli};
     return text_read(cli, &ret->text, err);
@@ -338,6 +340,10 @@ static void spec_say(struct cli *cli, struct json spec, const char *id)
                         shown_line(ctx, json_get(spec, "model"), "why", 100)));
     if (json_is(json_get(spec, "agent")))
         line_say(cli, "agent", shown_line(ctx, json_get(spec, "agent"), "name", 100));
+    const struct backend *backend = backend_find(json_z(ctx, json_path(spec, "agent.name"), ""));
+    if (backend && !backend->servers && json_len(json_get(spec, "mcp")))
+        line_say(cli, "note",
+                 mem_printf(ctx, "%s takes no MCP servers: those of the project are not started", backend->title));
     for (struct json_iter it = json_iter(json_get(spec, "assignment")); json_next(&it);)
         line_say(cli, "drawn",
                  mem_printf(ctx, "%s %s, with probability %s", shown_line(ctx, it.value, "of", 10),

@@ -321,10 +321,17 @@ static enum rc agent_instructions(struct parser *ps, const struct yaml *node, vo
     return text_take(ps, node, PROJECT_TEXT, "a text", &project->instructions);
 }
 
+static enum rc agent_arguments(struct parser *ps, const struct yaml *node, void *into)
+{
+    struct project *project = into;
+    return list_take(ps, node, PROJECT_GLOB, "argument", &project->arguments);
+}
+
 static const struct key agent_keys[] = {
     {"name", agent_name, "which agent works"},
     {"model", agent_model, "which model it asks; a flag or the environment wins"},
     {"instructions", agent_instructions, "what it is told in every iteration"},
+    {"arguments", agent_arguments, "list of further arguments for an agent that is a program"},
 };
 
 static enum rc agent_take(struct parser *ps, const struct yaml *node, void *into)
@@ -332,6 +339,162 @@ static enum rc agent_take(struct parser *ps, const struct yaml *node, void *into
     if (node->kind != YAML_MAP)
         return must_be(ps, node, "a map");
     return map_take(ps, node, agent_keys, sizeof agent_keys / sizeof agent_keys[0], " of agent", into);
+}
+
+/* --- named agents ------------------------------------------------------------------------------------------------ */
+
+static enum rc named_agent(struct parser *ps, const struct yaml *node, void *into)
+{
+    struct project_agent *agent = into;
+    return text_take(ps, node, PROJECT_NAME, "a name", &agent->agent);
+}
+
+static enum rc named_model(struct parser *ps, const struct yaml *node, void *into)
+{
+    struct project_agent *agent = into;
+    return text_take(ps, node, 200, "a name", &agent->model);
+}
+
+static enum rc named_instructions(struct parser *ps, const struct yaml *node, void *into)
+{
+    struct project_agent *agent = into;
+    return text_take(ps, node, PROJECT_TEXT, "a text", &agent->instructions);
+}
+
+static enum rc named_arguments(struct parser *ps, const struct yaml *node, void *into)
+{
+    struct project_agent *agent = into;
+    return list_take(ps, node, PROJECT_GLOB, "argument", &agent->arguments);
+}
+
+static const struct key named_keys[] = {
+    {"agent", named_agent, "which agent it is: `builtin`, `codex`, ..."},
+    {"model", named_model, "which model it asks; a flag wins"},
+    {"instructions", named_instructions, "what it is told in every iteration, after `agent.instructions`"},
+    {"arguments", named_arguments, "list of further arguments, after `agent.arguments`"},
+};
+
+static enum rc name_check(struct parser *ps, const struct yaml *node, const char *what)
+{
+    if (name_plain(node->key))
+        return RC_OK;
+    return yaml_fail(ps->err, ps->name, node, true,
+                     "The name of %s must be of letters, digits, '-', '_' and '.', at most %d.", what,
+                     (int)PROJECT_NAME);
+}
+
+static enum rc agents_take(struct parser *ps, const struct yaml *node, void *into)
+{
+    static const char *const none[] = {NULL};
+    struct project *project = into;
+    if (node->kind != YAML_MAP || node->count > PROJECT_ITEMS)
+        return must_be(ps, node, "a map from name to agent, at most 100");
+    struct project_agent *agents = mem_array(ps->ctx, struct project_agent, node->count + 1);
+    enum rc rc = RC_OK;
+    project->agents = agents;
+    for (const struct yaml *child = node->first; child && !rc; child = child->next) {
+        struct project_agent *a = &agents[project->agent_count++];
+        *a = (struct project_agent){.name = mem_str(ps->ctx, child->key), .arguments = none};
+        rc = name_check(ps, child, "an agent");
+        if (!rc && child->kind != YAML_MAP)
+            rc = must_be(ps, child, "a map");
+        if (!rc)
+            rc = map_take(ps, child, named_keys, sizeof named_keys / sizeof named_keys[0], " of an agent", a);
+        if (!rc && !a->agent)
+            rc = yaml_fail(ps->err, ps->name, child, true, "The agent \"%s\" does not say which agent it is.", a->name);
+    }
+    return rc;
+}
+
+/* --- MCP servers ------------------------------------------------------------------------------------------------- */
+
+struct server_parts {
+    const char *command;
+    const char *const *args, *const *env;
+};
+
+static enum rc server_command(struct parser *ps, const struct yaml *node, void *into)
+{
+    struct server_parts *parts = into;
+    return text_take(ps, node, PROJECT_GLOB, "a program", &parts->command);
+}
+
+static enum rc server_args(struct parser *ps, const struct yaml *node, void *into)
+{
+    struct server_parts *parts = into;
+    return list_take(ps, node, PROJECT_COMMAND, "argument", &parts->args);
+}
+
+static bool variable_plain(const char *name)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+    size_t n = strlen(name);
+    return n && n <= PROJECT_NAME && strchr(letters, name[0]) &&
+           strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789") == n;
+}
+
+static enum rc server_env(struct parser *ps, const struct yaml *node, void *into)
+{
+    struct server_parts *parts = into;
+    if (node->kind != YAML_MAP || node->count > PROJECT_ITEMS)
+        return must_be(ps, node, "a map from variable to value, at most 100");
+    const char **env = mem_array(ps->ctx, const char *, node->count + 1);
+    size_t n = 0;
+    for (const struct yaml *child = node->first; child; child = child->next) {
+        const char *value = NULL;
+        if (!variable_plain(child->key))
+            return yaml_fail(ps->err, ps->name, child, true, "A variable's name is of letters, digits and '_'.");
+        enum rc rc = text_take(ps, child, PROJECT_COMMAND, "a text", &value);
+        if (rc)
+            return rc;
+        env[n++] = mem_printf(ps->ctx, "%s=%s", child->key, value);
+    }
+    parts->env = env;
+    return RC_OK;
+}
+
+static const struct key server_keys[] = {
+    {"command", server_command, "program that is started in the sandbox, as the agent's own"},
+    {"args", server_args, "list of its arguments"},
+    {"env", server_env, "its variables; `${NAME}` in a value stands for a secret of `egress.secrets`"},
+};
+
+static enum rc server_take(struct parser *ps, const struct yaml *node, struct project_server *server)
+{
+    static const char *const none[] = {NULL};
+    struct server_parts parts = {.args = none, .env = none};
+    enum rc rc = name_check(ps, node, "an MCP server");
+    if (!rc && strchr(node->key, '.'))
+        rc = yaml_fail(ps->err, ps->name, node, true, "The name of an MCP server has no '.'.");
+    if (!rc && node->kind != YAML_MAP)
+        rc = must_be(ps, node, "a map with \"command\"");
+    if (!rc)
+        rc = map_take(ps, node, server_keys, sizeof server_keys / sizeof server_keys[0], " of an MCP server", &parts);
+    if (!rc && !parts.command)
+        rc = yaml_fail(ps->err, ps->name, node, true, "The MCP server \"%s\" has no command.", node->key);
+    if (rc)
+        return rc;
+    size_t n = 0;
+    while (parts.args[n])
+        n++;
+    const char **argv = mem_array(ps->ctx, const char *, n + 2);
+    argv[0] = parts.command;
+    memcpy(argv + 1, parts.args, n * sizeof *argv);
+    *server = (struct project_server){mem_str(ps->ctx, node->key), argv, parts.env};
+    return RC_OK;
+}
+
+static enum rc mcp_take(struct parser *ps, const struct yaml *node, void *into)
+{
+    struct project *project = into;
+    if (node->kind != YAML_MAP || node->count > PROJECT_ITEMS)
+        return must_be(ps, node, "a map from name to MCP server, at most 100");
+    struct project_server *servers = mem_array(ps->ctx, struct project_server, node->count + 1);
+    enum rc rc = RC_OK;
+    for (const struct yaml *child = node->first; child && !rc; child = child->next)
+        rc = server_take(ps, child, &servers[project->server_count++]);
+    project->servers = servers;
+    return rc;
 }
 
 /* --- egress ------------------------------------------------------------------------------------------------------ */
@@ -413,13 +576,15 @@ static const struct key project_keys[] = {
     {"hooks", hooks_take, "commands at moments of the loop"},
     {"limits", limits_take, "limits of a task"},
     {"agent", agent_take, "the agent and what it is told"},
+    {"agents", agents_take, "named agents for `--agent NAME`, each a map; what one says counts as a version of it"},
+    {"mcp", mcp_take, "MCP servers by name that agents are given, over stdio, started in the sandbox"},
     {"egress", egress_take, "hosts that the project needs; the setting `egress.project` says what that counts for"},
 };
 
 static void project_empty(mem *ctx, struct project *ret)
 {
     const char *const *none = mem_array(ctx, const char *, 1);
-    *ret = (struct project){.setup = none, .protect = none, .money = -1};
+    *ret = (struct project){.setup = none, .protect = none, .arguments = none, .money = -1};
 }
 
 enum rc project_parse(mem *ctx, struct str text, const char *name, struct project *ret, struct err *err)
@@ -456,6 +621,8 @@ void project_markdown(struct buf *out)
         {"hooks.MOMENT[].", hook_keys, sizeof hook_keys / sizeof hook_keys[0]},
         {"limits.", limits_keys, sizeof limits_keys / sizeof limits_keys[0]},
         {"agent.", agent_keys, sizeof agent_keys / sizeof agent_keys[0]},
+        {"agents.NAME.", named_keys, sizeof named_keys / sizeof named_keys[0]},
+        {"mcp.NAME.", server_keys, sizeof server_keys / sizeof server_keys[0]},
         {"egress.", egress_keys, sizeof egress_keys / sizeof egress_keys[0]},
         {"egress.PHASE.", egress_rule_keys, sizeof egress_rule_keys / sizeof egress_rule_keys[0]},
     };

@@ -10,7 +10,11 @@
  *       before-done: [./scripts/gate.sh, {command: ./slow.sh, timeout: 5m}]
  *     limits: {iterations: 20, time: 2h, tokens: 2000000, money: 2.00}
  *     egress: {setup: [packages.example.org], work: [{host: docs.example.org, methods: [GET]}]}
- *     agent: {name: builtin, model: some-model, instructions: "Keep the public API."}
+ *     agent: {name: builtin, model: some-model, instructions: "Keep the public API.", arguments: [--verbose]}
+ *     agents:
+ *       careful: {agent: codex, instructions: "Write the test first.", arguments: [--verbose]}
+ *     mcp:
+ *       docs: {command: node, args: [tools/docs-server.js], env: {TOKEN: "${DOCS_TOKEN}"}}
  *
  * Strict: an unknown key, a wrong type or value is one sentence with line and column and the nearest right name.
  * Texts belong to the context given. Threads: no state. */
@@ -31,6 +35,16 @@ struct project_hook {
     const char *command;
     int64_t timeout_s; /* 0: setting hooks.timeout */
 };
+struct project_agent { /* a named configuration */
+    const char *name, *agent;
+    const char *model, *instructions; /* NULL: not said */
+    const char *const *arguments;     /* NULL-terminated, never NULL */
+};
+struct project_server { /* an MCP server over stdio that agents are given */
+    const char *name;
+    const char *const *argv; /* NULL-terminated */
+    const char *const *env;  /* "NAME=value", NULL-terminated; ${NAME} in a value stands for a secret that is lent */
+};
 struct project {
     const struct project_check *checks; /* in the order of the file */
     size_t check_count;
@@ -41,7 +55,12 @@ struct project {
     int64_t iterations, time_s, tokens;       /* 0: not said */
     int64_t money;                            /* pico-units of the setting money.currency; -1: not said */
     const char *agent, *model, *instructions; /* NULL: not said */
-    struct egress egress;                     /* what it needs of the outside */
+    const char *const *arguments;             /* of agents that are programs; NULL-terminated, never NULL */
+    const struct project_agent *agents;
+    size_t agent_count;
+    const struct project_server *servers;
+    size_t server_count;
+    struct egress egress; /* what it needs of the outside */
 };
 /* `name` stands in errors, usually PROJECT_FILE. RC_INVALID with one sentence; *ret is then empty. */
 MUST_USE enum rc project_parse(mem *ctx, struct str text, const char *name, struct project *ret, struct err *err);

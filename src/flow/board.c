@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "flow/board_room.h"
 #include "os/path.h"
+#include "store/configuration.h"
 #include <stdio.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -66,6 +67,22 @@ static enum rc assignment_check(struct json spec, struct err *err)
     return rc;
 }
 
+/* A task says by which configuration its agent was set up: the version is one that there is. *ret in ctx, "" none. */
+static enum rc configuration_check(mem *ctx, const struct board *b, struct json spec, const char **ret, struct err *err)
+{
+    struct json said = json_get(spec, "configuration");
+    const char *name = json_z(ctx, json_get(said, "name"), ""), *project = json_z(ctx, json_get(said, "project"), "");
+    int64_t version = json_int(json_get(said, "version"), 0);
+    struct agent_configuration found;
+    *ret = "";
+    if (!json_is(said))
+        return RC_OK;
+    if (version < 1 || !configuration_name_valid(name))
+        return err_set(err, RC_INVALID, "the configuration of an agent has a name and a version");
+    *ret = mem_printf(ctx, "%s@%lld", name, (long long)version);
+    return configuration_find(ctx, b->store, project, name, version, &found, err);
+}
+
 static enum rc kind_check(struct json spec, struct err *err)
 {
     struct json kind = json_get(spec, "kind");
@@ -122,6 +139,8 @@ enum rc board_task_put(mem *ctx, struct store_tx *tx, struct json spec, struct t
     }
     jo_kz(&n.o, "model", t->model);
     jo_kz(&n.o, "agent", t->agent);
+    if (*t->configuration)
+        jo_kz(&n.o, "configuration", t->configuration);
     if (*t->trial) {
         jo_kz(&n.o, "trial", t->trial);
         jo_ki(&n.o, "attempt", t->attempt);
@@ -164,7 +183,8 @@ enum rc board_task_make(mem *ctx, const struct board *b, struct json spec, struc
         return err_set(err, RC_INVALID, "a limit of the task is out of range");
     if (money && money_parse(str_of(money), &ret->limit_money, err) != RC_OK)
         return err_context(err, "budget");
-    return folder_make(ctx, b, ret->id, err);
+    rc = configuration_check(ctx, b, spec, &ret->configuration, err);
+    return rc != RC_OK ? rc : folder_make(ctx, b, ret->id, err);
 }
 
 struct creation {
@@ -834,62 +854,4 @@ enum rc board_due(mem *ctx, const struct board *b, struct board_due **ret, size_
     *ret = due;
     *ret_n = n;
     return RC_OK;
-}
-
-void board_task_json(mem *ctx, const struct board *b, const struct task *t, int64_t runner_pid, struct json_out *o)
-{
-    struct json spec = {0};
-    if (t->spec && json_parse(ctx, str_of(t->spec), &spec, NULL) != RC_OK)
-        spec = (struct json){0};
-    jo_obj(o);
-    jo_kz(o, "id", t->id);
-    jo_ki(o, "number", t->number);
-    jo_kz(o, "title", t->title);
-    jo_kz(o, "text", t->text);
-    jo_kz(o, "repo", t->repo);
-    jo_kz(o, "state", t->state);
-    jo_kz(o, "reason", t->reason);
-    jo_kz(o, "words", t->words);
-    jo_ki(o, "iteration", t->iteration);
-    jo_ki(o, "iteration_limit", t->iteration_limit);
-    jo_kz(o, "created_at", clock_rfc3339(ctx, t->created_ns));
-    jo_kz(o, "changed_at", clock_rfc3339(ctx, t->changed_ns));
-    jo_kz(o, "started_at", t->started_ns ? clock_rfc3339(ctx, t->started_ns) : NULL);
-    jo_kz(o, "ended_at", t->ended_ns ? clock_rfc3339(ctx, t->ended_ns) : NULL);
-    jo_ki(o, "worked_s", t->worked_ns / 1000000000);
-    jo_ki(o, "worked_ns", t->worked_ns);
-    jo_kz(o, "branch", t->branch);
-    jo_kz(o, "commit", t->commit);
-    jo_kb(o, "applied", t->applied);
-    jo_kz(o, "base", json_z(ctx, json_get(spec, "base"), NULL));
-    jo_kz(o, "folder", mem_printf(ctx, "%s/tasks/%s", b->data_dir, t->id));
-    jo_ki(o, "limit_time_s", t->limit_time_s);
-    jo_key(o, "limits");
-    jo_obj(o);
-    jo_ki(o, "iterations", t->iteration_limit);
-    jo_ki(o, "time_s", t->limit_time_s);
-    jo_ki(o, "tokens", t->limit_tokens);
-    jo_kz(o, "money", t->limit_money >= 0 ? money_exact(ctx, t->limit_money, 2) : NULL);
-    jo_kz(o, "currency", t->currency);
-    jo_end_obj(o);
-    jo_key(o, "model");
-    jo_obj(o);
-    jo_kz(o, "name", json_z(ctx, json_path(spec, "model.name"), *t->model ? t->model : NULL));
-    jo_kz(o, "url", json_z(ctx, json_path(spec, "model.url"), NULL));
-    jo_kz(o, "wire", json_z(ctx, json_path(spec, "model.wire"), NULL));
-    jo_end_obj(o);
-    jo_kraw(o, "checks", json_is(json_get(spec, "checks")) ? json_raw(json_get(spec, "checks")) : STR("[]"));
-    jo_ki(o, "last_event", t->last_event);
-    jo_kz(o, "agent", t->agent);
-    if (t->trial && *t->trial) {
-        jo_kz(o, "trial", t->trial);
-        jo_ki(o, "attempt", t->attempt);
-    }
-    if (runner_pid)
-        jo_ki(o, "runner_pid", runner_pid);
-    else {
-        jo_key(o, "runner_pid");
-        jo_null(o);
-    }
-    jo_end_obj(o);
 }

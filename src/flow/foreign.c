@@ -48,6 +48,8 @@ struct stint { /* one start of the program */
     bool resumes;
     bool plain;
     struct sandbox *sb;
+    const struct backend_server *servers; /* MCP */
+    size_t server_count;
     bool proxied; /* there is a way to the outside */
     struct run_egress egress;
     struct backend_plan plan;
@@ -209,8 +211,62 @@ static enum backend_approval approval_read(const char *word)
     return strcmp(word, "edits") == 0 ? BACKEND_EDITS : strcmp(word, "ask") == 0 ? BACKEND_ASK : BACKEND_FULL;
 }
 
+/* ${NAME} stands for a secret that is lent to the sandbox: its placeholder, which the proxy makes the real one. */
+static enum rc secret_placed(struct stint *s, const char *text, const char **ret, struct err *err)
+{
+    struct buf b;
+    buf_init(&b, s->ctx, 1u << 20);
+    for (const char *at = text; *at;) {
+        const char *end = at[0] == '$' && at[1] == '{' ? strchr(at, '}') : NULL;
+        const char *value = NULL;
+        if (!end) {
+            buf_char(&b, *at++);
+            continue;
+        }
+        for (size_t i = 0; i < s->egress.secret_count && !value; i++)
+            if (str_eqz(str_n(at + 2, (size_t)(end - at - 2)), s->egress.secrets[i].name))
+                value = s->egress.placeholders[i];
+        if (!value) {
+            err_set(err, RC_INVALID, "an MCP server of the project wants the secret %.*s, which is not lent to it",
+                    (int)(end - at + 1), at);
+            return err_hint(err, "lend it with the setting egress.secrets, such as NAME=host");
+        }
+        buf_z(&b, value);
+        at = end + 1;
+    }
+    *ret = buf_take(&b, s->ctx);
+    return RC_OK;
+}
+
+/* The MCP servers that the project wants its agents to have. They are started by the agent, in its sandbox. */
+static enum rc servers_read(struct stint *s, struct err *err)
+{
+    struct json list = json_get(s->run->spec, "mcp");
+    struct backend_server *servers = mem_array(s->ctx, struct backend_server, json_len(list) + 1);
+    enum rc rc = RC_OK;
+    s->server_count = 0;
+    s->servers = servers;
+    for (struct json_iter it = json_iter(list); rc == RC_OK && s->backend->servers && json_next(&it);) {
+        struct json argv = json_get(it.value, "argv"), env = json_get(it.value, "env");
+        const char **words = mem_array(s->ctx, const char *, json_len(argv) + 1);
+        const char **pairs = mem_array(s->ctx, const char *, json_len(env) + 1);
+        size_t n = 0;
+        for (struct json_iter a = json_iter(argv); json_next(&a);)
+            words[n++] = json_z(s->ctx, a.value, "");
+        n = 0;
+        for (struct json_iter e = json_iter(env); rc == RC_OK && json_next(&e); n++)
+            rc = secret_placed(s, json_z(s->ctx, e.value, ""), &pairs[n], err);
+        servers[s->server_count++] =
+            (struct backend_server){json_z(s->ctx, json_get(it.value, "name"), ""), words, pairs};
+    }
+    return rc;
+}
+
 static enum rc stint_plan(struct stint *s, struct err *err)
 {
+    enum rc rc = servers_read(s, err);
+    if (rc != RC_OK)
+        return rc;
     const char *const *program = spec_strings(s, "program");
     struct backend_ask ask = {
         .program = s->plain && s->place.outside ? s->place.outside : s->place.program,
@@ -226,6 +282,8 @@ static enum rc stint_plan(struct stint *s, struct err *err)
         .home = s->plain ? s->home : HOME_INSIDE,
         .workspace = s->plain ? s->run->work.dir : "/workspace",
         .approval = approval_read(spec_text(s, "approval", "full")),
+        .servers = s->servers,
+        .server_count = s->server_count,
         .extra_arguments = spec_strings(s, "arguments"),
         .extra_env = s->proxied ? run_egress_environment(s->ctx, &s->egress, sandbox_listener_port(s->sb, 1),
                                                          home_path(s, CA_FILE), home_path(s, BUNDLE_FILE))
@@ -294,6 +352,8 @@ static enum rc parser_open(struct stint *s, struct err *err)
         struct acp_spec spec = {.cwd = s->plan.cwd,
                                 .prompt = s->prompt,
                                 .session = s->plan.resumes ? s->plan.session : NULL,
+                                .servers = s->servers,
+                                .server_count = s->server_count,
                                 .approval = approval_read(spec_text(s, "approval", "full"))};
         struct dialogue_heart heart = {event_heard, question_heard, s};
         return dialogue_open(s->ctx, &spec, &heart, &s->dialogue, err);

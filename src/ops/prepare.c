@@ -21,6 +21,8 @@ struct preparation {
     struct check *checks;
     size_t check_count;
     struct model_choice model;
+    const char *agent;        /* "" is the built-in one */
+    struct agent_named named; /* version 0: it has no name of its own */
     int64_t iterations, time_s, tokens;
     const char *iterations_words;
     pico money; /* -1: no limit */
@@ -38,7 +40,7 @@ static enum rc read_project(mem *ctx, const char *git_dir, const char *base, str
     static const char *const none[] = {NULL};
     struct str text;
     enum rc rc = repo_blob(ctx, git_dir, base, PROJECT_FILE, 256u << 10, &text, err);
-    *ret = (struct project){.money = -1, .setup = none, .protect = none};
+    *ret = (struct project){.money = -1, .setup = none, .protect = none, .arguments = none};
     if (rc == RC_NOT_FOUND)
         return RC_OK;
     return rc == RC_OK ? project_parse(ctx, text, PROJECT_FILE, ret, err) : rc;
@@ -231,10 +233,16 @@ static void write_model(struct preparation *p)
     jo_end_obj(o);
 }
 
-/* The program of the settings, word by word. */
+/* What the named agent says, or otherwise this. */
+static const char *agent_says(struct preparation *p, const char *member, const char *otherwise)
+{
+    return json_z(p->ctx, json_get(p->named.configuration, member), otherwise);
+}
+
+/* The program, word by word. */
 static void write_program(struct preparation *p)
 {
-    struct str rest = str_of(setting_text(p->set, "agent.command")), word;
+    struct str rest = str_of(agent_says(p, "command", setting_text(p->set, "agent.command"))), word;
     jo_key(&p->o, "program");
     jo_arr(&p->o);
     while (str_next(&rest, ' ', &word))
@@ -243,25 +251,155 @@ static void write_program(struct preparation *p)
     jo_end_arr(&p->o);
 }
 
-/* Nothing stands there for the built-in agent. */
+static void write_arguments(struct preparation *p)
+{
+    jo_key(&p->o, "arguments");
+    jo_arr(&p->o);
+    for (const char *const *v = p->project.arguments; *v; v++)
+        jo_z(&p->o, *v);
+    for (struct json_iter it = json_iter(json_get(p->named.configuration, "arguments")); json_next(&it);)
+        jo_z(&p->o, json_z(p->ctx, it.value, ""));
+    jo_end_arr(&p->o);
+}
+
+static const char *text_or_null(const char *text)
+{
+    return *text ? text : NULL;
+}
+
+/* Nothing stands there for the built-in agent but by which configuration it is set up. */
 static void write_agent(struct preparation *p)
 {
     struct json_out *o = &p->o;
-    const char *name = p->wish->agent     ? p->wish->agent
-                       : p->project.agent ? p->project.agent
-                                          : setting_text(p->set, "agent.name");
-    if (!*name || strcmp(name, "builtin") == 0 || strcmp(name, "nightmill") == 0)
+    if (p->named.version) {
+        jo_key(o, "configuration");
+        jo_obj(o);
+        jo_kz(o, "name", p->named.name);
+        jo_kz(o, "project", p->named.project);
+        jo_ki(o, "version", p->named.version);
+        jo_end_obj(o);
+    }
+    if (!*p->agent)
         return; /* the ledger calls it nightmill */
     jo_key(o, "agent");
     jo_obj(o);
-    jo_kz(o, "name", name);
-    jo_kz(o, "approval", setting_text(p->set, "agent.approval"));
+    jo_kz(o, "name", p->agent);
+    jo_kz(o, "approval", agent_says(p, "approval", setting_text(p->set, "agent.approval")));
     write_program(p);
-    jo_kz(o, "folder", *setting_text(p->set, "agent.folder") ? setting_text(p->set, "agent.folder") : NULL);
-    jo_kz(o, "input", setting_text(p->set, "agent.input"));
-    jo_kz(o, "output", setting_text(p->set, "agent.output"));
-    jo_kz(o, "url", *setting_text(p->set, "agent.url") ? setting_text(p->set, "agent.url") : NULL);
+    write_arguments(p);
+    jo_kz(o, "folder", text_or_null(agent_says(p, "folder", setting_text(p->set, "agent.folder"))));
+    jo_kz(o, "input", agent_says(p, "input", setting_text(p->set, "agent.input")));
+    jo_kz(o, "output", agent_says(p, "output", setting_text(p->set, "agent.output")));
+    jo_kz(o, "url", text_or_null(agent_says(p, "url", setting_text(p->set, "agent.url"))));
     jo_end_obj(o);
+}
+
+/* ---- which agent, and which model ---- */
+
+/* Which setting says it, for a model of this name. */
+static const char *agent_setting(struct preparation *p)
+{
+    static const struct {
+        const char *tier, *setting;
+    } tiers[] = {{"A", "agent.tier_a"}, {"B", "agent.tier_b"}, {"C", "agent.tier_c"}};
+    for (size_t i = 0; i < sizeof tiers / sizeof *tiers; i++)
+        if (strcmp(p->model.name, tiers[i].tier) == 0 && *setting_text(p->set, tiers[i].setting))
+            return tiers[i].setting;
+    return "agent.name";
+}
+
+static bool agent_own(const char *name)
+{
+    return !*name || strcmp(name, "builtin") == 0 || strcmp(name, "native") == 0 || strcmp(name, "nightmill") == 0;
+}
+
+/* A name is an agent's own, or one that somebody gave. */
+static enum rc agent_resolve(struct preparation *p, const char *name, struct err *err)
+{
+    const struct project_agent *offer = NULL;
+    struct err none = {0};
+    for (size_t i = 0; i < p->project.agent_count; i++)
+        if (strcmp(p->project.agents[i].name, name) == 0)
+            offer = &p->project.agents[i];
+    p->agent = agent_own(name) ? "" : name;
+    if (!*p->agent || !p->wish->named)
+        return RC_OK;
+    enum rc rc = p->wish->named(p->wish->arg, name, p->repo.top, offer, &p->named, &none);
+    if (rc == RC_NOT_FOUND && !offer)
+        return RC_OK;
+    if (rc != RC_OK) {
+        *err = none;
+        return rc;
+    }
+    const char *base = agent_says(p, "agent", "");
+    p->agent = agent_own(base) ? "" : base;
+    note(p, mem_printf(p->ctx, "agent %s, version %lld%s: %s%s", name, (long long)p->named.version,
+                       *p->named.project ? " (" PROJECT_FILE ")" : "", *p->agent ? p->agent : "builtin",
+                       offer && !*p->named.project ? "; the one of " PROJECT_FILE " is not used" : ""));
+    return RC_OK;
+}
+
+static enum rc choose_model(struct preparation *p, const char *wanted, struct err *err)
+{
+    const struct prepare_wish *w = p->wish;
+    const char *name = wanted ? wanted : *setting_text(p->set, "model.name") ? NULL : p->project.model;
+    struct model_known known = {.key = model_key_in_environment, .gateway = w->gateway, .arg = w->arg};
+    if (w->replay)
+        p->model = *w->recorded;
+    return w->replay ? RC_OK : model_choose(p->ctx, p->set, name, &known, &p->model, err);
+}
+
+/* The agent that is named decides the model, unless a flag does; where none is named, the model's tier may decide the
+ * agent. */
+static enum rc choose_agent(struct preparation *p, struct err *err)
+{
+    const struct prepare_wish *w = p->wish;
+    const char *name = w->agent ? w->agent : p->project.agent;
+    bool by_setting = !name;
+    enum rc rc = RC_OK;
+    if (by_setting) {
+        rc = choose_model(p, w->model, err);
+        if (rc != RC_OK)
+            return rc;
+        const char *setting = agent_setting(p);
+        name = setting_text(p->set, setting);
+        if (*name)
+            note(p, mem_printf(p->ctx, "agent %s: %s (%s)", name, setting,
+                               setting_origin(p->set, setting_row_find(setting))));
+    } else if (!w->agent) {
+        note(p, mem_printf(p->ctx, "agent %s: " PROJECT_FILE, name));
+    }
+    rc = agent_resolve(p, name, err);
+    const char *model = agent_says(p, "model", NULL);
+    if (rc == RC_OK && (!by_setting || (model && !w->model)))
+        rc = choose_model(p, w->model ? w->model : model, err);
+    return rc;
+}
+
+/* The project's, and those of the named agent. */
+static const char *instructions_of(struct preparation *p)
+{
+    const char *ours = p->project.instructions, *named = agent_says(p, "instructions", NULL);
+    return ours && named ? mem_printf(p->ctx, "%s\n\n%s", ours, named) : named ? named : ours;
+}
+
+static void write_servers(struct preparation *p)
+{
+    if (!p->project.server_count)
+        return;
+    jo_key(&p->o, "mcp");
+    jo_arr(&p->o);
+    for (size_t i = 0; i < p->project.server_count; i++) {
+        const struct project_server *s = &p->project.servers[i];
+        jo_obj(&p->o);
+        jo_kz(&p->o, "name", s->name);
+        write_strings(&p->o, "argv", s->argv);
+        write_strings(&p->o, "env", s->env);
+        jo_end_obj(&p->o);
+    }
+    jo_end_arr(&p->o);
+    if (!*p->agent)
+        note(p, "the built-in agent has no use for MCP servers: those of " PROJECT_FILE " are not started");
 }
 
 /* The probability is exact, as a fraction. */
@@ -319,10 +457,11 @@ static enum rc write_spec(struct preparation *p, struct err *err)
         jo_kb(o, "record", true);
     if (w->replay)
         jo_kz(o, "replay", w->replay);
-    jo_kz(o, "instructions", p->project.instructions);
+    jo_kz(o, "instructions", instructions_of(p));
     write_limits(p);
     write_model(p);
     write_agent(p);
+    write_servers(p);
     write_assignment(p);
     jo_kz(o, "kind", task_class_name(task_class_of(str_of(w->text))));
     jo_key(o, "egress");
@@ -364,14 +503,8 @@ enum rc prepare_task(mem *ctx, const struct settings *set, const struct prepare_
         note(p, "no check was given or found: the task can only end as unproven; name one with --check 'make test'");
     if (rc == RC_OK)
         rc = choose_limits(p, err);
-    if (rc == RC_OK) {
-        const char *name = wish->model ? wish->model : *setting_text(set, "model.name") ? NULL : p->project.model;
-        struct model_known known = {.key = model_key_in_environment, .gateway = wish->gateway, .arg = wish->arg};
-        if (wish->replay)
-            p->model = *wish->recorded;
-        else
-            rc = model_choose(ctx, set, name, &known, &p->model, err);
-    }
+    if (rc == RC_OK)
+        rc = choose_agent(p, err);
     if (rc == RC_OK)
         rc = write_spec(p, err);
     if (rc == RC_OK)

@@ -8,6 +8,13 @@
 #include "ops/model.h"
 #include "verify/verify.h"
 
+/* A named agent, in one of its versions. */
+struct agent_named {
+    const char *name, *project; /* project "": of the installation */
+    int64_t version;
+    struct json configuration; /* src/api/api.md */
+};
+
 struct prepare_wish { /* flags; NULL, 0 or false: not given */
     const char *dir;  /* where the command was called; "." */
     const char *text;
@@ -15,7 +22,7 @@ struct prepare_wish { /* flags; NULL, 0 or false: not given */
     const char *budget;        /* "2.00" */
     int64_t iterations, time_s, tokens;
     const char *model;
-    const char *agent; /* "codex"; "builtin" is the one that is part of Nightmill */
+    const char *agent; /* "codex"; "builtin" is the one that is part of Nightmill; or a named one */
     /* --assign: what was drawn at random, and from which names; .agent and .model are the drawn ones. */
     const struct draw {
         const char *of; /* "agent", "model" */
@@ -29,6 +36,10 @@ struct prepare_wish { /* flags; NULL, 0 or false: not given */
     bool record;        /* all its model requests are kept whole */
     const char *replay; /* a recording that answers them: absolute path; then `recorded` says the model */
     const struct model_choice *recorded;
+    /* The named agent, RC_NOT_FOUND when there is none (then the name is an agent's own). `offer` is what the project's
+     * file says of it, to be kept as a version, NULL when it says nothing. May be NULL: names are agents' own. */
+    enum rc (*named)(void *arg, const char *name, const char *project, const struct project_agent *offer,
+                     struct agent_named *ret, struct err *err);
     bool (*gateway)(void *arg, const char *model); /* whether the daemon's gateway serves it; may be NULL */
     void *arg;
 };

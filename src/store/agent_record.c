@@ -6,7 +6,7 @@
 /* A task with what it spent in one currency; those of several have as many rows, one after the other. */
 struct record_row {
     int64_t number;
-    const char *agent, *version, *model, *kind, *state, *reason, *currency;
+    const char *agent, *version, *configuration, *model, *kind, *state, *reason, *currency;
     int64_t iteration, worked_ns, kept, requests, unpriced, units, rest;
     struct usage usage;
     const char *second; /* what records are by beside the agent; "" for none */
@@ -16,6 +16,7 @@ static const struct db_column columns[] = {
     DB_COLUMN(record_row, number, DB_INT64),
     DB_COLUMN(record_row, agent, DB_TEXT),
     DB_COLUMN(record_row, version, DB_TEXT),
+    DB_COLUMN(record_row, configuration, DB_TEXT),
     DB_COLUMN(record_row, model, DB_TEXT),
     DB_COLUMN(record_row, kind, DB_TEXT),
     DB_COLUMN(record_row, state, DB_TEXT),
@@ -41,7 +42,7 @@ static const struct db_shape shape = DB_SHAPE(record_row, columns);
 static enum rc rows_read(mem *ctx, struct store *s, const struct record_filter *f, struct record_row **ret,
                          size_t *ret_n, struct err *err)
 {
-    DB_SQL(sql, "SELECT t.number, t.agent, t.agent_version, t.model, t.kind, t.state, t.reason,"
+    DB_SQL(sql, "SELECT t.number, t.agent, t.agent_version, t.agent_configuration, t.model, t.kind, t.state, t.reason,"
                 " coalesce(l.currency, t.currency), t.iteration, t.worked_ns, (SELECT count(*) FROM hold h WHERE"
                 " h.task_id = t.id AND h.state IN ('open', 'kept') AND h.state = 'kept'), count(l.hold_id),"
                 " coalesce(sum(CASE WHEN l.price_id = 0 THEN 1 ELSE 0 END), 0),"
@@ -185,6 +186,14 @@ static bool same_record(const struct record_row *x, const struct record_row *y)
     return strcmp(x->agent, y->agent) == 0 && strcmp(x->second, y->second) == 0;
 }
 
+/* Of the program, and of the configuration that it had. */
+static const char *version_of(mem *ctx, const struct record_row *r)
+{
+    if (!*r->configuration)
+        return r->version;
+    return *r->version ? mem_printf(ctx, "%s, %s", r->configuration, r->version) : r->configuration;
+}
+
 enum rc agent_records(mem *ctx, struct store *s, const struct record_filter *f, enum record_by by,
                       struct agent_record **ret, size_t *ret_n, struct err *err)
 {
@@ -199,7 +208,7 @@ enum rc agent_records(mem *ctx, struct store *s, const struct record_filter *f, 
     for (size_t i = 0; i < n; i++) {
         struct record_row *r = &rows[i];
         r->cost = money_add(money_mul(PICO_PER_UNIT, r->units), r->rest);
-        r->second = by == RECORD_BY_VERSION ? r->version
+        r->second = by == RECORD_BY_VERSION ? version_of(tmp, r)
                     : by == RECORD_BY_MODEL ? r->model
                     : by == RECORD_BY_KIND  ? r->kind
                                             : "";

@@ -60,6 +60,7 @@ struct task {
     bool replayed;             /* its model requests are answered from a recording */
     const char *trial;         /* of which it is an attempt (store/trial.h); "" none */
     int64_t attempt;           /* 1.. within the trial */
+    const char *configuration; /* of its agent (store/configuration.h), "name@version"; "" none */
     int64_t last_event;
 };
 bool task_state_valid(const char *state);

@@ -54,6 +54,6 @@ MUST_USE enum rc ledger_insert(struct store_tx *tx, int64_t hold_id, const struc
 #define TASK_COLUMNS                                                                                                   \
     "id, title, state, reason, words, branch, commit_id, applied, iteration, iteration_limit, changed_ns, started_ns," \
     " ended_ns, worked_ns, limit_time_s, limit_tokens, limit_money, currency, agent_version, model, assigned,"         \
-    " repo, created_ns, agent, kind, replayed, trial, attempt"
+    " repo, created_ns, agent, kind, replayed, trial, attempt, agent_configuration"
 #define TASK_READ "t." TASK_COLUMNS ", t.number, last_event"
 extern const struct db_shape task_whole_shape, task_brief_shape;

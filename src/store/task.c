@@ -40,8 +40,8 @@ bool task_state_final(const char *state)
 /* Columns in an order that serves three uses: the first UPDATED are written by task_update (parameter 1 is the id), the
  * first INSERTED by task_insert, the first LISTED are what a brief list reads, all are read by the rest. */
 #define UPDATED  21
-#define INSERTED 28
-#define LISTED   30
+#define INSERTED 29
+#define LISTED   31
 #define COLUMNS  TASK_COLUMNS
 #define WHOLE    "SELECT " TASK_READ ", text, spec FROM task t JOIN task_text x ON x.number = t.number "
 static const struct db_column task_columns[] = {
@@ -73,6 +73,7 @@ static const struct db_column task_columns[] = {
     DB_COLUMN(task, replayed, DB_BOOL),
     DB_COLUMN(task, trial, DB_TEXT),
     DB_COLUMN(task, attempt, DB_INT64),
+    DB_COLUMN(task, configuration, DB_TEXT),
     DB_COLUMN(task, number, DB_INT64),
     DB_COLUMN(task, last_event, DB_INT64),
     DB_COLUMN(task, text, DB_TEXT),
@@ -110,12 +111,13 @@ enum rc task_insert(struct store_tx *tx, struct task *t, struct err *err)
 {
     DB_SQL(sql, "INSERT INTO task (" COLUMNS
                 ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
-                " $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28) RETURNING number");
+                " $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29) RETURNING number");
     DB_SQL(sql_text, "INSERT INTO task_text (number, text, spec) VALUES ($1, $2, $3)");
     enum rc rc = state_check(t->state, err);
     if (!rc && !(t->id && id_valid(str_of(t->id), 7)))
         rc = err_set(err, RC_INVALID, "A task needs an identifier of 7 characters.");
     t->trial = t->trial ? t->trial : "";
+    t->configuration = t->configuration ? t->configuration : "";
     if (!rc)
         rc = db_one_int(tx->c, &sql, DB_ROW(&insert_shape, t), &t->number, err);
     if (rc == RC_CONFLICT)

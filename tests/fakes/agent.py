@@ -174,6 +174,30 @@ def crowd(count):
     spoil("crowd")
 
 
+def mcp(prompt):
+    """Uses the MCP servers that it was given: asks each for its tools, calls the first, writes what it says."""
+    given = json.loads(pathlib.Path(os.environ["NIGHTMILL_MCP_CONFIG"]).read_text(encoding="utf-8"))["mcpServers"]
+    said = []
+    for name, server in given.items():
+        process = subprocess.Popen([server["command"], *server["args"]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                   env={"PATH": os.environ["PATH"], "HOME": str(HOME), **server["env"]})
+
+        def call(number, method, process=process, **params):
+            print(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}), file=process.stdin, flush=True)
+            return json.loads(process.stdout.readline())["result"]
+
+        call(1, "initialize", protocolVersion="2025-06-18", capabilities={}, clientInfo={"name": "fake", "version": "1"})
+        tool = call(2, "tools/list")["tools"][0]["name"]
+        said.append(call(3, "tools/call", name=tool, arguments={"text": "two"})["content"][0]["text"])
+        say("text", text=f"MCP {name} {tool} {said[-1]}")
+        process.stdin.close()
+        process.wait(10)
+    ask([{"role": "user", "content": prompt}])
+    pathlib.Path("file.txt").write_text("one\n" + said[0].split()[0] + "\n", encoding="utf-8")
+    say("end", text="Done.")
+    return 0
+
+
 def acp(asks=1):
     """Speaks the Agent Client Protocol and, as such agents do, does not end by itself. Asks so often, one after the other."""
     left = asks
@@ -235,6 +259,12 @@ def main():
         return work(prompt)
     if deed == "session":
         return session_work(prompt)
+    if deed == "mcp":
+        return mcp(prompt)
+    if deed == "told":  # what it was started with
+        say("text", text="ARGUMENTS " + " ".join(words))
+        say("text", text="MODEL " + MODEL)
+        return work(prompt)
     if deed == "wrong-key":
         ask([{"role": "user", "content": prompt}], key="sk-whatever-it-is-0000")
         ask([{"role": "user", "content": prompt}], key="sk-whatever-it-is-0000", model="some-small-model")

@@ -64,12 +64,36 @@ START_TEST(empty_file_says_nothing)
 }
 END_TEST
 
+START_TEST(agents_and_servers)
+{
+    struct project p;
+    const char *text = "agent: {arguments: [--a, b]}\n"
+                       "agents:\n"
+                       "  one: {agent: codex, model: m, instructions: 'Do.', arguments: [-x]}\n"
+                       "  two: {agent: builtin}\n"
+                       "mcp:\n"
+                       "  docs: {command: node, args: [server.js, --q], env: {TOKEN: '${T}', B: c=d}}\n";
+    ck_assert_msg(project_parse(ctx, str_of(text), PROJECT_FILE, &p, &err) == RC_OK, "%s", err.sentence);
+    ck_assert(p.agent_count == 2 && p.server_count == 1);
+    ck_assert_str_eq(p.arguments[1], "b");
+    ck_assert_str_eq(p.agents[0].name, "one");
+    ck_assert_str_eq(p.agents[0].agent, "codex");
+    ck_assert_str_eq(p.agents[0].arguments[0], "-x");
+    ck_assert(!p.agents[1].model && !p.agents[1].arguments[0]);
+    ck_assert_str_eq(p.servers[0].argv[0], "node");
+    ck_assert_str_eq(p.servers[0].argv[2], "--q");
+    ck_assert_ptr_null(p.servers[0].argv[3]);
+    ck_assert_str_eq(p.servers[0].env[0], "TOKEN=${T}");
+    ck_assert_str_eq(p.servers[0].env[1], "B=c=d");
+}
+END_TEST
+
 static const struct {
     const char *text, *sentence;
 } slips[] = {
     {"chekcs: {a: b}\n", "nightmill.yaml:1:1: Unknown key \"chekcs\"; did you mean \"checks\"?"},
     {"allow_check_changes: ['*']\n",
-     "nightmill.yaml:1:1: Unknown key \"allow_check_changes\"; known are checks, setup, protect, hooks, limits, agent, egress."},
+     "nightmill.yaml:1:1: Unknown key \"allow_check_changes\"; known are checks, setup, protect, hooks, limits, agent, agents, mcp, egress."},
     {"checks: make\n", "nightmill.yaml:1:9: \"checks\" must be a map from name to command."},
     {"checks: {}\n", "nightmill.yaml:1:9: \"checks\" must be a map from name to command."},
     {"checks:\n  test:\n", "nightmill.yaml:2:8: \"test\" must be a command, or a map with \"command\"."},
@@ -94,11 +118,18 @@ static const struct {
     {"hooks:\n  on-stop: [{timeout: 5}]\n", "nightmill.yaml:2:13: The hook has no command."},
     {"limits: {iterations: 0}\n", "nightmill.yaml:1:22: \"iterations\" must be a whole number from 1 to 1000."},
     {"limits: {money: -2}\n", "nightmill.yaml:1:17: \"money\" must be an amount such as 2.00."},
+    {"agents: {a: codex}\n", "nightmill.yaml:1:13: \"a\" must be a map."},
+    {"agents: {a: {model: m}}\n", "nightmill.yaml:1:10: The agent \"a\" does not say which agent it is."},
+    {"agents: {a: {agent: x, command: y}}\n", "nightmill.yaml:1:24: Unknown key \"command\" of an agent"},
+    {"mcp: {a: {args: [b]}}\n", "nightmill.yaml:1:7: The MCP server \"a\" has no command."},
+    {"mcp: {a.b: {command: c}}\n", "nightmill.yaml:1:7: The name of an MCP server has no '.'."},
+    {"mcp: {a: {command: c, env: {'A B': c}}}\n",
+     "nightmill.yaml:1:29: A variable's name is of letters, digits and '_'."},
     {"agent: builtin\n", "nightmill.yaml:1:8: \"agent\" must be a map."},
     {"- a\n", "nightmill.yaml:1:1: The file must be a map with keys such as \"checks\"."},
     {"checks: [\n", "nightmill.yaml:2:1: Not well-formed YAML"},
     {"\"\\e[31m\": 1\n",
-     "nightmill.yaml:1:1: Unknown key \"\\x1b[31m\"; known are checks, setup, protect, hooks, limits, agent, egress."},
+     "nightmill.yaml:1:1: Unknown key \"\\x1b[31m\"; known are checks, setup, protect, hooks, limits, agent, agents, mcp, egress."},
 };
 
 START_TEST(slip_is_one_sentence)
@@ -130,6 +161,7 @@ int main(void)
     suite_add_tcase(s, t);
     tcase_add_test(t, whole_file);
     tcase_add_test(t, empty_file_says_nothing);
+    tcase_add_test(t, agents_and_servers);
     tcase_add_loop_test(t, slip_is_one_sentence, 0, sizeof slips / sizeof slips[0]);
     tcase_add_test(t, docs_name_every_key);
     SRunner *r = srunner_create(s);
