@@ -70,13 +70,22 @@ static bool is_asset(struct str path)
     return below(path, STR("/assets"));
 }
 
+/* "/sw.js": in a folder that is being worked on there may be more files than in the program. */
+static bool has_suffix(struct str path)
+{
+    const char *dot = path.n ? memrchr(path.p, '.', path.n) : NULL;
+    return dot && !memchr(dot, '/', (size_t)(path.p + path.n - dot));
+}
+
 bool page_wanted(const struct http_request *r, bool from_dir)
 {
     if (!str_eqz(r->method, "GET") && !str_eqz(r->method, "HEAD"))
         return false;
-    if (str_eqz(r->path, "/") || file_named(r->path) || (from_dir && is_asset(r->path)))
+    if (is_api(r->path))
+        return false;
+    if (str_eqz(r->path, "/") || file_named(r->path) || (from_dir && (is_asset(r->path) || has_suffix(r->path))))
         return true;
-    return !is_api(r->path) && page_navigation(r);
+    return page_navigation(r);
 }
 
 /* RFC 9110 section 12.5.3. Clients that do not speak of it (curl) do not unpack either. */

@@ -8,6 +8,7 @@ output. Everything lies in a folder of its own, and ends when standard input doe
   {"do":"kill", "role":"server"}   {"do":"gate", "name": ...}   {"do":"api", "method", "path", "body"}   {"do":"setup_link"}
 """
 import json
+import os
 import pathlib
 import shutil
 import sys
@@ -27,7 +28,8 @@ def answer(document):
 class Served:
     def __init__(self, folder):
         self.folder = folder
-        self.nm = harness.Nightmill(folder)
+        # A page that is being worked on, instead of the one in the program.
+        self.nm = harness.Nightmill(folder, {name: os.environ[name] for name in ("NIGHTMILL_SERVER_UI_DIR",) if name in os.environ})
         self.models, self.repos = [], {}
 
     def model(self, plan):

@@ -62,6 +62,11 @@ START_TEST(test_wanted)
         struct http_request r = request(ctx, cases[i].method, cases[i].path, cases[i].accept, NULL, NULL);
         ck_assert_msg(page_wanted(&r, false) == cases[i].wanted, "%s %s", cases[i].method, cases[i].path);
     }
+    struct http_request worker = request(ctx, "GET", "/sw-of-a-new-page.js", "*/*", NULL, NULL);
+    ck_assert(page_wanted(&worker, true));
+    ck_assert(!page_wanted(&worker, false));
+    struct http_request api = request(ctx, "GET", "/api/openapi.json", "*/*", NULL, NULL);
+    ck_assert(!page_wanted(&api, true));
     mem_free(ctx);
 }
 END_TEST

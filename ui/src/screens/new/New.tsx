@@ -162,7 +162,7 @@ function Plan({ plan, record }: { plan: Spec; record: Record_ | undefined }) {
               )}{' '}
               {cost?.median && (
                 <span class="muted">
-                  The {cost.tasks} before cost {moneyText(cost.median)} {cost.currency} each (median){record?.few ? ', which are few' : ''}.
+                  {cost.tasks === 1 ? 'The one task before cost' : `Half of the ${cost.tasks} tasks before cost at most`} {moneyText(cost.median)} {cost.currency}{record?.few ? ', which are few' : ''}.
                 </span>
               )}
             </span>
@@ -170,7 +170,7 @@ function Plan({ plan, record }: { plan: Spec; record: Record_ | undefined }) {
           <li>
             <Icon name="state-working" />
             <span>
-              At most <b class="mono">{plan.limits.iterations || 'any number of'}</b> iterations{record?.iterations_median ? <span class="muted">; {record.iterations_median} were needed (median)</span> : ''}.{' '}
+              At most <b class="mono">{plan.limits.iterations || 'any number of'}</b> iterations{record?.iterations_median ? <span class="muted">; half of the tasks before needed {record.iterations_median} or fewer</span> : ''}.{' '}
               {plan.limits.time_s > 0 && <>At most {durationText(plan.limits.time_s * 1000)} of work.</>}
             </span>
           </li>

@@ -32,7 +32,7 @@ interface Hunk {
   new_start: number;
   new_lines: number;
   heading: string;
-  lines: { kind: ' ' | '+' | '-'; text: string; no_newline?: boolean }[];
+  lines: { kind: ' ' | '+' | '-'; text: string; cut?: number; no_newline?: boolean }[];
 }
 interface FileChange {
   too_large: boolean;
@@ -60,7 +60,7 @@ function Hunks({ task, file, scope, canHint }: { task: string; file: ChangedFile
   if (change.too_large)
     return (
       <p class="muted changes-note">
-        This change has {change.bytes.toLocaleString('en')} bytes, which is too much to show. <a href={`/api/v1/tasks/${task}/file?path=${encodeURIComponent(file.path)}&raw=1${scope.iteration ? `&iteration=${scope.iteration}` : ''}`}>Download the file</a> or see it with <code>nightmill diff {task}</code>.
+        This change has {change.bytes.toLocaleString('en')} bytes, which is too much to show. <a href={`/api/v1/tasks/${task}/file/raw?path=${encodeURIComponent(file.path)}${scope.iteration ? `&iteration=${scope.iteration}` : ''}`}>Download the file</a> or see it with <code>nightmill diff {task}</code>.
       </p>
     );
   let left = most;
@@ -104,6 +104,7 @@ function Hunks({ task, file, scope, canHint }: { task: string; file: ChangedFile
                     <td class="changes-text">
                       {marked(line.text.length > 2000 ? line.text.slice(0, 2000) : line.text)}
                       {line.text.length > 2000 && <span class="cut-mark">{line.text.length - 2000} more characters</span>}
+                      {line.cut ? <span class="cut-mark">{line.cut} more bytes</span> : null}
                       {line.no_newline && <span class="cut-mark">no line end</span>}
                     </td>
                   </tr>

@@ -62,7 +62,7 @@ function Way({ path }: { path: string }) {
 
 function Shown({ task, path, iteration }: { task: string; path: string; iteration: number | null }) {
   const { data, error, reload } = useData<FileText>(`tasks/${task}/file`, { query: { path, iteration }, ...(iteration ? {} : { topics: [`task:${task}`], when: (event) => event.type.startsWith('tool.finished') || event.type.startsWith('iteration.') }) });
-  const raw = `/api/v1/tasks/${task}/file?path=${encodeURIComponent(path)}&raw=1${iteration ? `&iteration=${iteration}` : ''}`;
+  const raw = `/api/v1/tasks/${task}/file/raw?path=${encodeURIComponent(path)}${iteration ? `&iteration=${iteration}` : ''}`;
   if (error && !data) return <Wrong error={error} retry={reload} />;
   if (!data) return <Waiting what="the file" />;
   const lines = data.text?.replace(/\n$/, '').split('\n') ?? [];
