@@ -65,7 +65,7 @@ describe('work screens', { skip: missing }, () => {
           },
         },
         tab('story', /Iteration 2/),
-        tab('log', /python3 -m unittest/),
+        { name: 'task-log', path: `/tasks/${done}?tab=log`, ready: (page) => page.locator('.lines-row').first().waitFor() },
         tab('changes', /calc\.py/),
         tab('checks', /python3 -m unittest/),
         tab('cost', /Cost by model|scripted/),

@@ -13,6 +13,16 @@ export function moneyText(amount: string): string {
   return `${minus}0.${kept.padEnd(2, '0')}`;
 }
 
+// Two decimals, added exactly: as whole numbers of the smaller unit.
+export function moneySum(a: string, b: string): string {
+  const places = Math.max(a.split('.')[1]?.length ?? 0, b.split('.')[1]?.length ?? 0);
+  const whole = (text: string) => BigInt((text.split('.')[0] || '0') + (text.split('.')[1] ?? '').padEnd(places, '0'));
+  const sum = whole(a) + whole(b);
+  if (!places) return String(sum);
+  const digits = String(sum).padStart(places + 1, '0');
+  return `${digits.slice(0, -places)}.${digits.slice(-places)}`;
+}
+
 // A number for comparing and for the length of bars; never for showing or adding up.
 export const moneyRough = (amount: string | null | undefined): number => (amount ? Number(amount) : 0);
 

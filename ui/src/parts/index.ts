@@ -1,7 +1,7 @@
 export { Button } from './Button';
 export { Dialog } from './Dialog';
 export { Icon, type IconName } from './Icon';
-export { Money, Used, moneyRough, moneyText } from './Money';
+export { Money, Used, moneyRough, moneySum, moneyText } from './Money';
 export { Slider } from './Slider';
 export { Banner, Command, Copy, Cut, Empty, Field, Switch, Tabs, Waiting, Wrong, copyText, hasHidden, hiddenName, marked, type Tab } from './small';
 export { Outcome, StateMark, isFinal, openStates, stateWord, type TaskState } from './StateMark';

@@ -6,7 +6,7 @@ import { Button, Icon, Money, Used, agoText, clock, toast } from '../parts';
 import { Link } from '../router';
 import { may, session } from '../session';
 import { paletteOpen } from './Palette';
-import { stats } from './summary';
+import { cap, running, stats } from './summary';
 
 function Connection() {
   const status = useCell(liveStatus);
@@ -26,6 +26,8 @@ export async function pauseAll(): Promise<void> {
 export function Strip() {
   const all = useCell(stats);
   useCell(session);
+  const limit = useCell(cap);
+  const atWork = running(all);
   const needs = all ? (all.tasks.states['needs_you'] ?? 0) : 0;
   return (
     <header class="strip">
@@ -45,18 +47,23 @@ export function Strip() {
       {all && (
         <Link to="/tasks?state=active">
           <span>
-            {all.running} at work<span class="wide">{all.tasks.states['queued'] ? `, ${all.tasks.states['queued']} queued` : ''}</span>
+            {atWork} at work<span class="wide">{all.tasks.states['queued'] ? `, ${all.tasks.states['queued']} queued` : ''}</span>
           </span>
         </Link>
       )}
       {all?.today && (
         <Link to="/money" class="wide">
-          today {all.today.limit ? <Used used={all.today.cost} limit={all.today.limit} currency={all.today.currency} /> : <Money amount={all.today.cost} currency={all.today.currency} />}
+          today {all.today.costs.length ? all.today.costs.map((one) => <Money key={one.currency} amount={one.cost} currency={one.currency} />) : <span class="mono">0.00</span>}
+        </Link>
+      )}
+      {limit && (
+        <Link to="/money" class="wide">
+          {limit.window === 'total' ? 'in all' : `this ${limit.window === 'two_weeks' ? 'fortnight' : limit.window}`} <Used used={limit.used} limit={limit.money} currency={limit.currency} />
         </Link>
       )}
       <Connection />
       <span class="push" />
-      {all && all.running > 0 && may('member') && (
+      {all && atWork > 0 && may('member') && (
         <Button small kind="quiet" icon="pause" onClick={pauseAll}>
           <span class="wide">Pause everything</span>
           <span class="hidden">Pause everything</span>

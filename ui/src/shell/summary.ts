@@ -1,35 +1,47 @@
 // What the strip and the navigation show of everything: how many tasks are at work, how many questions wait, the money of
 // today. One fetch for all of them, at most one every 250 ms.
 import { cell } from '../cell';
-import { get, type Problem } from '../api';
+import { get } from '../api';
+import { moneySum } from '../parts';
 
 export interface Stats {
   tasks: { all: number; active: number; states: Record<string, number> };
-  running: number;
   waiting_approvals: number;
-  today?: { cost: string; currency: string; requests: number; done: number; limit?: string | null };
+  today?: { costs: { cost: string; currency: string; requests: number }[] };
 }
 export const stats = cell<Stats | null>(null);
+export const running = (all: Stats | null): number => (all ? (all.tasks.states['working'] ?? 0) + (all.tasks.states['checking'] ?? 0) : 0);
 
-interface Status {
-  tasks: Record<string, number>;
-  waiting_approvals: number;
-  runners: unknown[];
+// The limit of everything, if there is one: that of a day, else of the longest window.
+export interface Cap {
+  window: string;
+  money: string;
+  used: string;
+  currency: string;
 }
+export const cap = cell<Cap | null>(null);
+
+interface Budget {
+  scope: string;
+  window: string;
+  money: string | null;
+  spent: string;
+  held: string;
+  currency: string;
+}
+const windows = ['day', 'week', 'two_weeks', 'month', 'total'];
 
 export async function loadStats(): Promise<void> {
   try {
     stats.set(await get<Stats>('stats'));
-  } catch (error) {
-    if ((error as Problem).status !== 404) return;
-    try {
-      const status = await get<Status>('status');
-      const states = status.tasks;
-      const active = ['queued', 'working', 'checking', 'needs_you', 'paused'].reduce((sum, name) => sum + (states[name] ?? 0), 0);
-      const all = Object.values(states).reduce((sum, one) => sum + one, 0);
-      stats.set({ tasks: { all, active, states }, running: status.runners.length, waiting_approvals: status.waiting_approvals });
-    } catch {
-      /* the connection line says it */
-    }
+  } catch {
+    return; // the connection line says it
+  }
+  try {
+    const { budgets } = await get<{ budgets: Budget[] }>('budgets', { scope: 'all' });
+    const found = budgets.filter((one) => one.money !== null).sort((a, b) => windows.indexOf(a.window) - windows.indexOf(b.window))[0];
+    cap.set(found ? { window: found.window, money: found.money!, used: moneySum(found.spent, found.held), currency: found.currency } : null);
+  } catch {
+    cap.set(null); // not everybody may see the budgets of everything
   }
 }

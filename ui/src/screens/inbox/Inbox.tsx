@@ -6,7 +6,7 @@ import { Button, Cut, Empty, StateMark, Time, Waiting, Wrong } from '../../parts
 import { stored, useCell } from '../../cell';
 import { Link } from '../../router';
 import type { Approval, Task } from '../../types';
-import { stats } from '../../shell/summary';
+import { running, stats } from '../../shell/summary';
 import { Answer } from './Answer';
 import './inbox.css';
 
@@ -50,7 +50,7 @@ export default function Inbox() {
   const title = (id: string) => tasks.data?.tasks.find((task) => task.id === id)?.title ?? '';
   const waiting = [...approvals.data.approvals].sort((a, b) => a.asked_at.localeCompare(b.asked_at));
   const others = (tasks.data?.tasks ?? []).filter((task) => !waiting.some((one) => one.task === task.id)).sort((a, b) => a.changed_at.localeCompare(b.changed_at));
-  const atWork = all?.running ?? 0;
+  const atWork = running(all);
   return (
     <div class="stack">
       <div class="page-head">

@@ -236,7 +236,7 @@ export function Log({ task, iteration, query }: TabProps) {
   };
   const nextFailure = async () => {
     const from = (handle.current?.first() ?? 0) + base;
-    const answer = await get<{ sections: LogSection[] }>(`tasks/${task.id}/log/sections`, { from: 1, count: 5000 });
+    const answer = await get<{ sections: LogSection[] }>(`tasks/${task.id}/log/sections`, { failed: 1, count: 1000 });
     const bad = answer.sections.filter((one) => one.failed && (!iteration || one.iteration === iteration));
     const next = bad.find((one) => one.line > from + 15) ?? bad[0];
     if (next) goTo(next.line);
