@@ -1,0 +1,315 @@
+// The screens of money, models, traffic, settings, people and health, and the first run, against the real server.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { everyWay, missing, open, sound } from './harness.mjs';
+
+const only = (screens) => screens.filter((screen) => !process.env.NIGHTMILL_SCREENS || new RegExp(process.env.NIGHTMILL_SCREENS).test(screen.name));
+const heading = (name) => (page) => page.getByRole('heading', { name }).first().waitFor();
+const dialog = (button, title, first) => async (page) => {
+  await first?.(page);
+  await page.getByRole('button', { name: button, exact: true }).first().click();
+  await page.getByRole('dialog').getByRole('heading', { name: title }).waitFor();
+};
+
+describe('screens of money and system', { skip: missing }, () => {
+  let t;
+  let denied;
+  let request;
+  const api = async (method, path, body) => {
+    const { status, body: answer } = await t.do('api', { method, path, body });
+    assert.ok(status < 300, `${method} ${path}: ${status} ${JSON.stringify(answer)}`);
+    return answer;
+  };
+  before(async () => {
+    t = await open('filled');
+    denied = (await api('GET', '/api/v1/traffic?verdict=denied&limit=1')).traffic[0];
+    request = (await api('GET', '/api/v1/requests?model=fake&outcome=served&limit=1')).requests[0];
+  });
+  after(() => t?.close());
+
+  test('every screen is sound', (context) =>
+    everyWay(
+      t,
+      only([
+        {
+          name: 'money',
+          path: '/money',
+          ready: async (page) => {
+            await page.getByText(/USD in 30 days, most on/).waitFor();
+            await page.locator('.money-chart canvas').waitFor();
+            await page.getByText('Cap of the month').waitFor();
+          },
+        },
+        { name: 'money-model', path: '/money?by=model', ready: (page) => page.getByRole('table', { name: 'Spending by model' }).getByText('unknown', { exact: true }).waitFor() },
+        { name: 'budgets', path: '/money?tab=budgets', ready: (page) => page.getByRole('table', { name: 'Budgets' }).getByText('Everything').waitFor() },
+        { name: 'budget-set', path: '/money?tab=budgets', ready: dialog('Set a budget', 'Set a budget') },
+        { name: 'ledger', path: '/money?tab=ledger', ready: (page) => page.getByRole('table', { name: 'Ledger' }).getByText('claude-sonnet-4-5').first().waitFor() },
+        { name: 'compare', path: '/money?tab=compare', ready: heading(/finishes the most/) },
+        { name: 'agents', path: '/models', ready: heading('Measured here') },
+        { name: 'models', path: '/models?tab=models', ready: heading(/1 without a known price/) },
+        { name: 'providers', path: '/models?tab=providers', ready: heading('3 providers') },
+        { name: 'provider-add', path: '/models?tab=providers', ready: dialog('Add a provider', 'Add a provider') },
+        { name: 'tiers', path: '/models?tab=tiers', ready: heading('2 tiers') },
+        { name: 'requests', path: '/traffic', ready: (page) => page.getByRole('table', { name: 'Requests to models' }).getByText('Refused').first().waitFor() },
+        { name: 'request', path: () => `/requests/${request.id}`, ready: (page) => page.getByText('You said').waitFor() },
+        { name: 'egress', path: '/traffic?tab=egress', ready: (page) => page.getByRole('table', { name: 'What left sandboxes' }).getByText('Alarm').first().waitFor() },
+        { name: 'exchange', path: () => `/traffic/${denied.number}`, ready: (page) => page.getByRole('button', { name: 'Allow this host in the project' }).waitFor() },
+        { name: 'hosts', path: '/traffic?tab=hosts', ready: heading('1 allowed, 1 denied') },
+        { name: 'settings', path: '/settings?group=limits', ready: (page) => page.getByText(/A medium task pauses after 30 iterations.*Tasks like that have cost/).waitFor() },
+        { name: 'settings-locked', path: '/settings?group=server', ready: (page) => page.getByText(/Locked: the daemon's environment has NIGHTMILL_DATA_DIR/).waitFor() },
+        { name: 'settings-history', path: '/settings?tab=history', ready: (page) => page.getByText('Nothing was set here yet').waitFor() },
+        { name: 'keys', path: '/people?tab=keys', ready: heading('2 active keys') },
+        { name: 'logins', path: '/people?tab=logins', ready: (page) => page.getByText('this one').waitFor() },
+      ]).map((screen) => ({ ...screen, get path() { return typeof screen.path === 'function' ? screen.path() : screen.path; } })),
+      context,
+    ));
+
+  test('figures of money are those of the ledger, and what is unknown is no zero', async () => {
+    const page = await t.page();
+    await page.goto('/money?by=model&days=365');
+    const table = page.getByRole('table', { name: 'Spending by model' });
+    await table.waitFor();
+    const { groups } = await api('GET', '/api/v1/ledger?by=model');
+    for (const group of groups) {
+      const row = table.getByRole('row').filter({ hasText: group.model });
+      const cell = await row.getByRole('cell').last().innerText();
+      if (group.unpriced === group.requests) assert.equal(cell, 'unknown');
+      else assert.equal(await row.locator('.mono').first().getAttribute('title'), `${group.cost} USD`);
+    }
+    await table.getByRole('link', { name: 'gpt-5.1-codex' }).click();
+    await page.waitForURL(/tab=ledger/);
+    await page.getByRole('table', { name: 'Ledger' }).getByText('gpt-5.1-codex').first().waitFor();
+    assert.equal(await page.getByRole('table', { name: 'Ledger' }).getByText('claude-sonnet-4-5').count(), 0);
+    const csv = await (await page.request.get(await page.getByRole('link', { name: 'CSV' }).getAttribute('href'))).text();
+    assert.match(csv.split('\r\n')[0], /^number,time,request/);
+    assert.ok(csv.split('\r\n').slice(1, -1).every((line) => line.includes('gpt-5.1-codex')), csv.slice(0, 400));
+    await page.getByRole('button', { name: /Older/ }).click();
+    await page.waitForURL(/before=/);
+    await page.goBack();
+    await page.waitForURL((url) => !url.searchParams.has('before'));
+    assert.deepEqual(page.wrong, []);
+  });
+
+  test('a budget is set, raised, removed and brought back', async () => {
+    const page = await t.page();
+    await page.goto('/money?tab=budgets');
+    await page.getByRole('button', { name: 'Set a budget', exact: true }).click();
+    const box = page.getByRole('dialog');
+    await box.getByLabel('Of what').selectOption('agent');
+    await box.getByLabel('Which agent').fill('aider');
+    await box.getByLabel('Money', { exact: true }).fill('12,50');
+    await box.getByRole('button', { name: 'Set it' }).click();
+    const row = page.getByRole('table', { name: 'Budgets' }).getByRole('row').filter({ hasText: 'Agent aider' });
+    await row.getByText('12.50').waitFor();
+    await row.getByRole('button', { name: 'Raise: Agent aider' }).click();
+    await page.getByRole('dialog').getByLabel('Add, USD').fill('7.5');
+    await page.getByRole('button', { name: 'Raise to 20.00' }).click();
+    await row.getByText('20.00').waitFor();
+    const of = async () => (await api('GET', '/api/v1/budgets')).budgets.filter((one) => one.scope_id === 'aider').map((one) => [one.money, one.window, one.soft_percent]);
+    assert.deepEqual(await of(), [['20.00', 'month', 80]]);
+    await row.getByRole('button', { name: 'Remove: Agent aider' }).click();
+    await page.getByText('The budget is removed').waitFor();
+    assert.deepEqual(await of(), []);
+    await page.getByRole('button', { name: 'Undo' }).click();
+    await row.getByText('20.00').waitFor();
+    assert.deepEqual(await of(), [['20.00', 'month', 80]]);
+    assert.deepEqual(page.wrong, []);
+  });
+
+  test('a setting is set by keyboard, refused out of range, and two who set it see each other', async () => {
+    const page = await t.page();
+    await page.goto('/settings?group=limits');
+    const row = page.locator('[data-setting="limits.turns"]');
+    const field = row.getByLabel('limits.turns', { exact: true });
+    await field.fill('10001');
+    await row.getByText('The most is 10000 turns').waitFor();
+    await row.getByRole('slider').focus();
+    await page.keyboard.press('Home');
+    await page.keyboard.press('ArrowRight');
+    const slid = Number(await field.inputValue());
+    assert.ok(slid >= 1 && slid <= 10_000, `${slid}`);
+    await field.fill('45');
+    await row.getByText('at most 45 times').waitFor();
+    await field.press('Enter');
+    await row.getByText(/set here by ada/).waitFor();
+    assert.equal((await api('GET', '/api/v1/settings/limits.turns')).value, '45');
+    // Somebody else is faster.
+    await field.fill('50');
+    await api('PUT', '/api/v1/settings/limits.turns', { value: '70' });
+    await row.getByRole('button', { name: 'Apply limits.turns' }).click();
+    const box = page.getByRole('dialog', { name: 'Somebody else has changed it' });
+    await box.getByText('70 turns', { exact: true }).waitFor();
+    assert.equal((await api('GET', '/api/v1/settings/limits.turns')).value, '70');
+    await sound(page, 'settings-conflict');
+    await box.getByRole('button', { name: 'Set mine' }).click();
+    await box.waitFor({ state: 'hidden' });
+    assert.equal((await api('GET', '/api/v1/settings/limits.turns')).value, '50');
+    // Live: what is set elsewhere is seen here.
+    await api('PUT', '/api/v1/settings/limits.turns', { value: '33' });
+    await page.waitForFunction(() => document.getElementById('setting-limits.turns').value === '33');
+    await page.getByRole('tab', { name: 'History' }).click();
+    await page.getByRole('button', { name: /Take back change/ }).first().click();
+    await page.getByText('limits.turns is as it was before').waitFor();
+    assert.equal((await api('GET', '/api/v1/settings/limits.turns')).value, '50');
+    await sound(page, 'settings-history-filled');
+  });
+
+  test('a key is shown once, opens something, and then nothing', async () => {
+    const page = await t.page();
+    await page.goto('/people?tab=keys');
+    await page.getByRole('button', { name: 'Make a key' }).click();
+    await page.getByRole('dialog').getByLabel('What is it for').fill('a test');
+    await page.getByRole('button', { name: 'Make it' }).click();
+    const key = await page.getByRole('dialog', { name: 'The key a test' }).locator('code').innerText();
+    assert.match(key, /^nm_/);
+    await page.getByRole('button', { name: 'I have it' }).click();
+    const ask = async () => (await fetch(`${t.url}/api/v1/models`, { headers: { Authorization: `Bearer ${key}` } })).status;
+    assert.equal(await ask(), 200);
+    assert.ok(!(await page.content()).includes(key));
+    await page.getByRole('button', { name: 'Revoke a test' }).click();
+    await page.getByRole('button', { name: 'Revoke it' }).click();
+    await page.getByText('a test opens nothing any more').waitFor();
+    assert.equal(await ask(), 401);
+    assert.deepEqual(page.wrong, []);
+  });
+
+  test('a denied host is allowed from its row', async () => {
+    const page = await t.page();
+    await page.goto(`/traffic/${denied.number}`);
+    await page.getByRole('button', { name: 'Allow this host in the project' }).click();
+    await page.getByText('is allowed in this project').waitFor();
+    assert.ok((await api('GET', '/api/v1/egress_hosts')).hosts.some((one) => one.host === denied.host && one.project === denied.project && one.verdict === 'allow'));
+    assert.deepEqual(page.wrong, []);
+  });
+
+  test('a provider that does not answer says why, and its key is not seen again', async () => {
+    const page = await t.page();
+    await page.goto('/models?tab=providers');
+    await page.getByRole('button', { name: 'Add a provider', exact: true }).click();
+    const box = page.getByRole('dialog');
+    await box.getByLabel('Kind').selectOption('compatible');
+    await box.getByLabel('Name').fill('broken');
+    await box.getByLabel('Address').fill('http://127.0.0.1:9');
+    await box.getByLabel('Key').fill('sk-never-shown-again-1');
+    await box.getByRole('button', { name: 'Save and test' }).click();
+    await box.getByText(/cannot be reached/).first().waitFor();
+    assert.equal(await box.getByLabel('Key').inputValue(), '');
+    await box.getByRole('button', { name: 'Cancel' }).click();
+    await page.getByRole('row').filter({ hasText: 'broken' }).getByText('There (sealed)').waitFor();
+    assert.ok(!(await page.content()).includes('sk-never-shown-again-1'));
+    assert.ok(!JSON.stringify(await api('GET', '/api/v1/providers')).includes('sk-never-shown-again-1'));
+    assert.deepEqual(page.wrong, []);
+  });
+
+  test('the page is there without the server, and a notification leads to its task', async () => {
+    const page = await t.page();
+    await page.goto('/tasks');
+    await page.waitForFunction(() => navigator.serviceWorker.controller?.state === 'activated');
+    await page.goto('/tasks');
+    await page.getByRole('heading', { name: 'Tasks' }).waitFor();
+    const names = await page.evaluate(async () => {
+      const found = [];
+      for (const cache of await caches.keys()) for (const request of await (await caches.open(cache)).keys()) found.push(new URL(request.url).pathname);
+      return found;
+    });
+    assert.ok(names.includes('/'), names.join(' '));
+    assert.deepEqual(names.filter((name) => /^\/(api|v1|health)/.test(name)), []);
+    await page.context().setOffline(true);
+    await page.goto('/money');
+    await page.getByText('The server does not answer yet').waitFor();
+    await page.context().setOffline(false);
+    await page.getByText(/USD in 30 days/).waitFor();
+    await page.context().grantPermissions(['notifications'], { origin: t.url });
+    const cdp = await page.context().newCDPSession(page);
+    const registration = new Promise((tell) => cdp.on('ServiceWorker.workerRegistrationUpdated', ({ registrations }) => registrations[0] && tell(registrations[0].registrationId)));
+    await cdp.send('ServiceWorker.enable');
+    await cdp.send('ServiceWorker.deliverPushMessage', { origin: t.url, registrationId: await registration, data: JSON.stringify({ title: 'Nightmill', body: 'task abc1234 needs you', task: 'abc1234', level: 'now' }) });
+    await page.waitForFunction(async () => (await (await navigator.serviceWorker.ready).getNotifications()).length === 1);
+    const told = await page.evaluate(async () => (await (await navigator.serviceWorker.ready).getNotifications()).map((one) => [one.body, one.data.path]));
+    assert.deepEqual(told, [['task abc1234 needs you', '/tasks/abc1234']]);
+    assert.deepEqual(page.wrong, []);
+  });
+});
+
+describe('first run and login', { skip: missing }, () => {
+  let t;
+  before(async () => {
+    t = await open({ conversations: [] }, { owner: false });
+  });
+  after(() => t?.close());
+
+  test('from the link to the first page, by keyboard; then out and in again', async () => {
+    const page = await t.page();
+    await page.goto('/');
+    await page.getByText('nightmill setup-link').waitFor();
+    await sound(page, 'setup-none');
+    const link = /\/setup#\S+/.exec((await t.do('command', { arguments: ['setup-link'] })).out)[0];
+    await page.goto(link); // the page is open already: only the part behind the # changes
+    await page.getByLabel('Your name').waitFor();
+    assert.equal(new URL(page.url()).hash, '');
+    await sound(page, 'setup-owner');
+    await page.getByLabel('Your name').focus();
+    await page.keyboard.type('ada');
+    await page.keyboard.press('Tab');
+    await page.keyboard.type('short');
+    await page.getByText('5 more characters').waitFor();
+    await page.keyboard.press('Enter');
+    await page.keyboard.type(' horse battery');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'Which model does the work?' }).waitFor();
+    await page.getByLabel('Provider').selectOption('compatible');
+    await page.getByLabel('Address').fill('http://127.0.0.1:9');
+    await page.getByRole('button', { name: 'Save and test' }).click();
+    await page.getByText(/cannot be reached/).first().waitFor();
+    await sound(page, 'setup-model');
+    await page.getByRole('button', { name: 'Later' }).click();
+    await page.getByRole('button', { name: 'Stop at 50 USD a month' }).waitFor();
+    await sound(page, 'setup-cap');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await page.waitForURL('**/tasks');
+    const { body } = await t.do('api', { method: 'GET', path: '/api/v1/budgets' });
+    assert.deepEqual(body.budgets.map((one) => [one.scope, one.window, one.money]), [['all', 'month', '50.00']]);
+    // The link is used up.
+    const other = await t.page({ login: false });
+    await other.goto(link);
+    await other.getByRole('heading', { name: 'Choose a password' }).waitFor();
+    await other.getByLabel('Password', { exact: true }).fill('another horse battery');
+    await other.keyboard.press('Enter');
+    await other.getByRole('alert').waitFor();
+    // The login ends elsewhere: the page leads to the login, and back.
+    await page.goto('/money?tab=budgets');
+    await page.getByRole('table', { name: 'Budgets' }).waitFor();
+    await page.context().clearCookies();
+    await page.getByRole('tab', { name: 'Ledger' }).click();
+    await page.waitForURL(/\/login\?next=/);
+    await page.getByText('your login has expired').waitFor();
+    await sound(page, 'login');
+    await page.getByLabel('Name').fill('ada');
+    await page.getByLabel('Password').fill('wrong horse battery');
+    await page.keyboard.press('Enter');
+    await page.getByRole('alert').getByText(/name or the password is wrong/).waitFor();
+    await page.keyboard.type('short horse battery');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/\/money\?tab=ledger/);
+    await page.getByText('The ledger is empty').waitFor();
+    await sound(page, 'ledger-empty');
+    assert.deepEqual(page.wrong, []);
+  });
+
+  test('login and first run on a phone and in the dark', (context) =>
+    everyWay(t, [{ name: 'login-page', path: '/login', ready: (page) => page.getByRole('heading', { name: /Log in|Tasks/ }).first().waitFor() }], context));
+
+  test('a way back that leads elsewhere is not gone', async () => {
+    const page = await t.page();
+    for (const next of ['//example.org/x', 'https://example.org', '/\\example.org', 'javascript:alert(1)']) {
+      await page.context().clearCookies();
+      await page.goto(`/login?next=${encodeURIComponent(next)}`);
+      await page.getByLabel('Name').fill('ada');
+      await page.getByLabel('Password').fill('short horse battery');
+      await page.keyboard.press('Enter');
+      await page.waitForURL('**/tasks');
+      assert.equal(new URL(page.url()).origin, new URL(t.url).origin);
+    }
+  });
+});
