@@ -8,7 +8,8 @@ export type Role = 'viewer' | 'member' | 'admin' | 'owner';
 export interface Session {
   setup_needed: boolean;
   user: { id: string; name: string; role: Role } | null;
-  access?: string;
+  access?: string; // the most that the user has anywhere
+  session?: { id: string; created_at: string; expires_at: string } | null; // the login of this browser; null: none was needed
   build?: string;
 }
 export const session = cell<Session | null>(null);

@@ -120,11 +120,11 @@ class Filled:
                 self.insert(db, "ledger", {"hold_id": hold, "request_id": request, "attempt": 1, "task_id": task, **common, "dialect": "chat", "iteration": step // 3 + 1,
                                            "opened_ns": opened, "time_ns": opened + 9 * SECOND, "model_served": model, "price_id": prices.get(model, 0) if rate_in is not None else 0,
                                            "currency": "USD", **usage, "cost": cost})
-                failed = self.random.random() < 0.04
+                failed = self.random.random() < 0.04  # a record without counts; the attempt after it is what the ledger has
                 self.insert(db, "exchange", {"id": f"req_{hold:08x}", "time_ns": opened, "organisation": "", "project": repo, "task": task, "agent": agent, "key": "", "user_id": "",
                                              "dialect": "chat", "endpoint": "/v1/chat/completions", "model": model, "client": f"{agent}/{version}", "stream": 1, "state": "done",
                                              "status": 429 if failed else 200, "outcome": "failed" if failed else "served", "provider": provider, "model_served": model, "content_type":
-                                             "text/event-stream", "usage_known": int(not failed), **usage, "cost": cost, "currency": "USD", "cache_hit": 0,
+                                             "text/event-stream", "usage_known": int(not failed), **usage, "cost": 0 if failed else cost, "currency": "USD", "cache_hit": 0,
                                              "first_byte_ms": self.random.randrange(200, 1900), "ms": self.random.randrange(2_000, 30_000), "words": "the provider says: too many requests" if failed else "",
                                              "attempts": json.dumps([{"provider": provider, "model": model, "status": 429 if failed else 200, "code": "limit" if failed else "ok", "first_byte_ms": 400, "ms": 4000}]),
                                              "request_hash": "", "request_bytes": self.random.randrange(9_000, 160_000), "answer_bytes": self.random.randrange(900, 24_000),
@@ -143,7 +143,7 @@ class Filled:
         db.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})", tuple(columns.values()))
 
     def budgets(self):
-        for fields in ({"scope": "all", "money": "60", "window": "month", "soft_percent": 80}, {"scope": "project", "scope_id": str(self.folder / "grain-api"), "money": "8", "window": "month", "soft_percent": 80},
+        for fields in ({"scope": "all", "money": "60", "window": "month", "soft_percent": 80}, {"scope": "project", "scope_id": str(self.folder / "grain-api"), "money": "14", "window": "month", "soft_percent": 80},
                        {"scope": "agent", "scope_id": "codex", "money": "1.5", "window": "week", "hard": True}, {"scope": "user", "scope_id": "ann", "tokens": 2_000_000, "window": "day"}):
             api(self.nm, "POST", "/api/v1/budgets", **fields)
 

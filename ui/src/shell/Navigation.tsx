@@ -68,7 +68,7 @@ function Foot() {
             {who.user.name}
             {who.user.name !== who.user.role && `, ${who.user.role}`}
           </span>
-          {who.user.id && who.access === 'session' && (
+          {who.session && (
             <Button small kind="quiet" onClick={logOut}>
               Log out
             </Button>

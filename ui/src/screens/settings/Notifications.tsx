@@ -72,7 +72,7 @@ function ChannelDialog({ onClose, onDone }: { onClose: () => void; onDone: () =>
         ) : (
           <>
             <Switch label="Kind" choices={[{ id: 'webhook', title: 'Webhook' }, { id: 'email', title: 'E-mail' }]} now={kind} onChoose={setKind} />
-            <Field name={kind === 'email' ? 'Address' : 'URL'} help={kind === 'email' ? 'The mail server is a setting (notify.smtp…).' : 'Signed JSON is posted there, again with growing waits until it answers 2xx.'}>
+            <Field name={kind === 'email' ? 'Address' : 'URL'} help={kind === 'email' ? 'The mail server is the setting notify.smtp_server.' : 'Signed JSON is posted there, again with growing waits until it answers 2xx.'}>
               {(at) => <input {...at} type={(kind === 'email' ? 'email' : 'url') as 'url'} value={target} autoFocus spellcheck={false} onInput={(event) => setTarget(event.currentTarget.value.trim())} />}
             </Field>
             <Field name="Name" optional>

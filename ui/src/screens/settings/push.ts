@@ -1,5 +1,5 @@
 // Notifications of this browser (web push). It wants https or this machine, and a click of the person.
-import { del, get, post } from '../../api';
+import { get, post, request } from '../../api';
 import type { Channel } from './types';
 
 export function pushProblem(): string | null {
@@ -42,6 +42,6 @@ export async function subscribePush(levels: string[]): Promise<Channel> {
 export async function unsubscribePush(): Promise<void> {
   const subscription = await pushHere();
   if (!subscription) return;
-  await del('notifications/subscriptions', { query: { endpoint: subscription.endpoint } });
+  await request('DELETE', 'notifications/subscriptions', { body: { endpoint: subscription.endpoint } });
   await subscription.unsubscribe();
 }

@@ -11,13 +11,16 @@ import type { ModelRequest } from './types';
 const outcomes = ['served', 'cached', 'replayed', 'refused', 'failed', 'cancelled'];
 const filters: Filter[] = [
   { name: 'outcome', title: 'Outcome', choices: [{ id: '', title: 'any' }, ...outcomes.map((id) => ({ id, title: id }))] },
-  { name: 'status', title: 'Status', placeholder: '429, 4 or 5' },
+  { name: 'status', title: 'Status', placeholder: '429 or 4' },
   { name: 'model', title: 'Model' },
   { name: 'provider', title: 'Provider' },
   { name: 'task', title: 'Task', placeholder: 'id', mono: true },
   { name: 'key', title: 'Key', placeholder: 'id', mono: true },
   { name: 'since', title: 'Time', choices: periods },
 ];
+// A request that was refused asked nobody: there is nothing that could be known.
+const counted = (one: ModelRequest, of: (usage: NonNullable<ModelRequest['usage']>) => number) =>
+  one.usage ? tokensText(of(one.usage)) : one.outcome === 'refused' ? '–' : <span class="muted">{one.state === 'open' ? 'not yet' : 'unknown'}</span>;
 export const outcomeOf = (one: ModelRequest): string => (one.state === 'done' ? one.outcome : one.state);
 
 export function RequestList({ query }: { query: URLSearchParams }) {
@@ -78,11 +81,11 @@ export function RequestList({ query }: { query: URLSearchParams }) {
                       </span>
                     ),
                   },
-                  { name: 'In', number: true, cell: (one) => (one.usage ? tokensText(one.usage.input + one.usage.cache_read + one.usage.cache_write + one.usage.cache_write_1h) : <span class="muted">unknown</span>) },
-                  { name: 'Out', number: true, cell: (one) => (one.usage ? tokensText(one.usage.output) : <span class="muted">unknown</span>) },
+                  { name: 'In', number: true, cell: (one) => counted(one, (usage) => usage.input + usage.cache_read + usage.cache_write + usage.cache_write_1h) },
+                  { name: 'Out', number: true, cell: (one) => counted(one, (usage) => usage.output) },
                   { name: 'First byte', number: true, cell: (one) => (one.first_byte_ms === null ? '–' : durationText(one.first_byte_ms)) },
                   { name: 'Took', number: true, cell: (one) => (one.ms === null ? '–' : durationText(one.ms)) },
-                  { name: 'Cost', number: true, cell: (one) => (one.usage || one.cost ? <Money amount={one.cost} currency={one.currency ?? ''} /> : <span class="muted">–</span>) },
+                  { name: 'Cost', number: true, cell: (one) => (one.outcome === 'refused' || one.state === 'open' ? '–' : <Money amount={one.usage ? one.cost : null} currency={one.currency ?? ''} />) },
                 ]}
               />
               <Pages next={next} count={requests.length} what="request" />
