@@ -120,10 +120,12 @@ export const ways = [
   { word: 'dark', width: 1280, dark: true },
   { word: '320', width: 320, height: 640 },
 ];
+// The same in two passes, for many screens of the same parts: dark and narrow together.
+export const twoWays = [ways[0], { word: 'dark-320', width: 320, height: 640, dark: true }];
 // Screens light, dark and on a small phone, one after the other in one page. Each: { name, path, ready(page), then?(page, way) }; `ready` waits until it
 // shows what it should.
-export async function everyWay(test, screens, t) {
-  for (const way of ways)
+export async function everyWay(test, screens, t, which = ways) {
+  for (const way of which)
     await t.test(way.word, async () => {
       const page = await test.page(way);
       for (const screen of screens) {

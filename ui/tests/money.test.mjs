@@ -1,7 +1,7 @@
 // The screens of money, models, traffic, settings, people and health, and the first run, against the real server.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { everyWay, missing, open, sound } from './harness.mjs';
+import { everyWay, missing, open, sound, twoWays } from './harness.mjs';
 
 const only = (screens) => screens.filter((screen) => !process.env.NIGHTMILL_SCREENS || new RegExp(process.env.NIGHTMILL_SCREENS).test(screen.name));
 const heading = (name) => (page) => page.getByRole('heading', { name }).first().waitFor();
@@ -62,6 +62,7 @@ describe('screens of money and system', { skip: missing }, () => {
         { name: 'logins', path: '/people?tab=logins', ready: (page) => page.getByText('this one').waitFor() },
       ]).map((screen) => ({ ...screen, get path() { return typeof screen.path === 'function' ? screen.path() : screen.path; } })),
       context,
+      twoWays,
     ));
 
   test('figures of money are those of the ledger, and what is unknown is no zero', async () => {
@@ -298,7 +299,7 @@ describe('first run and login', { skip: missing }, () => {
   });
 
   test('login and first run on a phone and in the dark', (context) =>
-    everyWay(t, [{ name: 'login-page', path: '/login', ready: (page) => page.getByRole('heading', { name: /Log in|Tasks/ }).first().waitFor() }], context));
+    everyWay(t, [{ name: 'login-page', path: '/login', ready: (page) => page.getByRole('heading', { name: /Log in|Tasks/ }).first().waitFor() }], context, twoWays));
 
   test('a way back that leads elsewhere is not gone', async () => {
     const page = await t.page();

@@ -1,6 +1,6 @@
 // Small parts: an empty place, a banner, a field, tabs, a switch, something to copy, words of others.
 import type { ComponentChildren } from 'preact';
-import { useId, useRef } from 'preact/hooks';
+import { useEffect, useId, useRef } from 'preact/hooks';
 import type { Problem } from '../api';
 import { Button } from './Button';
 import { Icon, type IconName } from './Icon';
@@ -95,6 +95,8 @@ export interface Tab {
 // Arrow keys go from tab to tab. The panel belongs to the caller: role="tabpanel", id="panel-ID", aria-labelledby="tab-ID".
 export function Tabs({ tabs, now, onChoose, label }: { tabs: Tab[]; now: string; onChoose: (id: string) => void; label: string }) {
   const list = useRef<HTMLDivElement>(null);
+  // On a phone the row of tabs scrolls: the chosen one is in it.
+  useEffect(() => list.current?.querySelector(`#tab-${now}`)?.scrollIntoView({ block: 'nearest', inline: 'nearest' }), [now]);
   const key = (event: KeyboardEvent) => {
     const at = tabs.findIndex((tab) => tab.id === now);
     const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 }[event.key];

@@ -65,7 +65,7 @@ function Owner({ token, first, onDone }: { token: string; first: boolean; onDone
       )}
       {first && (
         <Field name="Your name" help="You log in with it, and it stands beside what you do.">
-          {(at) => <input {...at} name="username" autocomplete="username" autocapitalize="none" spellcheck={false} required autoFocus value={name} onInput={(event) => setName(event.currentTarget.value.trim())} />}
+          {(at) => <input {...at} name="username" autocomplete="username" autocapitalize="none" spellcheck={false} required value={name} onInput={(event) => setName(event.currentTarget.value.trim())} />}
         </Field>
       )}
       <Field name="Password" wrong={short} help={`At least ${least} characters; a sentence is fine.`}>
@@ -188,7 +188,7 @@ function Cap({ onDone }: { onDone: () => void }) {
     <div class="stack">
       <Failed problem={problem} />
       <Field name={`At most, a month${currency ? `, ${currency}` : ''}`} wrong={wrong} help="You are told at 80 %. At the cap tasks pause before the request that would cross it, until you raise it.">
-        {(at) => <input {...at} inputMode="decimal" value={money} autoFocus onInput={(event) => setMoney(event.currentTarget.value.trim())} />}
+        {(at) => <input {...at} inputMode="decimal" value={money} onInput={(event) => setMoney(event.currentTarget.value.trim())} />}
       </Field>
       <div class="line">
         <Button kind="primary" why={wrong ?? (money ? null : 'Say how much')} onClick={save}>
@@ -228,6 +228,8 @@ export default function Setup(_: ScreenProps) {
   const [first] = useState(() => session.value?.setup_needed !== false);
   const [step, setStep] = useState(() => (session.value?.user && !token ? 1 : 0));
   const finish = () => navigate('/', { replace: true });
+  // Each step begins in its first field: the autofocus of browsers is for documents and dialogs only.
+  useEffect(() => document.querySelector<HTMLElement>('.bare-page :is(input, select)')?.focus(), [step, token]);
   if (step === 0 && !token)
     return (
       <Bare title={who?.setup_needed === false ? 'This server has an owner' : 'Nearly there'}>
