@@ -100,6 +100,23 @@ void runners_list(const struct server *s, struct json_out *o)
     jo_end_arr(o);
 }
 
+void runners_sandboxes(const struct server *s, struct json_out *o)
+{
+    jo_arr(o);
+    for (struct runner *r = s->runners; r; r = r->hh.next) {
+        if (!r->wanted && !r->line)
+            continue;
+        bool open = r->line && r->listening;
+        jo_obj(o);
+        jo_kz(o, "task", r->task_id);
+        jo_ki(o, "runner_pid", r->line ? r->pid : r->started_pid);
+        jo_kb(o, "connected", r->line != NULL);
+        jo_kz(o, "phase", open ? egress_phase_name(r->phase) : NULL);
+        jo_end_obj(o);
+    }
+    jo_end_arr(o);
+}
+
 /* ---- lines ---- */
 
 static void line_free_when_done(struct runner_line *l)

@@ -320,6 +320,7 @@ static enum rc server_open(struct server *s, struct err *err)
     if (rc != RC_OK)
         return rc;
     notify_open(s);
+    health_open(s);
     s->parallel = (size_t)setting_int(s->settings, "tasks.parallel");
     s->board = (struct board){s->store, s->place->data_dir};
     s->metrics = metrics_new(s->ctx);

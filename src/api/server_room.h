@@ -35,6 +35,7 @@ struct server {
     const struct settings *settings;  /* as they were at the start, with those of the database */
     struct settings_live *live;       /* as they are now; any thread */
     uv_mutex_t settings_lock;         /* one refresh at a time (settings_line.h) */
+    struct health_memory *health;     /* route_health.c; any thread */
     bool settings_unwritten;          /* the last refresh could not be written down for the command line */
     uv_loop_t uv;
     struct loop loop;
@@ -105,6 +106,7 @@ void runners_schedule(struct server *s);                      /* soon: starts wh
 void runners_start(struct server *s, const char *task_id);    /* now, for a task that is not at work (undo) */
 int runners_pid(const struct server *s, const char *task_id); /* 0: none */
 void runners_list(const struct server *s, struct json_out *o);
+void runners_sandboxes(const struct server *s, struct json_out *o); /* the same, with the sandbox that is open */
 
 void runners_guest_ended(void *server, const struct gateway_guest_end *e); /* for the gateway */
 
@@ -142,6 +144,9 @@ void tail_begin(struct server *s, struct http_request *r, const char *task_id, i
 void tails_wake(struct server *s, const char *task_id); /* new events of a task */
 void tails_close(struct server *s);
 void event_json(mem *ctx, const struct event *e, struct json_out *o);
+
+/* route_health.c */
+void health_open(struct server *s);
 
 /* credentials.c */
 /* Takes members {"NAME":"value"}; names are those of environment variables. */
@@ -211,6 +216,7 @@ struct route_call {
     const char *query_state, *query_repo, *query_project;
     struct audit_row audit; /* what will stand in the audit log: audit_note.c */
     struct audit_rider rider;
+    const void *gathered;                        /* what on_loop took along for the thread of the pool; in ctx */
     const char *if_match;                        /* the header, or "" */
     const char *etag;                            /* of the answer, with its quotes; NULL: a hash of it */
     const char *if_none_match, *idempotency_key; /* the headers, or "" */

@@ -17,28 +17,20 @@ static const struct example examples[] = {
     {0},
 };
 
-static void row_add(struct preflight *p, const char *name, enum preflight_grade grade, const char *evidence,
-                    const char *mend)
-{
-    if (p->n < sizeof p->rows / sizeof *p->rows)
-        p->rows[p->n++] = (struct preflight_row){name, grade, evidence, mend};
-    p->failed |= grade == PREFLIGHT_FAIL;
-}
-
 static void row_error(mem *ctx, struct preflight *p, const char *name, enum preflight_grade grade,
                       const struct err *err)
 {
     const char *evidence =
         err->detail[0] ? mem_printf(ctx, "%s (%s)", err->sentence, err->detail) : mem_str(ctx, err->sentence);
-    row_add(p, name, grade, evidence, err->hint[0] ? mem_str(ctx, err->hint) : NULL);
+    preflight_add(p, name, grade, evidence, err->hint[0] ? mem_str(ctx, err->hint) : NULL);
 }
 
 static void look_settings(struct cli *cli, struct preflight *p)
 {
     bool exists;
     const char *file = settings_file(cli->settings, &exists);
-    row_add(p, "settings", PREFLIGHT_OK, exists ? file : mem_printf(cli->ctx, "%s is not there: all defaults", file),
-            NULL);
+    preflight_add(p, "settings", PREFLIGHT_OK,
+                  exists ? file : mem_printf(cli->ctx, "%s is not there: all defaults", file), NULL);
 }
 
 static void look_daemon(struct cli *cli, struct preflight *p)
@@ -46,31 +38,30 @@ static void look_daemon(struct cli *cli, struct preflight *p)
     struct json health;
     const char *data = place_data(cli->ctx, cli->settings);
     if (!daemon_answers(cli->ctx, data, 3000, &health)) {
-        row_add(p, "daemon", PREFLIGHT_OK, "not running; the first command that needs it starts it", NULL);
+        preflight_add(p, "daemon", PREFLIGHT_OK, "not running; the first command that needs it starts it", NULL);
         return;
     }
     const char *version = shown_line(cli->ctx, health, "version", 40);
     bool same = !strcmp(version, NIGHTMILL_VERSION);
-    row_add(p, "daemon", same ? PREFLIGHT_OK : PREFLIGHT_WARN,
-            mem_printf(cli->ctx, "version %s, process %lld", version, (long long)json_int(json_get(health, "pid"), 0)),
-            same ? NULL : "nightmill daemon stop (the next command starts this version; tasks go on)");
+    preflight_add(
+        p, "daemon", same ? PREFLIGHT_OK : PREFLIGHT_WARN,
+        mem_printf(cli->ctx, "version %s, process %lld", version, (long long)json_int(json_get(health, "pid"), 0)),
+        same ? NULL : "nightmill daemon stop (the next command starts this version; tasks go on)");
 }
 
-/* The daemon works without its TCP addresses; whoever wants to use them should know. */
-static void look_addresses(struct cli *cli, struct preflight *p)
+/* What the daemon sees of itself and of the machine, when it runs: the same rows that the web page shows. */
+static bool look_health(struct cli *cli, struct preflight *p)
 {
-    struct json status;
-    if (cli_peek(cli, "/api/v1/status", 3000, &status, NULL) != RC_OK)
-        return;
-    for (struct json_iter it = json_iter(json_get(status, "addresses")); json_next(&it);) {
-        const char *url = shown_line(cli->ctx, it.value, "url", 100);
-        if (json_is(json_get(it.value, "problem")))
-            row_add(p, "address", PREFLIGHT_WARN,
-                    mem_printf(cli->ctx, "%s: %s", url, shown_line(cli->ctx, it.value, "problem", 300)),
-                    "set server.address to a free one, or to off, then: nightmill daemon stop");
-        else
-            row_add(p, "address", PREFLIGHT_OK, url, NULL);
-    }
+    struct json health;
+    mem *ctx = cli->ctx;
+    if (cli_peek(cli, "/api/v1/health?fresh=1", 15000, &health, NULL) != RC_OK)
+        return false;
+    for (struct json_iter it = json_iter(json_get(health, "findings")); json_next(&it);)
+        preflight_add(p, shown_line(ctx, it.value, "name", 40),
+                      preflight_grade_find(shown_line(ctx, it.value, "grade", 20)),
+                      shown_line(ctx, it.value, "evidence", 500),
+                      json_is(json_get(it.value, "mend")) ? shown_line(ctx, it.value, "mend", 500) : NULL);
+    return true;
 }
 
 /* The project of this folder, as a run would see it. Outside of one only the machine is judged. */
@@ -117,9 +108,9 @@ static int run(struct cli *cli)
     if (cli_settings(cli, &err) != RC_OK)
         return cli_fail(cli, &err);
     look_settings(cli, &p);
-    preflight_machine(cli->ctx, cli->settings, &p);
     look_daemon(cli, &p);
-    look_addresses(cli, &p);
+    if (!look_health(cli, &p))
+        preflight_machine(cli->ctx, cli->settings, &p);
     look_project(cli, &p);
     if (!cli->json) {
         rows_print(cli, &p);

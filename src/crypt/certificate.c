@@ -343,3 +343,20 @@ enum rc authority_bundle(struct authority *a, const char *path, const char *cons
         return err_set(err, RC_LIMIT, "the system's authorities are more than %u bytes", BUNDLE_MOST);
     return file_put(path, 0644, buf_view(&b), err);
 }
+
+enum rc certificate_file_ends(const char *path, int64_t *ret_s, struct err *err)
+{
+    struct tm ends;
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return err_sys(err, errno, "could not open %s", path);
+    X509 *x = PEM_read_X509(f, NULL, NULL, NULL);
+    fclose(f);
+    bool ok = x && ASN1_TIME_to_tm(X509_get0_notAfter(x), &ends) == 1;
+    X509_free(x);
+    ERR_clear_error();
+    if (!ok)
+        return err_set(err, RC_INVALID, "%s holds no certificate", path);
+    *ret_s = timegm(&ends);
+    return RC_OK;
+}

@@ -15,6 +15,8 @@ struct authority;
  * read the file that opens it; RC_NOT_FOUND: there is no such file; RC_INVALID: the files do not belong together. */
 MUST_USE enum rc authority_open(mem *ctx, const char *dir, const char *seal_file, struct authority **ret,
                                 struct err *err);
+/* When the first certificate of a PEM file ends, in seconds since 1970. RC_NOT_FOUND, RC_INVALID. Any thread. */
+MUST_USE enum rc certificate_file_ends(const char *path, int64_t *ret_s, struct err *err);
 char *authority_path(mem *ctx, const char *dir);  /* <dir>/ca.pem */
 X509 *authority_certificate(struct authority *a); /* borrowed */
 /* All leaves share one key, made with the authority's start: it never leaves the process. Borrowed. */

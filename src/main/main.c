@@ -12,6 +12,7 @@ static const struct {
     {"runner", role_runner},
     {"proxy", role_proxy},
     {"terminal", role_shell},
+    {"machine", role_machine},
 };
 
 int main(int argc, char **argv)

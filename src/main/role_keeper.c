@@ -53,6 +53,7 @@ static struct {
     int64_t server_began_ms, restart_at_ms;
     int quick_ends;
     struct child proxy;
+    struct child machine;                /* looks at the machine, for a second or two */
     char seal_file[4097];                /* for the proxy */
     struct child runners[CHILDREN_MOST]; /* terminals behind the runners */
     char credentials[CREDENTIALS_MOST];
@@ -269,6 +270,23 @@ static void terminal_kill(const char *task, const char *session)
             kill(keeper.runners[i].pid, SIGKILL);
 }
 
+/* A look at the machine for the server, which starts nothing itself: what it found is a file (ops/machine.h). */
+static void machine_start(int64_t uid_base)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct err err = {0};
+    if (keeper.machine.pid)
+        return; /* it is looking */
+    const char *argv[] = {proc_self(tmp), "machine", keeper.data, mem_printf(tmp, "%lld", (long long)uid_base), NULL};
+    struct proc_spec spec = {.argv = argv, .env = child_env(tmp), .fd_count = 3, .die_with_parent = true};
+    spec.fds[0] = -1;
+    spec.fds[1] = spec.fds[2] = STDERR_FILENO;
+    if (proc_start(&spec, &keeper.machine.pid, &keeper.machine.pidfd, &err) != RC_OK) {
+        log_err(&err, "could not look at the machine");
+        keeper.machine = (struct child){.pidfd = -1};
+    }
+}
+
 static void runner_end(const char *task)
 {
     for (size_t i = 0; i < RUNNERS_MOST; i++) {
@@ -331,6 +349,13 @@ static void proxy_reap(void)
         tell(mem_printf(tmp, "{\"proxy_ended\":{\"pid\":%d,\"status\":%d}}", pid, code));
 }
 
+static void machine_reap(void)
+{
+    int status;
+    if (waitpid(keeper.machine.pid, &status, WNOHANG) == keeper.machine.pid)
+        child_ended(&keeper.machine);
+}
+
 static void server_reap(int64_t now)
 {
     int status;
@@ -365,6 +390,9 @@ static void line_read(int64_t now)
         json_parse(tmp, text, &root, &err) == RC_OK) {
         if (json_is(json_get(root, "proxy")) && !keeper.stopping)
             proxy_start();
+        struct json machine = json_get(root, "machine");
+        if (json_is(machine) && !keeper.stopping)
+            machine_start(json_int(json_get(machine, "uid_base"), 0));
         struct json start = json_get(root, "start"), end = json_get(root, "end"), keys = json_get(root, "credentials");
         if (json_is(start) && !keeper.stopping)
             runner_start(json_z(tmp, json_get(start, "task"), ""));
@@ -420,14 +448,15 @@ static int loop_wait_ms(int64_t now)
 
 static void loop_turn(void)
 {
-    static struct pollfd fds[4 + CHILDREN_MOST];
-    static struct child *whose[4 + CHILDREN_MOST];
+    static struct pollfd fds[5 + CHILDREN_MOST];
+    static struct child *whose[5 + CHILDREN_MOST];
     nfds_t n = 0;
     int64_t now = clock_mono_ms();
     fds[n++] = (struct pollfd){.fd = keeper.signal_fd, .events = POLLIN};
     fds[n++] = (struct pollfd){.fd = keeper.line, .events = POLLIN};
     fds[n++] = (struct pollfd){.fd = keeper.server.pid ? keeper.server.pidfd : -1, .events = POLLIN};
     fds[n++] = (struct pollfd){.fd = keeper.proxy.pid ? keeper.proxy.pidfd : -1, .events = POLLIN};
+    fds[n++] = (struct pollfd){.fd = keeper.machine.pid ? keeper.machine.pidfd : -1, .events = POLLIN};
     for (size_t i = 0; i < CHILDREN_MOST; i++) {
         if (!keeper.runners[i].pid)
             continue;
@@ -444,7 +473,9 @@ static void loop_turn(void)
         line_read(now);
     if (fds[3].revents & POLLIN)
         proxy_reap();
-    for (nfds_t i = 4; i < n; i++) {
+    if (fds[4].revents & POLLIN)
+        machine_reap();
+    for (nfds_t i = 5; i < n; i++) {
         if (fds[i].revents)
             runner_reap(whose[i]);
     }
@@ -523,7 +554,7 @@ int role_keeper(int argc, char **argv)
     }
     keeper.data = argv[2];
     keeper.line = -1;
-    keeper.server.pidfd = keeper.proxy.pidfd = -1;
+    keeper.server.pidfd = keeper.proxy.pidfd = keeper.machine.pidfd = -1;
     enum rc rc = keeper_open(ctx, &err);
     mem_free(ctx); /* the settings above all */
     if (rc != RC_OK) {

@@ -253,6 +253,22 @@ const char *preflight_grade_name(enum preflight_grade grade)
     return grades[grade];
 }
 
+enum preflight_grade preflight_grade_find(const char *name)
+{
+    for (size_t i = 0; i < sizeof grades / sizeof *grades; i++)
+        if (strcmp(grades[i], name) == 0)
+            return (enum preflight_grade)i;
+    return PREFLIGHT_WARN;
+}
+
+void preflight_add(struct preflight *p, const char *name, enum preflight_grade grade, const char *evidence,
+                   const char *mend)
+{
+    if (p->n < sizeof p->rows / sizeof *p->rows)
+        p->rows[p->n++] = (struct preflight_row){name, grade, evidence, mend};
+    p->failed |= grade == PREFLIGHT_FAIL;
+}
+
 void preflight_json(const struct preflight *p, struct json_out *out)
 {
     jo_obj(out);

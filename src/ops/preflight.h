@@ -12,7 +12,7 @@ struct preflight_row {
     const char *mend;     /* the line that mends it, or NULL */
 };
 struct preflight {
-    struct preflight_row rows[32];
+    struct preflight_row rows[64];
     size_t n;
     bool failed;
 };
@@ -24,6 +24,10 @@ void preflight_machine(mem *ctx, const struct settings *set, struct preflight *p
  * credential present, price under a budget, check runnable (its program is there). `spec` as of prepare_task. */
 void preflight_run(mem *ctx, const struct settings *set, struct json spec, struct preflight *p);
 const char *preflight_grade_name(enum preflight_grade grade); /* "ok", "note", "warning", "failed" */
+enum preflight_grade preflight_grade_find(const char *name);  /* PREFLIGHT_WARN when unknown */
+/* Borrows the texts; a row for which there is no room any more is left out. */
+void preflight_add(struct preflight *p, const char *name, enum preflight_grade grade, const char *evidence,
+                   const char *mend);
 void preflight_json(const struct preflight *p, struct json_out *out);
 /* First failed row as an error. RC_OK when none failed. */
 MUST_USE enum rc preflight_verdict(const struct preflight *p, struct err *err);
