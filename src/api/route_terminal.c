@@ -1,6 +1,5 @@
 /* The terminals of a task: joining one (WebSocket), and what is open. */
 #include "api/terminals.h"
-#include "net/ws.h"
 
 struct joining {
     struct route_call *call;
@@ -70,10 +69,6 @@ static void join_gone(struct http_request *r)
 
 static void join_on_loop(struct route_call *c)
 {
-    if (!ws_wanted(c->request)) {
-        route_answer(c, err_set(&c->err, RC_INVALID, "a terminal is a WebSocket (" TERMINAL_PROTOCOL ")"));
-        return;
-    }
     struct joining *j = mem_new(c->ctx, struct joining);
     j->call = c;
     c->request->user = c;

@@ -230,6 +230,50 @@ class Session(ShellCase):
         wait_for("the end of the shells", 10, lambda: not self.shells())
 
 
+class Command(ShellCase):
+    seconds = 240
+
+    def start(self, *arguments, **more):
+        return Terminal(self.nm.command("shell", *arguments), str(self.folder), self.nm.env, **more)
+
+    def test_a_terminal_in_a_terminal(self):
+        _, task = self.ended_task()
+        first = self.start(task, columns=90, rows=25)
+        first.expect(rb"agent.*\$ ")
+        first.send(b"echo he''re; stty size\r")
+        first.expect(rb"here\r\n25 90\r\n")
+        looks = self.start(task, "--read-only")
+        looks.expect(rb"here\r\n25 90")
+        looks.send(b"touch /tmp/looked\n")
+        self.nm.kill9("server")
+        first.expect(rb"coming back")
+        first.send(b"\r")
+        first.expect(rb"(?s)coming back.*here\r\n25 90")
+        first.send(b"ls /tmp/looked; printf '\\033]0;evil\\007\\033]52;c;eA==\\007'; echo do''ne\r")
+        first.expect(rb"(?s)No such file.*done\r\n")
+        # Left by ~. at the beginning of a line, and joined again.
+        first.send(b"echo '~.' is no or''der\r")
+        first.expect(rb"~. is no order\r\n")
+        first.send(b"~.")
+        self.assertEqual(first.end(), 0)
+        self.assertIn(b"nightmill shell", first.seen)
+        again = self.start(task)
+        again.expect(rb"~. is no order\r\n")
+        again.send(b"exit 5\r")
+        self.assertEqual(again.end(), 5)
+        self.assertEqual(looks.end(), 5)
+        for terminal in (first, again, looks):
+            self.assertNotIn(b"\x1b]", terminal.seen)
+        # Through a pipe: what was typed is done, nothing but text comes out, the status is the shell's.
+        ended = self.nm.run("shell", task, stdin="echo pi''ped; exit 4\n")
+        self.assertEqual(ended.code, 4, ended)
+        self.assertIn("piped\n", ended.out)
+        self.assert_clean_bytes(ended.raw_out, "stdout of shell")
+        ended = self.nm.run("shell", task, "--read-only")
+        self.assertEqual(ended.code, 1, ended)
+        self.assert_one_sentence(ended, "nobody has opened")
+
+
 class AtWork(ShellCase):
     seconds = 240
 
