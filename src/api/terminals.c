@@ -788,8 +788,10 @@ static enum rc session_get(struct server *s, const struct terminal_wish *wish, s
         return err_set(err, RC_LIMIT, "%d people look at this terminal already", VIEWERS_MOST);
     if (!t && !agent && !session_valid(wish->session))
         return err_set(err, RC_INVALID, "a session is named by a number from 1 to 99");
-    if (!t && !agent && !wish->writable && clock_mono_ms() - s->began_mono_ms < RETURN_MS)
-        return err_set(err, RC_UNAVAILABLE, "the terminals of the server before are coming back");
+    if (!t && !agent && !wish->writable && clock_mono_ms() - s->began_mono_ms < RETURN_MS) {
+        err_set(err, RC_UNAVAILABLE, "the terminals of the server before are coming back");
+        return err_hint(err, "try again in a moment");
+    }
     if (!t && !agent && !wish->writable)
         return err_set(err, RC_NOT_FOUND, "nobody has opened this terminal, and you may only watch");
     if (!t && !agent && s->terminals->shells >= (size_t)settings_live_int(s->live, "terminal.most")) {

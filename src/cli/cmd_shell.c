@@ -54,6 +54,7 @@ struct shell_view {
     int tty;
     int signals;
     bool line_begins, tilde; /* of what is typed: for ~. */
+    bool live;               /* the shell is there: before, keys would be lost */
     bool left, over;
     int status;
     int plain_state; /* of plain_write: 0, 1 after ESC, 2 in a sequence */
@@ -160,6 +161,7 @@ static void message(void *arg, bool text, struct str bytes)
         v->types = false;
         say(v, "you may only look");
     }
+    v->live = v->live || json_is(json_get(root, "live"));
     end = json_get(root, "exit");
     if (!json_is(end))
         return;
@@ -231,6 +233,7 @@ static enum rc shell_return(struct shell_view *v, struct err *err)
 {
     int64_t until = clock_mono_ms() + AWAY_MS;
     v->ws = ws_client_close(v->ws);
+    v->live = false;
     say(v, "the daemon is away; coming back");
     for (;;) {
         poll(NULL, 0, AGAIN_MS);
@@ -262,7 +265,7 @@ static enum rc shell_follow(struct shell_view *v, struct err *err)
     size_send(v);
     while (!v->over && !v->left) {
         struct pollfd p[] = {{.fd = ws_client_fd(v->ws), .events = POLLIN},
-                             {.fd = keys && v->types ? STDIN_FILENO : -1, .events = POLLIN},
+                             {.fd = keys && v->types && v->live ? STDIN_FILENO : -1, .events = POLLIN},
                              {.fd = v->signals, .events = POLLIN}};
         struct signalfd_siginfo info;
         if (poll(p, 3, -1) < 0 && errno != EINTR)

@@ -265,10 +265,11 @@ class Command(ShellCase):
         for terminal in (first, again, looks):
             self.assertNotIn(b"\x1b]", terminal.seen)
         # Through a pipe: what was typed is done, nothing but text comes out, the status is the shell's.
-        ended = self.nm.run("shell", task, stdin="echo pi''ped; exit 4\n")
+        ended = self.nm.run("shell", task, stdin=b"echo pi''ped; exit 4\n")
         self.assertEqual(ended.code, 4, ended)
         self.assertIn("piped\n", ended.out)
         self.assert_clean_bytes(ended.raw_out, "stdout of shell")
+        wait_for("the grace after a start", 20, lambda: self.nm.run("shell", task, "--read-only").code != 9, 0.5)
         ended = self.nm.run("shell", task, "--read-only")
         self.assertEqual(ended.code, 1, ended)
         self.assert_one_sentence(ended, "nobody has opened")
