@@ -114,5 +114,4 @@ export interface LogWindow {
   iteration_range: { from: number; to: number } | null;
   lines: LogLine[];
   sections: LogSection[];
-  cuts: { line: number; bytes: number; where: string }[];
 }

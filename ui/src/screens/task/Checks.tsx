@@ -80,13 +80,17 @@ function Cells({ history, last }: { history: CheckHistory[]; last: number }) {
   );
 }
 
+// Runs that prove something by failing: a check that stays green there would see nothing.
+const mustFail = (kind: string) => kind === 'red' || kind.endsWith('canary');
+
 function RunRow({ run }: { run: CheckRun }) {
   const [open, setOpen] = useState(!good(run.status) && run.kind === 'delivered');
+  const asItShould = mustFail(run.kind) ? run.status === 'failed' : good(run.status);
   const ended = run.timed_out ? 'took too long' : run.signal ? `ended by signal ${run.signal}` : run.exit_code !== null ? `exit status ${run.exit_code}` : run.status.replaceAll('_', ' ');
   return (
     <details class="checks-run" open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
       <summary>
-        <Outcome good={good(run.status)} word={run.status.replaceAll('_', ' ')} />
+        <Outcome good={asItShould} word={mustFail(run.kind) ? (asItShould ? 'fails, as it must' : `${run.status.replaceAll('_', ' ')}, but must fail`) : run.status.replaceAll('_', ' ')} />
         <bdi>
           <Cut text={run.check || run.kind} most={120} />
         </bdi>
@@ -186,7 +190,7 @@ export function Checks({ task, iteration, iterations }: TabProps) {
             ),
           },
           { name: 'Needed', cell: (check) => (check.required ? 'required' : 'wished for') },
-          { name: 'From', cell: (check) => <span class="muted">{check.origin}</span> },
+          { name: 'From', cell: (check) => <span class="muted nowrap">{check.origin}</span> },
           {
             name: 'Now',
             cell: (check) => {

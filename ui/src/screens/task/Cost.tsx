@@ -27,8 +27,10 @@ function Line({ data }: { data: CostData }) {
   if (data.line.length < 2) return null;
   const width = 640;
   const height = 120;
-  const limit = moneyRough(data.limit);
-  const top = Math.max(moneyRough(data.total), limit, 1e-12);
+  const total = moneyRough(data.total);
+  // A limit far above would press the line to the floor; the words above say how far it is.
+  const limit = moneyRough(data.limit) < total * 4 ? moneyRough(data.limit) : 0;
+  const top = Math.max(total, limit, 1e-12);
   const first = Date.parse(data.line[0]!.time);
   const span = Math.max(1, Date.parse(data.line.at(-1)!.time) - first);
   const x = (time: string) => ((Date.parse(time) - first) / span) * width;
@@ -44,7 +46,7 @@ function Line({ data }: { data: CostData }) {
   return (
     <figure class="cost-line">
       <figcaption class="small muted">
-        {moneyText(data.total)} {data.currency} spent{limit > 0 ? ` of ${moneyText(data.limit!)}` : ''}, from <Time at={data.line[0]!.time} how="exact" /> to <Time at={data.line.at(-1)!.time} how="exact" />
+        {moneyText(data.total)} {data.currency} spent{moneyRough(data.limit) > 0 ? ` of ${moneyText(data.limit!)}` : ''}, from <Time at={data.line[0]!.time} how="exact" /> to <Time at={data.line.at(-1)!.time} how="exact" />
       </figcaption>
       <svg viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" role="img" aria-label="Money spent over time; the table below has the figures">
         {limit > 0 && <line class="cost-limit" x1="0" x2={width} y1={y(limit)} y2={y(limit)} />}
@@ -106,7 +108,7 @@ export function Cost({ task, iteration }: TabProps) {
             ),
           },
           ...columns,
-          { name: 'Price of', cell: (row) => (row.price ? <span class="muted"><Time at={row.price.from} how="exact" /> {row.price.source}</span> : <span class="muted">unknown</span>) },
+          { name: 'Price of', cell: (row) => (row.price ? <span class="muted nowrap"><Time at={row.price.from} how="exact" /> {row.price.source}</span> : <span class="muted">unknown</span>) },
         ]}
       />
     </div>

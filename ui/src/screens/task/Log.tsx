@@ -22,9 +22,8 @@ interface Store {
   offset: number; // lines before the chosen iteration
   chunks: Map<number, LogLine[]>;
   sections: Map<number, LogSection>; // by first line
-  cuts: Map<number, { bytes: number; where: string }>;
 }
-const nothing = (): Store => ({ total: 0, complete: false, offset: 0, chunks: new Map(), sections: new Map(), cuts: new Map() });
+const nothing = (): Store => ({ total: 0, complete: false, offset: 0, chunks: new Map(), sections: new Map() });
 
 // Lines by number; what is not there yet is asked for when it is seen.
 function useLog(task: string, iteration: number | null, final: boolean) {
@@ -48,7 +47,6 @@ function useLog(task: string, iteration: number | null, final: boolean) {
       piece[(line.n - 1) % chunk] = line;
     }
     for (const section of window.sections) at.sections.set(section.line, section);
-    for (const cut of window.cuts) at.cuts.set(cut.line, cut);
     if (at.chunks.size > chunksKept) for (const old of [...at.chunks.keys()].slice(0, at.chunks.size - chunksKept)) at.chunks.delete(old);
     setVersion((n) => n + 1);
   }, []);
@@ -256,7 +254,6 @@ export function Log({ task, iteration, query }: TabProps) {
     const n = row + base;
     const line = log.line(n);
     const section = log.store.sections.get(n);
-    const cut = log.store.cuts.get(n);
     return (
       <>
         <a
@@ -275,7 +272,6 @@ export function Log({ task, iteration, query }: TabProps) {
         <span class={`log-text ${line?.kind ?? ''} ${section?.failed ? 'failed' : ''} ${section ? 'head' : ''} ${n === permanent ? 'here' : ''}`} data-line={n}>
           {line ? lineText(line, words) : <span class="muted">…</span>}
           {line?.cut ? <span class="cut-mark">{bytesText(line.cut)} of this line are not kept</span> : null}
-          {cut ? <span class="cut-mark">{bytesText(cut.bytes)} were cut here; {cut.where || 'they were not kept'}</span> : null}
         </span>
       </>
     );
