@@ -58,6 +58,9 @@ describe('screens of money and system', { skip: missing }, () => {
         { name: 'settings', path: '/settings?group=limits', ready: (page) => page.getByText(/A medium task pauses after 30 iterations.*Tasks like that have cost/).waitFor() },
         { name: 'settings-locked', path: '/settings?group=server', ready: (page) => page.getByText(/Locked: the daemon's environment has NIGHTMILL_DATA_DIR/).waitFor() },
         { name: 'settings-history', path: '/settings?tab=history', ready: (page) => page.getByText('Nothing was set here yet').waitFor() },
+        { name: 'users', path: '/people', ready: (page) => page.getByRole('table', { name: 'Users' }).getByText('ada').waitFor() },
+        { name: 'audit', path: '/audit', ready: (page) => page.getByRole('table', { name: 'Audit' }).getByText('setup').first().waitFor() },
+        { name: 'notifications', path: '/settings?tab=notifications', ready: (page) => page.getByText('Nobody is told when no page is open').waitFor() },
         { name: 'keys', path: '/people?tab=keys', ready: heading('2 active keys') },
         { name: 'logins', path: '/people?tab=logins', ready: (page) => page.getByText('this one').waitFor() },
       ]).map((screen) => ({ ...screen, get path() { return typeof screen.path === 'function' ? screen.path() : screen.path; } })),
@@ -172,6 +175,54 @@ describe('screens of money and system', { skip: missing }, () => {
     await page.getByText('a test opens nothing any more').waitFor();
     assert.equal(await ask(), 401);
     assert.deepEqual(page.wrong, []);
+  });
+
+  test('a person is invited by a link, gets another role, and what was done stands in a chain that is whole', async () => {
+    const page = await t.page();
+    await page.goto('/people');
+    await page.getByRole('button', { name: 'Add a user' }).click();
+    await page.getByRole('dialog').getByLabel('Name').fill('bea');
+    await page.getByRole('dialog').getByLabel('Role').selectOption('viewer');
+    await page.getByRole('button', { name: 'Add them' }).click();
+    const link = await page.getByRole('dialog', { name: 'A link for bea' }).locator('code').innerText();
+    await page.getByRole('button', { name: 'I have it' }).click();
+    const other = await t.page({ login: false });
+    await other.goto(link);
+    await other.getByRole('heading', { name: 'Choose a password' }).waitFor();
+    await other.getByLabel('Password', { exact: true }).fill('a password of bea');
+    await other.keyboard.press('Enter');
+    await other.waitForURL('**/tasks');
+    await other.goto('/settings?group=limits');
+    assert.ok(await other.locator('#setting-limits\\.turns').isDisabled()); // a viewer looks
+    await other.goto('/models?tab=providers');
+    await other.getByRole('heading', { name: /provider/ }).first().waitFor();
+    assert.equal(await other.getByRole('button', { name: 'Add a provider' }).count(), 0);
+    await page.getByRole('button', { name: 'Change bea' }).click();
+    await page.getByRole('dialog').getByLabel('Role', { exact: true }).selectOption('member');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('row').filter({ hasText: 'bea' }).getByText('Member').waitFor();
+    await page.goto('/audit');
+    await page.getByRole('table', { name: 'Audit' }).getByText('ada').first().waitFor();
+    await page.getByRole('button', { name: 'Verify the chain' }).click();
+    await page.getByText(/The chain is whole/).waitFor();
+    await page.getByLabel('Action').fill('user_patch');
+    await page.getByRole('table', { name: 'Audit' }).getByRole('button').first().click();
+    await page.getByRole('dialog').getByText('user_patch').waitFor();
+    assert.deepEqual(page.wrong, []);
+    assert.deepEqual(other.wrong, []);
+  });
+
+  test('a webhook is told, and says so', async () => {
+    const page = await t.page();
+    await page.goto('/settings?tab=notifications');
+    await page.getByRole('button', { name: 'Add a channel' }).click();
+    await page.getByRole('dialog').getByLabel('URL').fill('http://127.0.0.1:9/hook');
+    await page.getByRole('button', { name: 'Add it' }).click();
+    await page.getByRole('dialog', { name: 'The webhook is made' }).getByText(/^whsec_/).waitFor();
+    await page.getByRole('button', { name: 'I have it' }).click();
+    await page.getByRole('button', { name: /Send a test to/ }).click();
+    await page.getByText('Did not arrive').waitFor();
+    await sound(page, 'notifications-channel');
   });
 
   test('a denied host is allowed from its row', async () => {

@@ -24,8 +24,9 @@ interface Entry {
 }
 interface Verified {
   ok: boolean;
-  count: number;
-  signed: number | boolean;
+  rows: number;
+  signed_to: number; // the last row that the signed head covers
+  behind: number; // rows after it, which only the chain holds together
   findings: { number: number; kind: string; words: string }[];
 }
 
@@ -45,7 +46,7 @@ function Chain() {
     <>
       {found && (
         <Banner kind={found.ok ? 'good' : 'bad'} icon={found.ok ? 'check' : 'warning'} role="status">
-          {found.ok ? `The chain is whole: ${countText(found.count)} rows, none changed, none missing.` : `The chain is broken: ${found.findings.length} ${found.findings.length === 1 ? 'finding' : 'findings'} in ${countText(found.count)} rows.`}
+          {found.ok ? `The chain is whole: ${countText(found.rows)} rows, none changed, none missing${found.behind ? `; the newest ${countText(found.behind)} are not signed yet` : ''}.` : `The chain is broken: ${found.findings.length} ${found.findings.length === 1 ? 'finding' : 'findings'} in ${countText(found.rows)} rows.`}
           {found.findings.slice(0, 20).map((one, i) => (
             <div class="small" key={i}>
               Row {one.number}: <Cut text={one.words} most={300} />
