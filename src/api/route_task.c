@@ -308,7 +308,7 @@ static enum rc approval_post(struct route_call *c)
 }
 
 const struct route route_task_create = {
-    "POST",          "/api/v1/tasks", "start a task",       task_create,          NULL,
+    "POST",          "/api/v1/tasks", "start a task",       task_create,           NULL,
     .takes = "Wish", .gives = "Task", .access = ACCESS_USE, .narrow = NARROW_REPO, .creates = true};
 const struct route route_task_show = {"GET",
                                       "/api/v1/tasks/:id",

@@ -7,12 +7,8 @@ static const struct {
     const char *name;
     int (*main)(int argc, char **argv);
 } roles[] = {
-    {"keeper", role_keeper},
-    {"server", role_server},
-    {"runner", role_runner},
-    {"proxy", role_proxy},
-    {"terminal", role_shell},
-    {"machine", role_machine},
+    {"keeper", role_keeper}, {"server", role_server},  {"runner", role_runner},
+    {"proxy", role_proxy},   {"terminal", role_shell}, {"machine", role_machine},
 };
 
 int main(int argc, char **argv)

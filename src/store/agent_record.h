@@ -24,10 +24,11 @@ struct record_cost {
     pico per_done; /* total over the done tasks of the record; -1: none is done */
 };
 struct agent_record {
-    const char *agent;                  /* "" where it is not known */
-    const char *version, *model, *kind; /* beside the agent, where records are by it; else NULL. version: of the program,
-                                           after that of its configuration where it had one: "careful@3, 0.169.0" */
-    int64_t runs;                       /* all tasks; the sum of the next six */
+    const char *agent; /* "" where it is not known */
+    const char *version, *model,
+        *kind;    /* beside the agent, where records are by it; else NULL. version: of the program,
+                     after that of its configuration where it had one: "careful@3, 0.169.0" */
+    int64_t runs; /* all tasks; the sum of the next six */
     int64_t done, unproven, failed, stopped;
     int64_t limited; /* they rest at a limit */
     int64_t open;    /* they go on, or wait */
