@@ -21,6 +21,7 @@ sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 os.environ["NIGHTMILL_PROGRAM"] = str(BUILD / "nightmill")
 import harness  # noqa: E402  (after the program is named)
+import bench_api  # noqa: E402
 import bench_gateway  # noqa: E402
 import bench_proxy as egress  # noqa: E402
 from projects import PLAIN, PLAIN_CHECK, PLAIN_TASK, plain_honest, plain_wrong  # noqa: E402
@@ -68,14 +69,14 @@ class Place:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def fill(data, count):
-    """Copies the one task of a database until there are `count`, with as many events each as it has columns for."""
+def fill(data, count, most=None):
+    """Copies the one task of a database until there are `count`, each with its events (the first `most` of them)."""
     database = sqlite3.connect(data / "nightmill.db")
     columns = [r[1] for r in database.execute("PRAGMA table_info(task)")]
     texts = [r[1] for r in database.execute("PRAGMA table_info(task_text)")]
     task = dict(zip(columns, database.execute("SELECT * FROM task LIMIT 1").fetchone()))
     text = dict(zip(texts, database.execute("SELECT * FROM task_text LIMIT 1").fetchone()))
-    events = database.execute("SELECT number, time_ns, type, actor, data, origin FROM event WHERE task_id = ?", (task["id"],)).fetchall()
+    events = database.execute("SELECT number, time_ns, type, actor, data, origin FROM event WHERE task_id = ?", (task["id"],)).fetchall()[:most]
     alphabet = "0123456789abcdefghjkmnpqrstvwxyz"
     for n in range(count - 1):
         number, name = task["number"] + 1 + n, "z" + "".join(alphabet[(n >> shift) & 31] for shift in (25, 20, 15, 10, 5, 0))
@@ -295,13 +296,18 @@ def bench_http(wanted):
         http_against_nginx(program, "https", files)
 
 
+def bench_interface(wanted):
+    """The interface and the live stream."""
+    bench_api.bench(row, wanted, Place, fill)
+
+
 def main():
     names = sys.argv[2:]
 
     def wanted(*these):
         return not names or any(n in t for n in names for t in these)
 
-    for part in (bench_daemon, bench_iterations, bench_call, bench_proxy, bench_programs, bench_http):
+    for part in (bench_daemon, bench_iterations, bench_call, bench_proxy, bench_programs, bench_http, bench_interface):
         print(f"{part.__name__.removeprefix('bench_')} ...", flush=True)
         part(wanted)
     width = max((len(r[0]) for r in rows), default=0)

@@ -384,6 +384,7 @@ void feed_tick(struct feed *f)
         next = v->next;
         if (!v->closing && now - v->sent_ms > FEED_HEARTBEAT_S * 1000 && has_room(v))
             viewer_heartbeat(v);
+        standing_check(v, now);
     }
     presence_tick(f);
     feed_rest(f);
@@ -404,15 +405,6 @@ void feed_end(struct feed *f)
     pthread_cond_signal(&f->wake);
     pthread_mutex_unlock(&f->lock);
     pthread_join(f->thread, NULL);
-}
-
-void feed_drop_key(struct feed *f, const char *key_id)
-{
-    for (struct feed_viewer *v = f->viewers, *next; v; v = next) {
-        next = v->next;
-        if (v->principal.key_id && strcmp(v->principal.key_id, key_id) == 0)
-            viewer_end(v, 4401, "the key holds no longer");
-    }
 }
 
 void feed_json(const struct feed *f, struct json_out *o)

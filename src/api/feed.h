@@ -7,6 +7,9 @@
  * database at its own pace. A viewer that takes nothing costs what its connection may hold back (HTTP_HIGH_WATER and
  * one event). Nothing is skipped silently: what cannot be replayed is answered by a `resync`.
  *
+ * A stream outlives the request that began it: every 15 s it is looked whether the login or key still holds and what it
+ * may see now; a stream without a login ends with 4401.
+ *
  * Presence (who looks at what) is of the moment: it has no number and is not kept.
  *
  * Threads: feed_committed any thread; all else the loop of the server. */
@@ -18,8 +21,6 @@ struct feed *feed_open(struct server *s); /* s->store must be open; memory of s-
 void feed_end(struct feed *f);            /* before the store is closed: nothing is read any more */
 /* Something was committed: a hint. */
 void feed_committed(struct feed *f);
-void feed_tick(struct feed *f);  /* once a second: heartbeats, presence */
-void feed_close(struct feed *f); /* says goodbye to all viewers */
-/* Ends the streams of a user key that holds no longer (closed with 4401). */
-void feed_drop_key(struct feed *f, const char *key_id);
+void feed_tick(struct feed *f);                           /* once a second: heartbeats, presence */
+void feed_close(struct feed *f);                          /* says goodbye to all viewers */
 void feed_json(const struct feed *f, struct json_out *o); /* an object with figures */

@@ -62,6 +62,8 @@ struct feed_viewer {
     int64_t id;
     const char *user; /* for people */
     struct principal principal;
+    mem *principal_ctx; /* what belongs to it once it was looked up again */
+    int64_t checked_ms; /* monotonic: when it was last looked whether it still may */
     struct feed_wish wish;
     bool begun;   /* it has subscribed to something: `at` is meant */
     int64_t at;   /* everything up to here that is its own was sent */
@@ -123,5 +125,7 @@ void viewer_heartbeat(struct feed_viewer *v);
 void viewer_end(struct feed_viewer *v, int code, const char *reason);
 void viewer_gap(struct feed_viewer *v);
 void viewer_unlink(struct feed_viewer *v); /* and frees it, unless a job holds it */
+/* feed_standing.c: from time to time, whether the login or key of a viewer still holds, and what it may see. */
+void standing_check(struct feed_viewer *v, int64_t now_ms);
 void presence_tick(struct feed *f);
 void presence_left(struct feed_viewer *v);

@@ -8,7 +8,6 @@
 #define MESSAGE_MOST    (16 << 10)
 #define PRESENCE_TICK   20  /* changes that are told in one second */
 #define PRESENCE_VIEWED 200 /* viewers in one snapshot */
-#define CODE_LOGIN      4401
 #define CODE_MANY       4429
 
 /* ---- writing ---- */
@@ -458,7 +457,7 @@ static struct feed_viewer *viewer_new(struct feed *f, const struct principal *p,
     v->user = mem_str(ctx, p->user && *p->user ? p->user : p->name ? p->name : "");
     v->principal = principal_copy(ctx, p);
     v->now = now;
-    v->sent_ms = clock_mono_ms();
+    v->sent_ms = v->checked_ms = clock_mono_ms();
     return v;
 }
 

@@ -65,6 +65,65 @@ class Interface(Case):
             if path.startswith("/api/v1/") and "{" not in path and "application/json" in item.get("get", {}).get("responses", {}).get("2XX", {}).get("content", ()):
                 self.holds(path)
 
+    def schema_lint(self, schema, where):
+        if "$ref" in schema:
+            self.assertEqual(set(schema), {"$ref"}, where)
+            self.assertTrue(schema["$ref"].startswith("#/components/schemas/"), where)
+            self.assertIn(schema["$ref"].rsplit("/", 1)[1], self.document["components"]["schemas"], where)
+            return
+        for types in (schema.get("type", []),):
+            for one in [types] if isinstance(types, str) else types:
+                self.assertIn(one, ("string", "integer", "number", "boolean", "array", "object", "null"), where)
+        self.assertEqual("items" in schema, schema.get("type") == "array", where)
+        self.assertLessEqual(set(schema.get("required", ())), set(schema.get("properties", ())), where)
+        for name, member in schema.get("properties", {}).items():
+            self.assertRegex(name, r"^[A-Za-z_][A-Za-z0-9_]*$", where)
+            self.schema_lint(member, f"{where}.{name}")
+        for name in ("items", "additionalProperties"):
+            if isinstance(schema.get(name), dict):
+                self.schema_lint(schema[name], f"{where}.{name}")
+        for member in schema.get("anyOf", ()):
+            self.schema_lint(member, where)
+
+    def test_description_is_well_formed(self):
+        """What a linter of OpenAPI 3.1 asks for, so that generators of clients can read it."""
+        self.nm.run("ls", code=0)
+        self.document = json.loads(self.raw("/api/openapi.json")[2])
+        self.assertLessEqual({"openapi", "info", "paths", "components"}, set(self.document))
+        self.assertLessEqual({"title", "version", "license", "description"}, set(self.document["info"]))
+        names, used = set(), set()
+        for path, item in self.document["paths"].items():
+            self.assertRegex(path, r"^/[A-Za-z0-9_{}/:.-]*$")
+            for method, operation in item.items():
+                where = f"{method} {path}"
+                self.assertIn(method, ("get", "put", "post", "delete", "patch"), where)
+                self.assertNotIn(operation["operationId"], names, where)
+                names.add(operation["operationId"])
+                self.assertTrue(operation["summary"], where)
+                self.assertTrue(operation["responses"], where)
+                self.assertIn("security", operation, where)
+                parameters = operation["parameters"]
+                self.assertEqual(len({(p["in"], p["name"]) for p in parameters}), len(parameters), where)
+                self.assertEqual(sorted(p["name"] for p in parameters if p["in"] == "path"), sorted(re.findall(r"{(\w+)}", path)), where)
+                for parameter in parameters:
+                    self.assertTrue(parameter["description"], where)
+                    self.assertEqual(parameter["required"], parameter["in"] == "path", where)
+                    self.schema_lint(parameter["schema"], where)
+                if method == "get":
+                    self.assertNotIn("requestBody", operation, where)
+                bodies = [operation[k] for k in ("requestBody",) if k in operation] + list(operation["responses"].values())
+                for body in bodies:
+                    for content in body.get("content", {}).values():
+                        self.schema_lint(content.get("schema", {}), where)
+                used |= set(re.findall(r"#/components/schemas/(\w+)", json.dumps(operation)))
+        known = self.document["components"]["schemas"]
+        for name, schema in known.items():
+            self.assertTrue(schema["description"], name)
+            self.schema_lint(schema, name)
+        for _ in known:  # what others are made of is used too
+            used |= {n for one in list(used) for n in re.findall(r"#/components/schemas/(\w+)", json.dumps(known[one]))}
+        self.assertEqual(set(known) - used - {"Problem"}, set())
+
     def test_figures_are_prometheus(self):
         self.nm.run("ls", code=0)
         status, kind, body = self.raw("/metrics")

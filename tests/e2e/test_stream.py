@@ -218,7 +218,8 @@ class Live(Case):
         with self.assertRaises(Refused) as refused:
             Stream(("127.0.0.1", port))
         self.assertIn("401", str(refused.exception))
-        key = self.nm.json("key", "create", "--access", "read", "viewer")["key"]
+        made = self.nm.json("key", "create", "--access", "read", "viewer")
+        key = made["key"]
         with self.assertRaises(Refused) as refused:
             Stream(("127.0.0.1", port), headers={"Origin": "http://evil.example", "Authorization": f"Bearer {key}"})
         self.assertIn("403", str(refused.exception))
@@ -227,6 +228,12 @@ class Live(Case):
         stream.receive()
         stream.subscribe("tasks", since=0)
         stream.until(lambda m: m.get("type") == "task.created")
+        # Its key is revoked while it looks: the stream ends and says why.
+        self.nm.run("key", "revoke", made["id"], code=0)
+        with self.assertRaises(ConnectionError):
+            while stream.receive(25) is not None:
+                pass
+        self.assertEqual(stream.closed, 4401)
         # A key of another project sees nothing of this one.
         other = self.nm.json("key", "create", "--access", "read", "--project", "/elsewhere", "other")["key"]
         blind = Stream(("127.0.0.1", port), headers={"Authorization": f"Bearer {other}"})
