@@ -157,6 +157,8 @@ static void key_used(struct auth *a, const struct user_key *k, int64_t now_ns)
 const char *const *key_models(mem *ctx, const char *json)
 {
     struct json list;
+    if (strcmp(json, "[]") == 0)
+        return NULL;
     if (json_parse(ctx, str_of(json), &list, NULL) != RC_OK || json_type(list) != JSON_ARRAY)
         return mem_array(ctx, const char *, 1);
     if (!json_len(list))

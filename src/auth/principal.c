@@ -198,15 +198,15 @@ static bool pattern_match(const char *pattern, const char *name)
 
 enum rc principal_model(const struct principal *p, const char *name, struct err *err)
 {
+    if (!p->models)
+        return RC_OK;
     CLEANUP_MEM mem *tmp = mem_root();
     char *list = NULL;
-    for (const char *const *g = p->models; g && *g; g++) {
+    for (const char *const *g = p->models; *g; g++) {
         if (pattern_match(*g, name))
             return RC_OK;
         list = list ? mem_printf(tmp, "%s, %s", list, *g) : mem_str(tmp, *g);
     }
-    if (!p->models)
-        return RC_OK;
     err_set(err, RC_DENIED, "this key may not ask the model %s", text_terminal_line(tmp, str_of(name), 100));
     err_hint(err, "it may ask: %s", list ? list : "none");
     return RC_DENIED;

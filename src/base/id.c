@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include <errno.h>
+#include <string.h>
 #include <sys/random.h>
 
 static const char id_alphabet[] = "0123456789abcdefghjkmnpqrstvwxyz";
@@ -19,10 +20,28 @@ static void random_fill(unsigned char *p, size_t n)
     }
 }
 
+/* The kernel is asked for many bytes at once; each is used once and wiped. */
+static void random_take(unsigned char *p, size_t n)
+{
+    static __thread unsigned char kept[256];
+    static __thread size_t left;
+    if (n > sizeof kept) {
+        random_fill(p, n);
+        return;
+    }
+    if (n > left) {
+        random_fill(kept, sizeof kept);
+        left = sizeof kept;
+    }
+    left -= n;
+    memcpy(p, kept + left, n);
+    explicit_bzero(kept + left, n);
+}
+
 char *id_new(mem *ctx, size_t chars)
 {
     char *id = mem_zalloc(ctx, chars + 1);
-    random_fill((unsigned char *)id, chars);
+    random_take((unsigned char *)id, chars);
     for (size_t i = 0; i < chars; i++)
         id[i] = id_alphabet[(unsigned char)id[i] & 31]; /* 32 divides 256: no character is likelier */
     return id;

@@ -1,6 +1,7 @@
 /* Memory by lifetime: talloc with the failure path taken out. Not here: pools, limits, accounting. */
 #include "base/mem.h"
 #include "base/err.h"
+#include "base/pool.h"
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
@@ -43,6 +44,16 @@ mem *mem_pool(size_t size)
     return mem_root();
 #else
     return mem_need(talloc_pool(NULL, size));
+#endif
+}
+
+void *mem_zalloc_pooled(mem *ctx, size_t n, size_t pieces, size_t size)
+{
+#ifdef SANITIZED
+    (void)pieces, (void)size;
+    return mem_zalloc(ctx, n);
+#else
+    return memset(mem_need(_talloc_pooled_object(ctx, n, "pooled", (unsigned)pieces, size)), 0, n);
 #endif
 }
 

@@ -162,8 +162,9 @@ enum rc provider_headers(mem *ctx, const struct provider_view *p, const char *ke
                          struct err *err)
 {
     struct json root = {0};
-    enum rc rc = provider_headers_check(str_of(p->row.headers), err);
-    if (!rc)
+    bool any = strcmp(p->row.headers, "{}") != 0;
+    enum rc rc = any ? provider_headers_check(str_of(p->row.headers), err) : RC_OK;
+    if (!rc && any)
         rc = json_parse(ctx, str_of(p->row.headers), &root, err);
     if (!rc && key && (!value_valid(str_of(key)) || strchr(key, ' ')))
         rc = err_set(err, RC_INVALID, "the key of the provider %s has bytes that no header can carry", p->row.id);

@@ -21,6 +21,7 @@
 #define WHOLE_MOST    (64u << 20) /* of a body that is kept for a recording */
 #define WORDS_MOST    1024
 #define NAME_MOST     200
+#define NAMES_KEPT    8
 
 struct side { /* one body */
     mem *waiting_ctx;
@@ -61,6 +62,11 @@ struct secret {
     uint64_t used; /* when it was last given, by count */
 };
 
+struct name {   /* a short text and what the sink makes of it */
+    char *text; /* a tree of its own; NULL: none */
+    char *clean;
+};
+
 struct recorder {
     struct recorder_spec spec;
     pthread_t thread;
@@ -82,8 +88,10 @@ struct recorder {
     uint64_t secret_uses;
     bool secrets_changed;
     bool ending;
-    struct redactor *redactor; /* the thread's; NULL before the first batch */
-    bool failing;              /* the thread's: the last batch could not be written */
+    struct redactor *redactor;     /* the thread's; NULL before the first batch */
+    struct name names[NAMES_KEPT]; /* the thread's: used again while the redactor is the same */
+    size_t name_next;
+    bool failing; /* the thread's: the last batch could not be written */
 };
 
 /* ---- secrets ---- */
@@ -242,10 +250,36 @@ static const char *clean(struct batch *b, const char *text, size_t most)
     return text && *text ? redact_text(b->ctx, b->r->redactor, str_of(text), most) : "";
 }
 
+/* The same few names come with every request. */
+static const char *clean_name(struct batch *b, const char *text)
+{
+    struct recorder *r = b->r;
+    if (!text || !*text || strlen(text) > NAME_MOST)
+        return clean(b, text, NAME_MOST);
+    for (size_t i = 0; i < NAMES_KEPT; i++)
+        if (r->names[i].text && strcmp(r->names[i].text, text) == 0)
+            return mem_str(b->ctx, r->names[i].clean);
+    struct name *n = &r->names[r->name_next++ % NAMES_KEPT];
+    mem_free(n->text);
+    n->text = mem_array(NULL, char, strlen(text) + 1);
+    memcpy(n->text, text, strlen(text));
+    n->clean = redact_text(n->text, r->redactor, str_of(text), NAME_MOST);
+    return mem_str(b->ctx, n->clean);
+}
+
+static void names_forget(struct recorder *r)
+{
+    for (size_t i = 0; i < NAMES_KEPT; i++) {
+        mem_free(r->names[i].text);
+        r->names[i] = (struct name){0};
+    }
+}
+
 static void batch_work(struct batch *b)
 {
     struct recorder *r = b->r;
     if (b->secrets_changed || !r->redactor) {
+        names_forget(r);
         redactor_unref(r->redactor);
         r->redactor = redactor_new(b->secrets, b->secret_count);
         for (size_t i = 0; i < b->secret_count; i++)
@@ -255,8 +289,8 @@ static void batch_work(struct batch *b)
         struct work *w = &b->works[i];
         for (int side = 0; side < EXCHANGE_SIDES; side++)
             side_work(b, w, side);
-        w->row.model = clean(b, w->row.model, NAME_MOST);
-        w->row.model_served = clean(b, w->row.model_served, NAME_MOST);
+        w->row.model = clean_name(b, w->row.model);
+        w->row.model_served = clean_name(b, w->row.model_served);
         w->row.words = clean(b, w->row.words, WORDS_MOST);
         w->row.attempts = clean(b, w->row.attempts, INT32_MAX / REDACT_GROWTH / 2);
     }
@@ -440,6 +474,7 @@ static bool batch_is_due(struct recorder *r)
 static void *recorder_main(void *arg)
 {
     struct recorder *r = arg;
+    (void)pthread_setname_np(pthread_self(), "recorder");
     pthread_mutex_lock(&r->lock);
     while (!r->ending) {
         struct batch *b = NULL;
@@ -709,6 +744,7 @@ struct recorder *recorder_free(struct recorder *r)
         batch_write(batch_take(r));
     for (size_t i = 0; i < r->secret_count; i++)
         secret_wipe(&r->secrets[i]);
+    names_forget(r);
     redactor_unref(r->redactor);
     mem_free(r->policies.ctx);
     pthread_cond_destroy(&r->written);

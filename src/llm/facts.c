@@ -1,6 +1,7 @@
 /* What the gateway must know of a request body before it holds money for it: model, caps, how many answers, media, and
  * by what a request may cost more than its tokens. Knows the members that count and refuses to guess: a kind of content
  * that it does not know makes the request one without a bound. */
+#include "base/pool.h"
 #include "llm/wire.h"
 
 bool wire_key(const struct json_iter *it, const char *name)
@@ -327,7 +328,7 @@ static void modalities_judge(struct llm_request_facts *f, struct json modalities
 enum rc llm_request_read(mem *ctx, const struct llm_dialect *d, const char *path_model, bool path_stream,
                          struct str body, struct llm_request_facts *ret, struct err *err)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    CLEANUP_MEM mem *tmp = mem_pool(MEM_SCRATCH);
     const struct llm_wire *w = d->wire;
     struct wire_members m;
     enum rc rc = wire_members_read(tmp, w, body, &m, err);

@@ -1,5 +1,6 @@
 /* One answer under construction: caps, shapes (stream or document), parts, counts. What the bytes mean is the
  * dialect's. */
+#include "base/pool.h"
 #include "llm/wire.h"
 #include <stdlib.h>
 
@@ -406,7 +407,7 @@ static enum rc whole_take(struct llm_parser *p, struct json root, struct err *er
 
 static enum rc document_end(struct llm_parser *p, struct err *err)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    CLEANUP_MEM mem *tmp = mem_pool(MEM_SCRATCH);
     struct json root;
     struct str text = buf_view(&p->document);
     enum rc rc = RC_OK;

@@ -1,5 +1,6 @@
 /* The changes that are made to a body that is forwarded. All other bytes go through as they came: providers add members
  * all the time, and caches of prompts compare bytes. */
+#include "base/pool.h"
 #include "llm/wire.h"
 
 /* One change: `n` bytes at `at` give way to `text`. */
@@ -226,7 +227,7 @@ static void seals_cut(struct changes *c, struct json root)
 enum rc llm_request_splice(mem *ctx, const struct llm_dialect *d, struct str body, const struct llm_splice *change,
                            struct str *ret, struct err *err)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    CLEANUP_MEM mem *tmp = mem_pool(MEM_SCRATCH);
     const struct llm_wire *w = d->wire;
     struct wire_members m;
     enum rc rc = wire_members_read(tmp, w, body, &m, err);

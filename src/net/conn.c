@@ -8,10 +8,10 @@
 
 enum {
     READ_SIZE = 64 << 10,
-    READS_PER_EVENT = 4,  /* then the others have their turn */
-    TIMER_GRAIN_MS = 20,  /* deadlines closer together than this share one pass over the connections */
-    STANDSTILL_MS = 1000, /* see timer_fired */
-    OUT_FIRST = 1 << 10,
+    READS_PER_EVENT = 4,    /* then the others have their turn */
+    TIMER_GRAIN_MS = 20,    /* deadlines closer together than this share one pass over the connections */
+    STANDSTILL_MS = 1000,   /* see timer_fired */
+    OUT_FIRST = 900,        /* a block that the C library gives out without a search */
     SEAL_MOST = 64 << 10,   /* output that is turned by a filter at once */
     FILTER_KEPT = 32 << 10, /* what a filter may hold back of earlier input and add to that of one read */
 };

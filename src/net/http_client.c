@@ -6,6 +6,7 @@
  * connection back when both ended in order. Whatever ends a call goes through call_bury. A call's memory goes when the
  * last of its callbacks has returned. */
 #include "net/http_client.h"
+#include "base/pool.h"
 #include "net/conn.h"
 #include "net/http_parse.h"
 #include "net/resolve.h"
@@ -25,6 +26,8 @@ enum {
     SCRATCH_MOST = 1 << 20, /* more than one read can hold */
     SCRATCH_KEPT = 128 << 10,
     PENDING_MOST = 64 << 20,
+    CALL_PIECES = 12, /* of a usual call; its request, when that is short */
+    CALL_POOL = 3 << 10,
 };
 
 struct http_conn {
@@ -914,7 +917,7 @@ enum rc http_call_start(struct http_client *cl, const struct http_call_spec *spe
     enum rc rc = spec_check(spec, err);
     if (rc != RC_OK)
         return rc;
-    struct http_call *c = mem_new(cl, struct http_call);
+    struct http_call *c = mem_new_pooled(cl, struct http_call, CALL_PIECES, CALL_POOL);
     rc = streamed_check(c, spec, err);
     if (rc != RC_OK) {
         mem_free(c);

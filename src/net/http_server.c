@@ -20,6 +20,7 @@ enum {
     ACCEPTS_PER_EVENT = 64,
     ACCEPT_AGAIN_MS = 100,
     CROWD = 200,
+    REQUEST_POOL = 2 << 10, /* a request and its usual head */
 };
 _Static_assert(HTTP_HIGH_WATER == CONN_HIGH, "one high-water mark");
 
@@ -150,7 +151,7 @@ static size_t head_take(struct http_session *s, struct str in)
     s->begun = true;
     if (!head_is_ripe(s, in))
         return 0;
-    mem *ctx = mem_root();
+    mem *ctx = mem_pool(REQUEST_POOL);
     enum rc rc = http_head_parse(ctx, in, &head, &length, &err);
     if (rc != RC_OK) {
         mem_free(ctx);

@@ -2,6 +2,7 @@
  * request has are added, an answer that came packed is unpacked. Not here: retries, what answers mean, server-sent
  * events. */
 #include "net/upstream.h"
+#include "base/pool.h"
 #include "base/text.h"
 #include "net/http_client.h"
 #include "net/http_parse.h"
@@ -175,7 +176,7 @@ static enum rc trust_get(struct upstream_pool *p, struct tls_trust **ret, struct
 enum rc upstream_start(struct upstream_pool *p, const struct upstream_spec *spec, struct upstream_call **ret,
                        struct err *err)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    CLEANUP_MEM mem *tmp = mem_pool(MEM_SCRATCH);
     struct url url;
     struct tls_trust *trust = NULL;
     if (p->closed)
@@ -185,7 +186,7 @@ enum rc upstream_start(struct upstream_pool *p, const struct upstream_spec *spec
         rc = trust_get(p, &trust, err);
     if (rc != RC_OK)
         return rc;
-    struct upstream_call *c = mem_new(NULL, struct upstream_call);
+    struct upstream_call *c = mem_new_pooled(NULL, struct upstream_call, 2, 128);
     c->pool = p;
     c->spec = *spec;
     c->piece = STR("");

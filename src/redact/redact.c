@@ -636,9 +636,11 @@ bool redact_end(struct redact *x, struct buf *out)
     return fine;
 }
 
+#define TEXT_POOL 3072 /* what a short text needs */
+
 char *redact_text(mem *ctx, struct redactor *r, struct str text, size_t max)
 {
-    CLEANUP_MEM mem *tmp = mem_root();
+    CLEANUP_MEM mem *tmp = mem_pool(TEXT_POOL);
     struct redact *x = redact_new(tmp, r);
     struct buf out;
     bool cut = text.n > max;

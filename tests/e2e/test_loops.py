@@ -252,4 +252,11 @@ class LoopsEnd(LoopsCase):
 
 class LoopsOverspend(test_gateway_budget.Overspend):
     daemon_env = LOOPS
-    test_256_with_failures_cuts_and_clients_that_leave = None
+    seconds = 150
+    test_256_at_once = test_256_with_failures_cuts_and_clients_that_leave = test_256_while_the_server_is_killed = None
+
+    def test_256_at_once_on_several_loops(self):
+        test_gateway_budget.Overspend.test_256_at_once(self)
+
+    def test_256_while_a_server_of_several_loops_is_killed(self):
+        test_gateway_budget.Overspend.test_256_while_the_server_is_killed(self)
