@@ -224,6 +224,28 @@ START_TEST(one_host_and_good_origins_only)
 }
 END_TEST
 
+/* Several sockets of one address are one program's alone, however the next one asks. */
+START_TEST(several_sockets_share_an_address)
+{
+    for (size_t second = 1; second <= 3; second += 2) {
+        struct address a[ADDRESSES_MOST], b, seen;
+        size_t n;
+        int fds[3] = {-1, -1, -1}, more[3] = {-1, -1, -1};
+        ck_assert_int_eq(address_list_parse(STR("127.0.0.1:0"), a, &n, &err), RC_OK);
+        ck_assert_int_eq(address_listen(a, 3, fds, &err), RC_OK);
+        for (int i = 0; i < 3; i++) {
+            ck_assert_int_eq(address_of_fd(fds[i], &seen, &err), RC_OK);
+            ck_assert_str_eq(seen.text, a->text);
+        }
+        b = *a;
+        ck_assert_int_eq(address_listen(&b, second, more, &err), RC_CONFLICT);
+        ck_assert_int_eq(more[0], -1);
+        for (int i = 0; i < 3; i++)
+            close(fds[i]);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("address");
@@ -232,6 +254,7 @@ int main(void)
     tcase_add_loop_test(t, lists_are_read, 0, COUNT(lists));
     tcase_add_test(t, schemes_are_kept);
     tcase_add_test(t, ports_are_given_and_taken);
+    tcase_add_test(t, several_sockets_share_an_address);
     tcase_add_loop_test(t, hosts_and_origins, 0, COUNT(asked));
     tcase_add_test(t, one_host_and_good_origins_only);
     suite_add_tcase(s, t);
