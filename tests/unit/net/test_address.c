@@ -230,7 +230,7 @@ START_TEST(several_sockets_share_an_address)
     for (size_t second = 1; second <= 3; second += 2) {
         struct address a[ADDRESSES_MOST], b, seen;
         size_t n;
-        int fds[3] = {-1, -1, -1}, more[3] = {-1, -1, -1};
+        int fds[3] = {-1, -1, -1}, other[3] = {-1, -1, -1};
         ck_assert_int_eq(address_list_parse(STR("127.0.0.1:0"), a, &n, &err), RC_OK);
         ck_assert_int_eq(address_listen(a, 3, fds, &err), RC_OK);
         for (int i = 0; i < 3; i++) {
@@ -238,8 +238,8 @@ START_TEST(several_sockets_share_an_address)
             ck_assert_str_eq(seen.text, a->text);
         }
         b = *a;
-        ck_assert_int_eq(address_listen(&b, second, more, &err), RC_CONFLICT);
-        ck_assert_int_eq(more[0], -1);
+        ck_assert_int_eq(address_listen(&b, second, other, &err), RC_CONFLICT);
+        ck_assert_int_eq(other[0], -1);
         for (int i = 0; i < 3; i++)
             close(fds[i]);
     }
