@@ -123,7 +123,7 @@ static enum rc id_given(struct cli *cli, const char *rest, const char **ret_path
 
 static enum rc remove_one(struct cli *cli, struct err *err)
 {
-    const char *path;
+    const char *path = NULL;
     struct json answer;
     enum rc rc = id_given(cli, "", &path, err);
     rc = rc ? rc : cli_ask(cli, "DELETE", path, STR(""), &answer, err);
@@ -136,7 +136,7 @@ static enum rc remove_one(struct cli *cli, struct err *err)
 
 static enum rc test(struct cli *cli, int *ret_status, struct err *err)
 {
-    const char *path;
+    const char *path = NULL;
     struct json answer;
     enum rc rc = id_given(cli, "/test", &path, err);
     rc = rc ? rc : cli_ask(cli, "POST", path, STR(""), &answer, err);
