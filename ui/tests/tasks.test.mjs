@@ -159,11 +159,11 @@ describe('work screens', { skip: missing }, () => {
     await one.goto('/needs-you');
     await one.getByText('The plan waits').waitFor();
     await two.goto(`/tasks/${asking}`);
-    await two.getByText('The plan waits').waitFor();
+    await two.getByRole('button', { name: 'Approve' }).waitFor();
     await one.route('**/api/v1/approvals?**', (route) => route.abort()); // this one does not hear of it in time
     await one.route('**/api/v1/tasks?**', (route) => route.abort());
     await two.getByRole('button', { name: 'Approve' }).click();
-    await two.getByText('The plan waits').waitFor({ state: 'detached' });
+    await two.getByRole('button', { name: 'Approve' }).waitFor({ state: 'detached' });
     await one.keyboard.press('j');
     await one.keyboard.press('d');
     await one.getByRole('textbox', { name: 'Why' }).fill('not like this');

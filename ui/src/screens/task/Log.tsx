@@ -77,6 +77,11 @@ function useLog(task: string, iteration: number | null, final: boolean) {
       take(window);
       setReady(true);
       setProblem(null);
+      // The server still reads older events into the log: its numbers are not the last word.
+      if (!window.complete)
+        setTimeout(() => {
+          if (now.current === mine) void refresh();
+        }, 500);
     } catch (error) {
       if (now.current === mine) {
         setProblem(error as Problem);
