@@ -60,6 +60,7 @@ describe('screens of money and system', { skip: missing }, () => {
         { name: 'settings-history', path: '/settings?tab=history', ready: (page) => page.getByText('Nothing was set here yet').waitFor() },
         { name: 'users', path: '/people', ready: (page) => page.getByRole('table', { name: 'Users' }).getByText('ada').waitFor() },
         { name: 'audit', path: '/audit', ready: (page) => page.getByRole('table', { name: 'Audit' }).getByText('setup').first().waitFor() },
+        { name: 'health', path: '/system', ready: (page) => page.getByRole('table', { name: 'Parts' }).getByText('Database').waitFor() },
         { name: 'notifications', path: '/settings?tab=notifications', ready: (page) => page.getByText('Nobody is told when no page is open').waitFor() },
         { name: 'keys', path: '/people?tab=keys', ready: heading('2 active keys') },
         { name: 'logins', path: '/people?tab=logins', ready: (page) => page.getByText('this one').waitFor() },
@@ -194,9 +195,9 @@ describe('screens of money and system', { skip: missing }, () => {
     await other.waitForURL('**/tasks');
     await other.goto('/settings?group=limits');
     assert.ok(await other.locator('#setting-limits\\.turns').isDisabled()); // a viewer looks
-    await other.goto('/models?tab=providers');
-    await other.getByRole('heading', { name: /provider/ }).first().waitFor();
-    assert.equal(await other.getByRole('button', { name: 'Add a provider' }).count(), 0);
+    await other.goto('/money?tab=budgets');
+    await other.getByRole('table', { name: 'Budgets' }).getByText('Everything').waitFor();
+    assert.equal(await other.getByRole('button', { name: 'Set a budget' }).count(), 0);
     await page.getByRole('button', { name: 'Change bea' }).click();
     await page.getByRole('dialog').getByLabel('Role', { exact: true }).selectOption('member');
     await page.getByRole('button', { name: 'Save' }).click();
@@ -333,7 +334,7 @@ describe('first run and login', { skip: missing }, () => {
     await page.goto('/money?tab=budgets');
     await page.getByRole('table', { name: 'Budgets' }).waitFor();
     await page.context().clearCookies();
-    await page.getByRole('tab', { name: 'Ledger' }).click();
+    await page.goto('/money?tab=ledger');
     await page.waitForURL(/\/login\?next=/);
     await page.getByText('your login has expired').waitFor();
     await sound(page, 'login');

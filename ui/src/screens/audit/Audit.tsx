@@ -34,10 +34,10 @@ const filters: Filter[] = [
   { name: 'actor', title: 'Who' },
   { name: 'action', title: 'Action' },
   { name: 'object', title: 'On what', mono: true },
-  { name: 'outcome', title: 'Outcome', placeholder: 'ok, denied' },
+  { name: 'outcome', title: 'Outcome', placeholder: 'done, denied' },
   { name: 'since', title: 'Time', choices: periods },
 ];
-const good = (outcome: string) => (['ok', 'done', 'served'].includes(outcome) ? true : outcome === 'denied' || outcome === 'failed' ? false : null);
+const refused = (outcome: string) => ['denied', 'refused', 'failed'].includes(outcome);
 const shown = (value: string | null) => (value === null || value === '' ? null : typeof value === 'string' ? value : JSON.stringify(value));
 
 function Chain() {
@@ -130,7 +130,7 @@ export default function Audit({ query }: ScreenProps) {
                         </button>
                       ),
                     },
-                    { name: 'Outcome', label: false, cell: (one) => <Outcome good={good(one.outcome) === false ? false : null} word={one.outcome || 'ok'} /> },
+                    { name: 'Outcome', label: false, cell: (one) => (refused(one.outcome) ? <Outcome good={false} word={one.outcome} /> : <span class="muted">{one.outcome}</span>) },
                     { name: 'Row', number: true, cell: (one) => <span class="muted mono">{one.number}</span> },
                   ]}
                 />

@@ -117,7 +117,7 @@ export default function System(_: ScreenProps) {
           const well = health.findings.length - findings.length;
           return (
             <>
-              <Banner kind={health.verdict === 'failed' ? 'bad' : health.verdict === 'warning' ? 'you' : 'good'} icon={looks[health.verdict].icon} role="status">
+              <Banner kind={health.verdict === 'failed' ? 'bad' : health.verdict === 'warning' ? 'you' : 'good'} icon={health.verdict === 'note' ? 'check' : looks[health.verdict].icon} role="status">
                 <b class="system-verdict">{health.words.charAt(0).toUpperCase() + health.words.slice(1)}</b>
                 <div class="small muted">
                   looked <Time at={health.checked_at} />; Nightmill {health.version}
