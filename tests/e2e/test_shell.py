@@ -275,6 +275,52 @@ class Command(ShellCase):
         self.assert_one_sentence(ended, "nobody has opened")
 
 
+class Access(ShellCase):
+    seconds = 240
+
+    def test_who_may_look_and_who_may_type(self):
+        _, task = self.ended_task()
+        address = self.nm.wait_status()["addresses"][0]["url"].removeprefix("http://").split(":")
+        address = (address[0], int(address[1]))
+        path = f"/api/v1/tasks/{task}/terminal"
+
+        def key(access):
+            status, made = self.nm.api("POST", "/api/v1/keys", {"name": access, "access": access})
+            self.assertEqual(status, 201, made)
+            return made
+
+        def join(made=None, **headers):
+            v = Viewer.__new__(Viewer)
+            v.ws = WebSocket(address, path, PROTOCOL, {**({"Authorization": f"Bearer {made['key']}"} if made else {}), **headers})
+            v.seen, v.words, v.live, v.over = bytearray(), [], False, None
+            v.hello = v.ws.receive()["hello"]
+            self.addCleanup(v.close)
+            return v
+
+        reads, uses = key("read"), key("use")
+        for made, headers, status in ((None, {}, 401), (uses, {"Origin": "http://evil.example"}, 403), (uses, {"Origin": "null"}, 403)):
+            with self.assertRaises(Refused) as refused:
+                join(made, **headers)
+            self.assertEqual(refused.exception.status, status, headers)
+        with self.assertRaises(Refused) as refused:
+            join(reads)  # nobody has opened it
+        self.assertEqual(refused.exception.status, 404)
+        types = join(uses, Origin=f"http://{address[0]}:{address[1]}")
+        self.assertTrue(types.hello["writable"])
+        types.expect(rb"\$ ")
+        looks = join(reads)
+        self.assertFalse(looks.hello["writable"])
+        looks.type("echo from-who-looks\n")
+        types.type("echo from who ty''pes\n")
+        looks.expect(rb"from who types\r\n")
+        self.assertNotIn(b"from-who-looks", types.seen)
+        # A key that is revoked loses its terminal, the session goes on for others.
+        self.assertEqual(self.nm.api("DELETE", f"/api/v1/keys/{uses['id']}")[0], 200)
+        types.until("the end", lambda: types.over is not None, 60)
+        self.assertEqual(types.ws.code, 4401)
+        looks.until("one viewer less", lambda: len(looks.word("viewers")) == 1)
+
+
 class AtWork(ShellCase):
     seconds = 240
 
