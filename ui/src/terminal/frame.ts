@@ -74,6 +74,7 @@ let viewers: Viewer[] = [];
 let own = 0;
 let writable = false;
 let files = '';
+let printed = false;
 let state: 'joining' | 'open' | 'lost' | 'over' = 'joining';
 let words = '';
 
@@ -84,7 +85,8 @@ function tell(): void {
   if (state === 'joining') parts.push('Joining…');
   if (state === 'lost') parts.push('Reconnecting…');
   if (words) parts.push(words);
-  if (state === 'open') {
+  if (state === 'open' && !printed && !agent) parts.push('Starting the shell…');
+  else if (state === 'open') {
     if (!writable) parts.push(agent ? 'What the agent and the checks print, as it comes' : 'You look on');
     if (files === 'read-only' && !agent) parts.push('The agent is at work: its files are read-only here');
     parts.push(others.length ? `Also here: ${others.map((one) => (one.name || 'somebody') + (one.writable ? '' : ' (looks on)')).join(', ')}` : 'Nobody else is here');
@@ -185,7 +187,13 @@ function join(): void {
   next.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) => {
     opened = true;
     if (typeof data === 'string') heard(JSON.parse(data) as Told);
-    else terminal.write(new Uint8Array(data));
+    else {
+      terminal.write(new Uint8Array(data));
+      if (!printed) {
+        printed = true;
+        tell();
+      }
+    }
   };
   next.onclose = ({ code }) => void left(code, opened);
 }
