@@ -4,6 +4,7 @@
 
 What is compared is measured in turns in the same minute, because the machine and its neighbours change from second to second.
 """
+import datetime
 import http.client
 import json
 import os
@@ -211,6 +212,47 @@ def bench_call(wanted):
         command.wait(30)
 
 
+def hello_bare(place, model, deed, n):
+    """Somebody else's agent by itself: seconds from its start to its end."""
+    repo = harness.Repo(place.folder / f"bare-{n}", PLAIN)
+    home = place.folder / f"home-{n}"
+    home.mkdir()
+    env = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8", "OPENAI_BASE_URL": f"{model.url}/v1", "OPENAI_API_KEY": "x", "NIGHTMILL_MODEL": "scripted"}
+    began = time.monotonic()
+    subprocess.run(deed, cwd=repo.path, env=env, input=PLAIN_TASK.encode(), stdout=subprocess.DEVNULL, check=True, timeout=60)
+    return time.monotonic() - began
+
+
+def event_seconds(nm, task, kind):
+    stamp = nm.events(task, kind)[-1]["time"]
+    return datetime.datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
+
+
+def bench_hello(wanted):
+    """A small task of somebody else's agent: through Nightmill, with its verdict and delivery, against the agent alone."""
+    if not wanted("sandbox_hello"):
+        return
+    with Place() as place:
+        nm, agent = place.nm, ROOT / "tests" / "fakes" / "agent.py"
+        deed = ["/usr/bin/python3", str(agent), "work"]
+        nm.env.update({"NIGHTMILL_AGENT_FOLDER": str(agent.parent), "NIGHTMILL_AGENT_OUTPUT": "lines", "NIGHTMILL_AGENT_COMMAND": " ".join(deed)})
+        model = place.model(harness.script(plain_honest()))
+        nm.run("daemon", "start", code=0)
+        bare, parts = [], []
+        for n in range(9):
+            bare.append(hello_bare(place, model, deed, n))
+            repo = harness.Repo(place.folder / f"project-{n}", PLAIN)
+            nm.run("run", PLAIN_TASK, "--agent", "command", "--check", PLAIN_CHECK, cwd=repo.path, code=0, seconds=120)
+            task = nm.newest()
+            times = [event_seconds(nm, task, kind) for kind in ("task.created", "agent.started", "agent.finished", "delivered")]
+            parts.append([b - a for a, b in zip(times, times[1:])])
+        before, inside, after = (statistics.median(p) for p in zip(*parts))
+        alone = statistics.median(bare)
+        added = [sum(p) - alone for p in parts]
+        row("sandbox_hello_added", ms(statistics.median(added)), "150 ms",
+            f"from the task to its delivery, over {ms(alone)} of the agent alone; {ms(before)} until it starts, {ms(inside - alone)} while it works, {ms(after)} for verdict and delivery; {spread(added)}")
+
+
 def bench_proxy(wanted):
     """The gateway as a proxy, and the egress proxy, against nginx."""
     if wanted("gateway"):
@@ -307,7 +349,7 @@ def main():
     def wanted(*these):
         return not names or any(n in t for n in names for t in these)
 
-    for part in (bench_daemon, bench_iterations, bench_call, bench_proxy, bench_programs, bench_http, bench_interface):
+    for part in (bench_daemon, bench_iterations, bench_call, bench_hello, bench_proxy, bench_programs, bench_http, bench_interface):
         print(f"{part.__name__.removeprefix('bench_')} ...", flush=True)
         part(wanted)
     width = max((len(r[0]) for r in rows), default=0)

@@ -102,6 +102,19 @@ class Agent:
         self.assertEqual(started, [False, self.agent != "cline"])
         self.assert_counted(task)
 
+    def test_mcp_servers_of_the_project(self):
+        """The agent starts the server that it was handed, in its sandbox, and asks it for its tools."""
+        if self.agent == "pi":
+            self.skipTest("pi has no MCP built in")
+        if self.agent == "codex":
+            self.skipTest("codex offers the tools of servers in namespaces, which only a provider that speaks Responses takes")
+        self.provider(RIGHT)
+        server = (ROOT / "tests" / "fakes" / "mcp_server.py").read_text(encoding="utf-8")
+        files = {"tools/echo.py": server, "nightmill.yaml": "mcp:\n  ev: {command: /usr/bin/python3, args: [/workspace/tools/echo.py], env: {MARK: /workspace/asked.txt}}\n"}
+        self.repo_ = self.repo({"README": "nothing yet\n", **files})
+        _, task = self.do(self.repo_, TASK, "--agent", self.agent, "--check", f"{CHECK} && grep -qx tools/list asked.txt", "--iterations", "1", seconds=400)
+        self.assert_state(task, "done")
+
     def test_stopped_in_the_middle(self):
         self.provider(RIGHT, event_ms=30000)
         ended = self.nm.run("run", TASK, "--agent", self.agent, "--check", CHECK, "--detach", cwd=self.project().path, code=0)

@@ -1,4 +1,7 @@
-"""A small MCP server over standard input and output: one tool, echo, which gives its text back with the variable TOKEN of its environment."""
+"""A small MCP server over standard input and output: one tool, echo, which gives its text back with the variable TOKEN of its environment.
+
+What it is asked for is written into the file that the variable MARK names.
+"""
 import json
 import os
 import sys
@@ -8,6 +11,9 @@ for line in sys.stdin:
     if "id" not in message:
         continue
     method, result = message["method"], {}
+    if "MARK" in os.environ:
+        with open(os.environ["MARK"], "a", encoding="utf-8") as mark:
+            print(method, file=mark)
     if method == "initialize":
         result = {"protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}}, "serverInfo": {"name": "echo", "version": "1"}}
     elif method == "tools/list":
