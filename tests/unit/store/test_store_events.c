@@ -287,6 +287,50 @@ START_TEST(asynchronous_writes_are_told_once)
 }
 END_TEST
 
+static enum rc tell_topic(struct store_tx *tx, void *arg, struct err *err)
+{
+    struct event e = {.time_ns = 9, .type = "setting.changed", .actor = "user", .data = "{}"};
+    return event_tell(tx, arg, &e, err);
+}
+
+/* One order for all, without gaps, also where a transaction was undone in between. */
+START_TEST(everything_has_one_order)
+{
+    struct err err = {0};
+    struct event_row *rows;
+    size_t n;
+    int64_t oldest, newest;
+    char settings[] = "settings", weather[] = "weather";
+    ck_assert_int_eq(event_span(s, &oldest, &newest, &err), RC_OK);
+    ck_assert(oldest == 0 && newest == 0);
+    add_task("aaaaaa1");
+    add_task("aaaaaa2");
+    written((struct append){.task = "aaaaaa1", .count = 2});
+    ck_assert_int_eq(store_write(s, append, &(struct append){.task = "aaaaaa2", .fail = true}, &err), RC_CONFLICT);
+    ck_assert_int_eq(store_write(s, tell_topic, settings, &err), RC_OK);
+    ck_assert_int_eq(store_write(s, tell_topic, weather, &err), RC_BUG);
+    written((struct append){.task = "aaaaaa2", .count = 1});
+    ck_assert_int_eq(event_all(root, s, 0, 100, 3, &rows, &n, &err), RC_OK);
+    ck_assert_uint_eq(n, 4);
+    static const char *const topics[] = {"task", "task", "settings", "task"};
+    static const char *const tasks[] = {"aaaaaa1", "aaaaaa1", "", "aaaaaa2"};
+    static const int64_t numbers[] = {1, 2, 0, 1};
+    for (size_t i = 0; i < n; i++) {
+        ck_assert_int_eq(rows[i].n, (int64_t)i + 1);
+        ck_assert_str_eq(rows[i].topic, topics[i]);
+        ck_assert_str_eq(rows[i].task, tasks[i]);
+        ck_assert_int_eq(rows[i].e.number, numbers[i]);
+    }
+    ck_assert_str_eq(rows[0].e.data, ""); /* longer than was asked for */
+    ck_assert_int_eq(rows[0].bytes, 7);
+    ck_assert_str_eq(rows[2].e.data, "{}");
+    ck_assert_int_eq(event_all(root, s, 3, 100, 100, &rows, &n, &err), RC_OK);
+    ck_assert_uint_eq(n, 1);
+    ck_assert_int_eq(event_span(s, &oldest, &newest, &err), RC_OK);
+    ck_assert(oldest == 1 && newest == 4);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("store events");
@@ -297,6 +341,7 @@ int main(void)
     tcase_add_test(tc, origin_is_stored_once);
     tcase_add_test(tc, failed_transaction_leaves_nothing);
     tcase_add_test(tc, bad_events_are_refused);
+    tcase_add_test(tc, everything_has_one_order);
     tcase_add_test(tc, listener_hears_of_committed_events);
     tcase_add_test(tc, all_is_there_after_reopening);
     tcase_add_test(tc, asynchronous_writes_are_told_once);

@@ -301,7 +301,7 @@ static void (*volatile const whole_room[])(void) = {
     (void (*)(void))store_open,  (void (*)(void))task_find,       (void (*)(void))event_list,
     (void (*)(void))hold_open,   (void (*)(void))approval_insert, (void (*)(void))price_find,
     (void (*)(void))ledger_list, (void (*)(void))reply_find,      (void (*)(void))budget_put,
-    (void (*)(void))rate_insert,
+    (void (*)(void))rate_insert, (void (*)(void))task_counts,     (void (*)(void))idempotency_take,
 };
 
 START_TEST(every_statement_fits_the_schema)
