@@ -126,8 +126,13 @@ const struct route route_health = {"GET",        "/health",        "whether the 
                                    .open = true, .gives = "Health"};
 const struct route route_ready = {
     "GET", "/ready", "whether the daemon takes requests", NULL, ready_on_loop, .open = true, .gives = "Ready"};
-const struct route route_status = {"GET", "/api/v1/status", "the daemon, its runners and counts",
-                                   NULL,  status_on_loop,   .gives = "Status"};
+const struct route route_status = {"GET",
+                                   "/api/v1/status",
+                                   "the daemon, its runners and counts",
+                                   NULL,
+                                   status_on_loop,
+                                   .gives = "Status",
+                                   .access = ACCESS_READ};
 const struct route route_daemon_stop = {"POST", "/api/v1/daemon/stop", "stop the daemon; tasks go on at its next start",
                                         NULL,   stop_on_loop,          .gives = "Stopping"};
 const struct route route_credentials_put = {"PUT", "/api/v1/credentials", "hand over provider keys", credentials_put,

@@ -312,17 +312,19 @@ const struct route route_model_post = {"POST",
                                        NULL,
                                        .takes = "ModelInput",
                                        .gives = "Model",
-                                       .creates = true};
+                                       .creates = true,
+                                       .access = ACCESS_ADMIN};
 const struct route route_model_delete = {
-    "DELETE",          "/api/v1/models", "remove the rows of a model", model_delete, NULL, .query = "id provider",
-    .gives = "Removed"};
+    "DELETE", "/api/v1/models",       "remove the rows of a model", model_delete,
+    NULL,     .query = "id provider", .gives = "Removed",           .access = ACCESS_ADMIN};
 const struct route route_model_test = {"POST",
                                        "/api/v1/models/test",
                                        "ask all that serve a name for a few tokens",
                                        model_test,
                                        NULL,
                                        .takes = "ModelTestInput",
-                                       .gives = "ModelTest"};
+                                       .gives = "ModelTest",
+                                       .access = ACCESS_ADMIN};
 const struct route route_tiers_list = {"GET",
                                        "/api/v1/tiers",
                                        "tiers and aliases with their chains",
@@ -331,5 +333,11 @@ const struct route route_tiers_list = {"GET",
                                        .access = ACCESS_READ,
                                        .narrow = NARROW_SHARED,
                                        .gives = "Tiers"};
-const struct route route_tier_put = {
-    "PUT", "/api/v1/tiers", "set the chain of a tier or alias", tier_put, NULL, .takes = "TierInput", .gives = "Tiers"};
+const struct route route_tier_put = {"PUT",
+                                     "/api/v1/tiers",
+                                     "set the chain of a tier or alias",
+                                     tier_put,
+                                     NULL,
+                                     .takes = "TierInput",
+                                     .gives = "Tiers",
+                                     .access = ACCESS_ADMIN};

@@ -233,8 +233,9 @@ const struct route route_prices_list = {"GET",
                                         .narrow = NARROW_SHARED,
                                         .query = "model in_force",
                                         .gives = "Prices"};
-const struct route route_price_post = {"POST", "/api/v1/prices",      "set a price from now on", price_post,
-                                       NULL,   .takes = "PriceInput", .gives = "Price",          .creates = true};
+const struct route route_price_post = {
+    "POST",           "/api/v1/prices", "set a price from now on", price_post, NULL, .takes = "PriceInput",
+    .gives = "Price", .creates = true,  .access = ACCESS_ADMIN};
 const struct route route_prices_import = {"POST",
                                           "/api/v1/prices/import",
                                           "import a price file of genai-prices or LiteLLM",
@@ -242,4 +243,5 @@ const struct route route_prices_import = {"POST",
                                           NULL,
                                           .query = "source force dry_run",
                                           .takes = "PriceFile",
-                                          .gives = "PriceImport"};
+                                          .gives = "PriceImport",
+                                          .access = ACCESS_ADMIN};

@@ -295,18 +295,28 @@ static enum rc provider_test(struct route_call *c)
     return rc;
 }
 
-const struct route route_providers_list = {
-    "GET", "/api/v1/providers", "providers and the kinds that there are", providers_list, NULL, .gives = "Providers"};
+const struct route route_providers_list = {"GET",
+                                           "/api/v1/providers",
+                                           "providers and the kinds that there are",
+                                           providers_list,
+                                           NULL,
+                                           .gives = "Providers",
+                                           .access = ACCESS_ADMIN};
 const struct route route_provider_set = {"PUT",
                                          "/api/v1/providers/:id",
                                          "add a provider or change what is given of it; a key is sealed",
                                          provider_set,
                                          NULL,
                                          .takes = "ProviderInput",
-                                         .gives = "Provider"};
+                                         .gives = "Provider",
+                                         .access = ACCESS_ADMIN};
 const struct route route_provider_delete = {
-    "DELETE", "/api/v1/providers/:id", "remove a provider and its sealed key", provider_delete,
-    NULL,     .gives = "Removed"};
-const struct route route_provider_test = {
-    "POST", "/api/v1/providers/:id/test", "ask a provider for its models, at no cost", provider_test,
-    NULL,   .gives = "ProviderTest"};
+    "DELETE",           "/api/v1/providers/:id", "remove a provider and its sealed key", provider_delete, NULL,
+    .gives = "Removed", .access = ACCESS_ADMIN};
+const struct route route_provider_test = {"POST",
+                                          "/api/v1/providers/:id/test",
+                                          "ask a provider for its models, at no cost",
+                                          provider_test,
+                                          NULL,
+                                          .gives = "ProviderTest",
+                                          .access = ACCESS_ADMIN};

@@ -336,14 +336,21 @@ static void proxy_delete_on_loop(struct route_call *c)
     route_answer(c, RC_OK);
 }
 
-const struct route route_proxies_list = {"GET", "/api/v1/proxies", "the egress proxy and what is open there",
-                                         NULL,  proxies_on_loop,   .gives = "Proxies"};
+const struct route route_proxies_list = {"GET",
+                                         "/api/v1/proxies",
+                                         "the egress proxy and what is open there",
+                                         NULL,
+                                         proxies_on_loop,
+                                         .gives = "Proxies",
+                                         .access = ACCESS_ADMIN};
 const struct route route_proxy_post = {"POST",
                                        "/api/v1/proxies",
                                        "open a listener of the egress proxy on 127.0.0.1",
                                        NULL,
                                        proxy_post_on_loop,
                                        .takes = "ProxyInput",
-                                       .gives = "Proxy"};
-const struct route route_proxy_delete = {"DELETE", "/api/v1/proxies/:id", "close a listener of the egress proxy",
-                                         NULL,     proxy_delete_on_loop,  .gives = "Removed"};
+                                       .gives = "Proxy",
+                                       .access = ACCESS_ADMIN};
+const struct route route_proxy_delete = {
+    "DELETE",           "/api/v1/proxies/:id", "close a listener of the egress proxy", NULL, proxy_delete_on_loop,
+    .gives = "Removed", .access = ACCESS_ADMIN};

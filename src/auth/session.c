@@ -63,14 +63,6 @@ void sessions_forget(struct sessions *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-uint64_t sessions_epoch(struct sessions *s)
-{
-    pthread_mutex_lock(&s->lock);
-    uint64_t epoch = s->epoch;
-    pthread_mutex_unlock(&s->lock);
-    return epoch;
-}
-
 enum rc session_begin_tx(mem *ctx, struct sessions *s, struct store_tx *tx, const char *user_id,
                          const struct session_place *place, int64_t now_ns, struct opaque *ret, const char **ret_id,
                          struct err *err)

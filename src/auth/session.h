@@ -31,4 +31,3 @@ MUST_USE enum rc session_check_id(mem *ctx, struct sessions *s, const char *id, 
                                   struct err *err);
 /* A user, role, session or key has changed. */
 void sessions_forget(struct sessions *s);
-uint64_t sessions_epoch(struct sessions *s); /* grows with each sessions_forget: streams look at it */

@@ -1,8 +1,11 @@
 """Users and logins through the real program: the setup link, sessions, roles, requests of other pages, lock-out, tokens, the audit log."""
 import concurrent.futures
+import http.client
 import json
 import re
 import sqlite3
+import ssl
+import subprocess
 import time
 
 from gateway import Asking
@@ -149,6 +152,51 @@ class Sessions(AccountsCase):
         self.assertEqual(got.json()["user"]["name"], "ada")
 
 
+    def test_streams_end_with_their_login(self):
+        self.owner()
+        cookie = self.person("bert", "viewer")
+        stream = Asking(self.port, "GET", "/api/v1/stream?topics=tasks", b"", {"Cookie": cookie, "Origin": self.own, "Accept": "text/event-stream"})
+        stream.wait_for(b"hello")
+        self.nm.run("user", "disable", "bert", code=0)
+        got = stream.end()  # within its time: the server ends it
+        self.assertEqual(got.status, 200)
+        self.assertEqual(self.call("GET", "/api/v1/session", cookie=cookie).json()["user"], None)
+
+    def test_certificates_are_users(self):
+        """With server.client_ca a program is known by its certificate, when its subject is a user's."""
+        self.nm.stop_daemon()
+        pem = {name: self.certificate(name, issuer) for name, issuer in (("authority", None), ("localhost", "authority"), ("robot", "authority"), ("stranger", "authority"))}
+        self.nm.env |= {"NIGHTMILL_SERVER_ADDRESS": "https://127.0.0.1:0", "NIGHTMILL_SERVER_TLS_CERTIFICATE": str(pem["localhost"][0]),
+                        "NIGHTMILL_SERVER_TLS_KEY": str(pem["localhost"][1]), "NIGHTMILL_SERVER_CLIENT_CA": str(pem["authority"][0])}
+        self.nm.run("daemon", "start", code=0)
+        self.nm.run("user", "add", "robot", "--service", "--role", "viewer", "--certificate", "CN=robot", code=0)
+        port = int(next(a["url"] for a in self.nm.wait_status()["addresses"] if a["listening"]).rsplit(":", 1)[1])
+
+        def ask(name, method="GET", path="/api/v1/status"):
+            context = ssl.create_default_context(cafile=str(pem["authority"][0]))
+            context.load_cert_chain(*map(str, pem[name]))
+            connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=20)
+            try:
+                connection.request(method, path, None, {"Content-Type": "application/json"})
+                return connection.getresponse().status
+            finally:
+                connection.close()
+
+        self.assertEqual((ask("robot"), ask("stranger")), (200, 401))
+        self.assertEqual(ask("robot", "POST", "/api/v1/daemon/stop"), 403)
+        self.nm.run("user", "disable", "robot", code=0)
+        self.assertEqual(ask("robot"), 401)
+
+    def certificate(self, name, issuer):
+        pem, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+        signed_by = ["-CA", str(self.folder / f"{issuer}.pem"), "-CAkey", str(self.folder / f"{issuer}.key")] if issuer else []
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                        "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(pem), *signed_by],
+                       check=True, capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
+        key.chmod(0o600)
+        return pem, key
+
+
 class OtherPages(AccountsCase):
     def test_pages_of_other_places_change_nothing(self):
         cookie = self.owner()
@@ -165,7 +213,14 @@ class OtherPages(AccountsCase):
         self.assertEqual(self.call("GET", "/api/v1/status", cookie=cookie).status, 200)
         upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
         for headers in ({}, {"Origin": "http://evil.example"}, {"Origin": f"http://localhost:{self.port}"}):
-            self.assertEqual(self.call("GET", "/api/v1/stream", cookie=cookie, page=False, **upgrade, **headers).status, 403, headers)
+            asking = Asking(self.port, "GET", "/api/v1/stream", b"", {"Cookie": cookie, **upgrade, **headers})
+            asking.wait_for(b"\r\n\r\n")  # the connection may stay open
+            asking.close()
+            self.assertTrue(asking.raw.startswith(b"HTTP/1.1 403 "), f"{headers}: {asking.raw[:200]!r}")
+        asking = Asking(self.port, "GET", "/api/v1/stream", b"", {"Cookie": cookie, **upgrade, "Origin": self.own, "Sec-WebSocket-Protocol": "nightmill.stream.v1"})
+        asking.wait_for(b"\r\n\r\n")
+        asking.close()
+        self.assertTrue(asking.raw.startswith(b"HTTP/1.1 101 "), asking.raw[:200])
 
 
 class Lockout(AccountsCase):

@@ -1,6 +1,9 @@
-/* Fuzz target: what decides who asks and with which key: texts of user keys, service accounts, answers of token servers
- * and lists of models. A user key that is taken has its check right; a token that is taken can stand in a header. */
+/* Fuzz target: what decides who asks and with which key: texts of user keys, sessions and access tokens,
+ * service accounts, answers of token servers and lists of models. A user key that is taken has its check right; a token
+ * that is taken can stand in a header. */
+#include "auth/opaque.h"
 #include "auth/token.h"
+#include "crypt/jwt.h"
 #include "gateway/provider.h"
 #include "gateway/vertex.h"
 
@@ -26,8 +29,15 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     struct token token;
     struct vertex_account account;
     struct err err = {0};
+    struct opaque opaque;
+    struct str claims;
+    static const uint8_t nobody[JWT_PUBLIC] = {1};
     char *bearer;
     int64_t seconds;
+    if (opaque_read("nms_", text, &opaque))
+        BUG_ON(text.n != OPAQUE_LENGTH);
+    (void)jwt_kid(ctx, text);
+    BUG_ON(jwt_eddsa_open(ctx, text, nobody, &claims)); /* nobody has signed anything */
     if (token_read(text, &token, &err) == RC_OK)
         BUG_ON(!str_eqz(text, token.text) || strncmp(token.text + 3, token.prefix, TOKEN_PREFIX) != 0);
     if (vertex_account_read(ctx, text, &account, &err) == RC_OK)
