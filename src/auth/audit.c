@@ -69,6 +69,18 @@ static const char *cut(mem *ctx, const char *text, size_t most)
     return mem_strn(ctx, text, str_utf8_cut(str_of(text), most));
 }
 
+static enum rc head_write(struct audit *a, const struct head *h, struct err *err);
+
+/* Before the first row there is a head that counts none: from then on a head that is gone was taken away. */
+static void head_begin(struct audit *a)
+{
+    struct head none = {.count = 0};
+    struct err err = {0};
+    memset(none.hash, '0', HEX - 1);
+    if (access(a->head_file, F_OK) != 0 && head_write(a, &none, &err) != RC_OK)
+        log_err(&err, "the head of the audit log could not be written");
+}
+
 static enum rc append_tx(struct store_tx *tx, struct audit *a, const struct audit_row *given, struct err *err)
 {
     CLEANUP_MEM mem *tmp = mem_root();
@@ -80,6 +92,8 @@ static enum rc append_tx(struct store_tx *tx, struct audit *a, const struct audi
     enum rc rc = audit_last_tx(tmp, tx, &number, &previous, err);
     if (rc != RC_OK)
         return rc;
+    if (number == 0)
+        head_begin(a);
     row.number = number + 1;
     row.time_ns = row.time_ns ? row.time_ns : clock_wall_ns();
     const char **texts[] = {&row.actor,  &row.actor_kind, &row.credential, &row.address, &row.action,

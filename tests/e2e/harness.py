@@ -281,6 +281,7 @@ class Nightmill:
                     "XDG_DATA_HOME": str(self.folder / "xdg-data"), "XDG_CONFIG_HOME": str(self.folder / "config"),
                     "XDG_STATE_HOME": str(self.folder / "xdg-state"), "XDG_CACHE_HOME": str(self.folder / "xdg-cache"),
                     "XDG_RUNTIME_DIR": str(self.folder / "xdg-run"), "NIGHTMILL_DATA_DIR": str(self.data), "NIGHTMILL_SERVER_ADDRESS": "127.0.0.1:0",
+                    "NIGHTMILL_SEAL_KEY_FILE": str(self.folder / "config" / "seal.key"),  # and what is kept beside it
                     "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + f":log_path={self.sanitizer}/asan",
                     "UBSAN_OPTIONS": os.environ.get("UBSAN_OPTIONS", "") + f":log_path={self.sanitizer}/ubsan",
                     "TSAN_OPTIONS": os.environ.get("TSAN_OPTIONS", "") + f":log_path={self.sanitizer}/tsan",
