@@ -90,6 +90,8 @@ describe('work screens', { skip: missing }, () => {
   test('a task is asked for by keyboard alone, and proven', async () => {
     const page = await t.page();
     await page.goto('/tasks');
+    await page.getByRole('button', { name: 'Go to or do' }).waitFor();
+    await page.getByRole('link', { name: /Add a function double/ }).waitFor();
     await page.keyboard.press('Control+k');
     await page.getByRole('combobox', { name: 'Go to or do' }).fill('new task');
     await page.keyboard.press('Enter');
