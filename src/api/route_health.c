@@ -31,7 +31,8 @@
 #define OUT_MOST     (1 << 20)
 
 struct health_memory {
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* of what is kept */
+    pthread_mutex_t looking;
     mem *kept; /* of text */
     struct str text;
     int64_t kept_ms;
@@ -59,6 +60,7 @@ void health_open(struct server *s)
 {
     s->health = mem_new(s->ctx, struct health_memory);
     pthread_mutex_init(&s->health->lock, NULL);
+    pthread_mutex_init(&s->health->looking, NULL);
 }
 
 /* ---- rows ---- */
@@ -270,7 +272,10 @@ static void look_settings(struct look *l)
         pending +=
             rows[i].when == SETTING_DAEMON_START &&
             strcmp(setting_shown(l->ctx, now, &rows[i]), setting_shown(l->ctx, l->server->settings, &rows[i])) != 0;
-    if (l->server->settings_unwritten)
+    uv_mutex_lock(&l->server->settings_lock);
+    bool unwritten = l->server->settings_unwritten;
+    uv_mutex_unlock(&l->server->settings_lock);
+    if (unwritten)
         row(l, "stored settings", PREFLIGHT_FAIL, "make the data folder writable",
             "what is set over the API does not reach the command line");
     else if (pending)
@@ -397,10 +402,23 @@ static void look_all(struct look *l)
     buf_init(&b, kept, OUT_MOST);
     json_out_init(&o, &b);
     look_json(l, &o);
+    pthread_mutex_lock(&l->memory->lock);
     mem_free(l->memory->kept);
     l->memory->kept = kept;
     l->memory->text = buf_view(&b);
     l->memory->kept_ms = clock_mono_ms();
+    pthread_mutex_unlock(&l->memory->lock);
+}
+
+/* What was seen at most so long ago; any age: -1. */
+static bool kept_answer(struct route_call *c, struct health_memory *m, int64_t most_ms)
+{
+    pthread_mutex_lock(&m->lock);
+    bool good = m->kept && (most_ms < 0 || clock_mono_ms() - m->kept_ms <= most_ms);
+    if (good)
+        buf_str(&c->out_buf, m->text);
+    pthread_mutex_unlock(&m->lock);
+    return good;
 }
 
 static struct look *look_of(struct route_call *c)
@@ -412,13 +430,22 @@ static void health_work(void *arg)
 {
     struct route_call *c = arg;
     struct look *l = look_of(c);
-    pthread_mutex_lock(&l->memory->lock); /* one looks, the others take what it saw */
-    int64_t age = clock_mono_ms() - l->memory->kept_ms;
-    if (!l->memory->kept || age > (l->fresh ? FRESH_MS : KEPT_MS))
-        look_all(l);
-    buf_str(&c->out_buf, l->memory->text);
-    pthread_mutex_unlock(&l->memory->lock);
+    struct health_memory *m = l->memory;
+    int64_t most_ms = l->fresh ? FRESH_MS : KEPT_MS;
     c->err.rc = RC_OK;
+    if (kept_answer(c, m, most_ms))
+        return;
+    /* One looks. The others do not take the threads of the pool for waiting: they are told what was seen before. */
+    if (pthread_mutex_trylock(&m->looking) != 0) {
+        if (!l->fresh && kept_answer(c, m, -1))
+            return;
+        pthread_mutex_lock(&m->looking);
+    }
+    if (!kept_answer(c, m, most_ms)) {
+        look_all(l);
+        (void)kept_answer(c, m, -1);
+    }
+    pthread_mutex_unlock(&m->looking);
 }
 
 static void work_done(void *arg)

@@ -9,12 +9,31 @@ static enum rc answer_task(struct route_call *c, const struct task *t)
     return RC_OK;
 }
 
+/* A spec that says nothing of settings has those of the server, not the program's defaults. */
+static enum rc settings_add(struct route_call *c, struct json *spec)
+{
+    struct str raw = json_raw(*spec);
+    struct buf b;
+    struct json_out o;
+    if (json_type(*spec) != JSON_OBJECT || !json_len(*spec) || json_is(json_get(*spec, "settings")))
+        return RC_OK;
+    buf_init(&b, c->ctx, REQUEST_BODY_MOST + 65536);
+    buf_str(&b, str_sub(raw, 0, raw.n - 1));
+    buf_z(&b, ",\"settings\":");
+    json_out_init(&o, &b);
+    settings_json(settings_live_take(c->ctx, c->server->live), &o);
+    buf_char(&b, '}');
+    return json_parse(c->ctx, buf_view(&b), spec, &c->err);
+}
+
 static enum rc task_create(struct route_call *c)
 {
     struct task t;
     struct json spec = c->json;
     /* A whole spec names programs that run outside of the sandbox: the owner's alone. */
     enum rc rc = wish_is(c) ? wish_prepare(c, &spec) : principal_may(&c->principal, ACCESS_OWNER, &c->err);
+    if (rc == RC_OK)
+        rc = settings_add(c, &spec);
     if (rc == RC_OK)
         rc = board_create(c->ctx, &c->server->board, spec, &t, &c->err);
     if (rc != RC_OK)

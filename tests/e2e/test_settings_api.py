@@ -162,4 +162,9 @@ class SettingsOfATask(Case):
         ended, task = self.do(repo, PLAIN_TASK, "--check", PLAIN_CHECK, code=8)
         self.assert_state(task, "paused", "limit_iterations")
         self.assertEqual(task["spec"]["settings"]["limits.iterations_medium"], 2)
+        bare = {k: v for k, v in task["spec"].items() if k != "settings"}
+        status, other = self.nm.api("POST", "/api/v1/tasks", bare)
+        self.assertEqual(status, 201, other)
+        self.assertEqual(self.nm.task(other["id"])["spec"]["settings"], task["spec"]["settings"], "a spec without settings has the server's")
+        self.nm.run("stop", other["id"], code=0)
         self.assertEqual([k for k in task["spec"]["settings"] if "password" in k], [], "no secrets in what a runner gets")
