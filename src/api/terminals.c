@@ -18,7 +18,7 @@ enum {
     MESSAGE_MOST = 64 << 10, /* of a viewer */
     TYPED_MOST = 1 << 20,    /* on its way to the shell; what is more is lost, as on any terminal */
     VIEWERS_MOST = 64,       /* of one session */
-    RECHECK_MS = 15000,      /* between questions whether who looks still may */
+    RECHECK_MS = 5000,       /* between questions whether who looks still may */
     START_MS = 60000,        /* for a shell to say hello, or to come back */
     RETURN_MS = 5000,        /* after the server's start: shells that outlived the last one say hello */
     STARTS_MOST = 4,

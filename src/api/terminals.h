@@ -6,7 +6,7 @@
  * that types (TERMINAL_PATIENCE_MS at most), and else not at all. All output passes the sanitizer (base/escape.h) on
  * its way to a viewer: drawing for those who watch, keyboard modes too for those who may type, questions to the
  * terminal only to the one that typed last. The size is that of the viewer who typed or sized last.
- * Who looks is asked for again every RECHECK seconds: a viewer whose login has ended, or who may no more, is sent away.
+ * Who looks is asked for again every few seconds: a viewer whose login has ended, or who may no more, is sent away.
  * Threads: the loop's. */
 #pragma once
 #include "api/server_room.h"
