@@ -30,10 +30,10 @@ TITLES = ("Add retry with backoff to the parcel client", "Fix flaky date test in
           "Speed up the invoice export", "Drop Python 3.9", "Escape names in the CSV download", "Add an index for orders by day", "Say which line of the recipe is wrong",
           "Cache the price list for an hour", "Rename grinder to mill everywhere", "Test the importer with empty files")
 ENDINGS = ("done",) * 13 + ("unproven", "failed", "failed", "stopped", "paused")
-HOSTS = (("pypi.org", "GET", "/simple/requests/", 200, "allowed", ""), ("files.pythonhosted.org", "GET", "/packages/requests-2.32.5-py3-none-any.whl", 200, "allowed", ""),
-         ("registry.npmjs.org", "GET", "/preact", 200, "allowed", ""), ("github.com", "GET", "/example/grain/info/refs?service=git-upload-pack", 200, "allowed", ""),
+HOSTS = (("packages.example.org", "GET", "/simple/requests/", 200, "allowed", ""), ("files.example.org", "GET", "/packages/requests-2.32.5-py3-none-any.whl", 200, "allowed", ""),
+         ("registry.example.net", "GET", "/preact", 200, "allowed", ""), ("github.com", "GET", "/example/grain/info/refs?service=git-upload-pack", 200, "allowed", ""),
          ("telemetry.example.net", "POST", "/v2/collect", 0, "denied", "nobody allowed this host"), ("crates.io", "CONNECT", "", 200, "tunnelled", ""),
-         ("pypi.org", "GET", "/simple/left-pad/", 404, "allowed", ""), ("mirror.example.org", "GET", "/debian/pool/main/z/zlib", 0, "failed", "no answer within 30 s"),
+         ("packages.example.org", "GET", "/simple/left-pad/", 404, "allowed", ""), ("mirror.example.org", "GET", "/debian/pool/main/z/zlib", 0, "failed", "no answer within 30 s"),
          ("paste.example.com", "POST", "/new", 0, "alarm", "a known secret was in the body"))
 
 
@@ -47,7 +47,7 @@ class Filled:
             script(plain_honest())["conversations"][0]]}, key=CANARY_KEY)
         self.upstream = Upstream()
         self.nm = Nightmill(self.folder, {"NIGHTMILL_MODEL_URL": self.model.url, "NIGHTMILL_MODEL_KEY": CANARY_KEY, "NIGHTMILL_MODEL_NAME": "scripted",
-                                          "NIGHTMILL_RECORD_KEEP": "full", "NIGHTMILL_EGRESS_HOSTS": "pypi.org,files.pythonhosted.org", "WORKSHOP_KEY": "wk-0451"})
+                                          "NIGHTMILL_RECORD_KEEP": "full", "NIGHTMILL_EGRESS_HOSTS": "packages.example.org,files.example.org", "WORKSHOP_KEY": "wk-0451"})
         self.random = random.Random(7)
 
     def close(self):
@@ -80,7 +80,7 @@ class Filled:
             model_add(nm, name, provider, upstream)
         api(nm, "PUT", "/api/v1/tiers", name="tier-a", models=["claude-sonnet-4-5", "fake"])
         api(nm, "PUT", "/api/v1/tiers", name="tier-b", models=["qwen3-coder-30b"])
-        api(nm, "PUT", "/api/v1/egress_hosts", host="*.npmjs.org", verdict="allow", project="")
+        api(nm, "PUT", "/api/v1/egress_hosts", host="*.example.net", verdict="allow", project="")
         api(nm, "PUT", "/api/v1/egress_hosts", host="telemetry.example.net", verdict="deny", project="")
         api(nm, "POST", "/api/v1/rates", **{"from": "EUR", "to": "USD", "rate": "1.0842", "source": "ECB"})
 
