@@ -1,6 +1,6 @@
 /* A wish: what a person asks for in a browser or by a short request, made into a task's spec by the same preparation as
- * on the command line (ops/prepare.h), with the settings of the server. It names nothing that would run outside of a
- * sandbox but what the repository's own project file says. */
+ * on the command line (ops/prepare.h), with the settings of the server. What it names, and what the project file of the
+ * repository says, runs in sandboxes alone. */
 #include "api/server_room.h"
 #include "ops/prepare.h"
 

@@ -80,12 +80,12 @@ static int64_t set(struct budget row)
     return row.id;
 }
 
+/* Its texts live as long as the test. */
 static struct budget_state state_at(int64_t id, int64_t now)
 {
     struct budget_state *list;
     size_t n;
-    CLEANUP_MEM mem *tmp = mem_root();
-    budgets_list(tmp, b, 0, NULL, now, &list, &n);
+    budgets_list(root, b, 0, NULL, now, &list, &n);
     for (size_t i = 0; i < n; i++)
         if (list[i].budget.id == id)
             return list[i];

@@ -279,14 +279,14 @@ END_TEST
 /* However little room there is: opened, or refused in words, and never a broken file. */
 START_TEST(making_a_database_on_a_full_disk)
 {
-    if (!mount_small(1024))
+    if (!mount_small(2048))
         return;
     int made = 0, refused = 0;
-    for (int room = 0; room <= 720; room += 15) {
+    for (int room = 0; room <= 1440; room += 30) {
         char command[128];
         snprintf(command, sizeof command, "rm -f '%s'/*", folder);
         ck_assert_int_eq(system(command), 0);
-        ballast_set((size_t)(1020 - room) * 1024);
+        ballast_set((size_t)(2044 - room) * 1024);
         enum rc rc = try_open();
         made += rc == RC_OK;
         refused += rc == RC_LIMIT;
