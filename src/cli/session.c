@@ -173,7 +173,9 @@ static void member_copy(char *field, size_t cap, struct json problem, const char
 enum rc problem_read(int status, struct str body, struct err *err)
 {
     CLEANUP_MEM mem *tmp = mem_root();
+    struct err unheard = {0};
     struct json problem;
+    err = err ? err : &unheard; /* NULL: nobody listens to the words */
     if (json_parse(tmp, body, &problem, NULL) != RC_OK || json_type(json_get(problem, "title")) != JSON_STRING)
         return err_set(err, RC_UPSTREAM, "The daemon answered with status %d and no words", status);
     const char *code = json_z(tmp, json_get(problem, "code"), "");
