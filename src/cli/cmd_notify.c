@@ -14,7 +14,7 @@ static const struct argument arguments[] = {
 static const struct option options[] = {
     {.name = "name", .kind = OPTION_TEXT, .argument = "NAME", .help = "add: name of the channel"},
     {.name = "level",
-     .kind = OPTION_TEXT,
+     .kind = OPTION_CHOICE,
      .argument = "LEVEL",
      .repeat = true,
      .choices = "now|done|digest",

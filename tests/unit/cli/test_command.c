@@ -121,8 +121,11 @@ static const struct {
     {"ls|--state|sleeping",
      "--state must be one of active, queued, working, checking, needs_you, paused, done, unproven, stopped, failed, not \"sleeping\"",
      NULL},
-    {"config", "config needs VERB: show settings, check them, print the file's path or a table of all", NULL},
-    {"config|shwo", "VERB of config must be one of show, check, path, docs, not \"shwo\"", NULL},
+    {"config",
+     "config needs VERB: show settings, set or unset one, its history, revert a change; check all, the file's path, a table of all",
+     NULL},
+    {"config|shwo", "VERB of config must be one of show, set, unset, history, revert, check, path, docs, not \"shwo\"",
+     NULL},
     {"replay|x|--speed|0", "--speed must be a number above 0, such as 10 or 0.5, not \"0\"", NULL},
     {"replay|x|--speed|inf", "--speed must be a number above 0, such as 10 or 0.5, not \"inf\"", NULL},
     {"replay|x|--speed|1.2.3", "--speed must be a number above 0, such as 10 or 0.5, not \"1.2.3\"", NULL},
@@ -189,8 +192,8 @@ START_TEST(json_is_json)
     help_json(&text);
     ck_assert_msg(json_parse(ctx, buf_view(&text), &root, &err) == RC_OK, "%s", err.sentence);
     ck_assert_uint_eq(json_len(json_get(root, "commands")), COMMANDS);
-    ck_assert(json_eqz(json_path(root, "commands.0.name"), "run"));
-    ck_assert(json_eqz(json_path(root, "commands.0.options.0.name"), "check"));
+    ck_assert(json_eqz(json_path(root, "commands.2.name"), "run"));
+    ck_assert(json_eqz(json_path(root, "commands.2.options.0.name"), "check"));
 }
 END_TEST
 
