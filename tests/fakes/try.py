@@ -42,7 +42,9 @@ def main(program):
     folder.chmod(0o755)
     # Nothing of the user's own settings, keys or daemon takes part.
     env = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTMILL_") and name not in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY")}
-    env.update({"HOME": str(folder), "XDG_CONFIG_HOME": str(folder / "config"), "NIGHTMILL_DATA_DIR": str(folder / "data"), "NIGHTMILL_MODEL_NAME": "scripted"})
+    env.update({"HOME": str(folder), "XDG_CONFIG_HOME": str(folder / "config"), "NIGHTMILL_DATA_DIR": str(folder / "data"),
+                # As root it would be below /etc; nothing of this is to stay.
+                "NIGHTMILL_SEAL_KEY_FILE": str(folder / "config" / "seal.key"), "NIGHTMILL_MODEL_NAME": "scripted"})
     model = None
     try:
         repo = sample_repository(folder)
