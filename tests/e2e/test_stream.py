@@ -244,6 +244,33 @@ class Live(Case):
         blind.send({"ping": {"id": "x"}})
         self.assertEqual([m for m in blind.until(lambda m: "pong" in m) if "n" in m], [])
 
+    def test_projects_are_apart(self):
+        """A key of one project sees that project's events and no other's, live and replayed: the other's come first in the order, so they would have been seen."""
+        self.nm.run("daemon", "start", code=0)
+        ours, theirs = self.repo(PLAIN), self.repo(PLAIN, "theirs")
+        port = int(self.nm.status()["addresses"][0]["url"].rsplit(":", 1)[1])
+        key = self.nm.json("key", "create", "--access", "read", "--project", str(ours.path), "ours")["key"]
+
+        def viewer(**since):
+            stream = Stream(("127.0.0.1", port), headers={"Authorization": f"Bearer {key}"})
+            self.addCleanup(stream.close)
+            stream.receive()
+            stream.subscribe("tasks", **since)
+            stream.until(lambda m: "subscribed" in m)
+            return stream
+        live = viewer()
+        tasks = []
+        for repo in (theirs, ours):
+            self.model(script(plain_honest()))
+            self.do(repo, PLAIN_TASK, "--check", PLAIN_CHECK, code=0)
+            tasks.append(self.nm.newest())
+        for stream in (live, viewer(since=0)):
+            seen = [m for m in stream.until(lambda m: m.get("task") == tasks[1] and m.get("type") == "delivered") if "n" in m]
+            self.assertEqual({m["task"] for m in seen}, {tasks[1]})
+            stream.subscribe(f"task:{tasks[0]}", since=0)
+            stream.send({"ping": {"id": "x"}})
+            self.assertEqual([m for m in stream.until(lambda m: "pong" in m) if m.get("task") == tasks[0]], [])
+
 
 if __name__ == "__main__":
     import unittest

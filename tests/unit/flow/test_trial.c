@@ -285,6 +285,28 @@ START_TEST(one_winner_under_concurrency)
 }
 END_TEST
 
+struct deciding {
+    const char *id, *winner;
+};
+static enum rc decide_tx(struct store_tx *tx, void *arg, struct err *e)
+{
+    struct deciding *d = arg;
+    return trial_decide(tx, d->id, d->winner, 5, e);
+}
+
+/* Whoever comes second, for whatever reason, changes nothing. */
+START_TEST(decided_once)
+{
+    struct trial t = created("first", SPEC("a", FREE) "," SPEC("b", FREE));
+    struct task *a = attempts_of(t.id, 2);
+    struct deciding first = {t.id, a[1].id}, second = {t.id, a[0].id};
+    ck_assert_int_eq(store_write(board.store, decide_tx, &first, &err), RC_OK);
+    ck_assert_int_eq(store_write(board.store, decide_tx, &second, &err), RC_CONFLICT);
+    ck_assert_int_eq(store_write(board.store, decide_tx, &first, &err), RC_CONFLICT);
+    ck_assert_str_eq(found(t.id).winner, a[1].id);
+}
+END_TEST
+
 static struct task row(int64_t attempt, const char *state, const char *reason, int64_t iteration, int64_t changed_ns)
 {
     return (struct task){
@@ -361,6 +383,7 @@ int main(void)
     tcase_add_test(c, first_is_who_passed_first);
     tcase_add_test(c, a_runner_that_was_away_hears_it);
     tcase_add_test(c, one_winner_under_concurrency);
+    tcase_add_test(c, decided_once);
     tcase_add_test(c, cheapest_by_the_ledger);
     tcase_add_test(c, none_passes_and_orders_to_all);
     suite_add_tcase(suite, c);
