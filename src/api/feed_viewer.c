@@ -595,4 +595,4 @@ const struct route route_stream = {"GET",
                                    .access = ACCESS_READ,
                                    .narrow = NARROW_SHARED, /* each event is held against who asks */
                                    .query = "topics since",
-                                   .gives = "text/event-stream"};
+                                   .gives = "text/event-stream StreamEvent"};

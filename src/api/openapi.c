@@ -1,4 +1,5 @@
-/* One walk over the register. Media types: JSON, unless a row's `gives` is a media type itself (it has a '/'). */
+/* One walk over the register. Media types: JSON, unless a row's `gives` is or begins with a media type (it has a '/').
+ */
 #include "api/openapi.h"
 #include "api/route_rows.h"
 #include "llm/endpoint.h"
@@ -40,6 +41,19 @@ static const struct {
 
 /* ---- types ---- */
 
+static void kind_write(struct json_out *o, const char *kind, bool nullable)
+{
+    jo_key(o, "type");
+    if (nullable) {
+        jo_arr(o);
+        jo_z(o, kind);
+        jo_z(o, "null");
+        jo_end_arr(o);
+    } else {
+        jo_z(o, kind);
+    }
+}
+
 static bool type_plain(struct json_out *o, struct str type, bool nullable)
 {
     static const struct {
@@ -52,20 +66,25 @@ static bool type_plain(struct json_out *o, struct str type, bool nullable)
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
         if (!str_eqz(type, plain[i].name))
             continue;
-        jo_key(o, "type");
-        if (nullable) {
-            jo_arr(o);
-            jo_z(o, plain[i].type);
-            jo_z(o, "null");
-            jo_end_arr(o);
-        } else {
-            jo_z(o, plain[i].type);
-        }
+        kind_write(o, plain[i].type, nullable);
         if (plain[i].format)
             jo_kz(o, "format", plain[i].format);
         return true;
     }
     return str_eqz(type, "json"); /* an empty schema takes everything */
+}
+
+/* One of a few words. */
+static void choice_write(struct json_out *o, struct str words, bool nullable)
+{
+    struct str word;
+    jo_key(o, "enum");
+    jo_arr(o);
+    while (str_next(&words, ',', &word))
+        jo_str(o, word);
+    if (nullable)
+        jo_null(o);
+    jo_end_arr(o);
 }
 
 static void reference(struct json_out *o, struct str name)
@@ -82,13 +101,16 @@ static void type_write(struct json_out *o, struct str type, bool nullable)
     if (type_plain(o, type, nullable))
         return;
     if (type.n && type.p[0] == '[') {
-        jo_kz(o, "type", "array");
+        kind_write(o, "array", nullable);
         jo_key(o, "items");
         jo_obj(o);
         type_write(o, inner, false);
         jo_end_obj(o);
+    } else if (type.n && type.p[0] == '(') {
+        kind_write(o, "string", nullable);
+        choice_write(o, inner, nullable);
     } else if (type.n && type.p[0] == '{') {
-        jo_kz(o, "type", "object");
+        kind_write(o, "object", nullable);
         jo_key(o, "additionalProperties");
         jo_obj(o);
         type_write(o, inner, false);
@@ -110,7 +132,7 @@ static void type_write(struct json_out *o, struct str type, bool nullable)
 
 struct member {
     struct str name, type;
-    bool optional;
+    bool optional, nullable; /* what may be missing may be null too */
 };
 
 static bool member_next(struct str *rest, struct member *ret)
@@ -122,6 +144,9 @@ static bool member_next(struct str *rest, struct member *ret)
     } while (!word.n);
     ret->optional = word.p[word.n - 1] == '?';
     word.n -= ret->optional;
+    ret->nullable = ret->optional || str_ends(word, STR("|null"));
+    if (ret->nullable && !ret->optional)
+        word.n -= strlen("|null");
     ret->type = word;
     str_next(&ret->type, ':', &ret->name);
     if (ret->name.n == word.n)
@@ -141,7 +166,7 @@ static void schema_write(struct json_out *o, const struct schema *s)
         jo_key(o, "additionalProperties");
         jo_obj(o);
         member_next(&rest, &m);
-        type_write(o, m.type, m.optional);
+        type_write(o, m.type, m.nullable);
         jo_end_obj(o);
         jo_end_obj(o);
         return;
@@ -151,7 +176,7 @@ static void schema_write(struct json_out *o, const struct schema *s)
     while (member_next(&rest, &m)) {
         jo_keyn(o, m.name);
         jo_obj(o);
-        type_write(o, m.type, m.optional);
+        type_write(o, m.type, m.nullable);
         jo_end_obj(o);
     }
     jo_end_obj(o);
@@ -166,18 +191,21 @@ static void schema_write(struct json_out *o, const struct schema *s)
 
 /* ---- operations ---- */
 
-static void content_write(struct json_out *o, const char *schema_or_type)
+/* `what`: a schema, a media type, or "MEDIA-TYPE SCHEMA" where the schema is that of each line or event. */
+static void content_write(struct json_out *o, const char *what)
 {
-    bool media = schema_or_type && strchr(schema_or_type, '/');
+    struct str type = STR("application/json"), schema = str_of(what ? what : "");
+    if (what && strchr(what, '/'))
+        str_next(&schema, ' ', &type);
     jo_key(o, "content");
     jo_obj(o);
-    jo_key(o, media ? schema_or_type : "application/json");
+    jo_keyn(o, type);
     jo_obj(o);
-    if (!media) {
+    if (schema.n || !what) {
         jo_key(o, "schema");
         jo_obj(o);
-        if (schema_or_type)
-            reference(o, str_of(schema_or_type));
+        if (schema.n)
+            reference(o, schema);
         jo_end_obj(o);
     }
     jo_end_obj(o);
@@ -220,10 +248,13 @@ static void responses_write(struct json_out *o, const char *gives)
     jo_kz(o, "description", "done");
     content_write(o, gives);
     jo_end_obj(o);
-    jo_key(o, "default");
-    jo_obj(o);
-    jo_kz(o, "$ref", "#/components/responses/problem");
-    jo_end_obj(o);
+    static const char *const problems[] = {"4XX", "default"};
+    for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) {
+        jo_key(o, problems[i]);
+        jo_obj(o);
+        jo_kz(o, "$ref", "#/components/responses/problem");
+        jo_end_obj(o);
+    }
     jo_end_obj(o);
 }
 
@@ -321,13 +352,10 @@ static void model_paths_write(struct json_out *o)
             content_write(o, NULL);
             jo_end_obj(o);
         }
-        jo_key(o, "responses");
-        jo_obj(o);
-        jo_key(o, "default");
-        jo_obj(o);
-        jo_kz(o, "description", "as the dialect says, errors too");
-        jo_end_obj(o);
-        jo_end_obj(o);
+        jo_kraw(
+            o, "responses",
+            STR("{\"2XX\":{\"description\":\"as the dialect says\"},\"4XX\":{\"description\":\"an error as the dialect says\"},"
+                "\"default\":{\"description\":\"an error as the dialect says\"}}"));
         security_write(o, false);
         jo_end_obj(o);
         jo_end_obj(o);
@@ -369,6 +397,7 @@ void openapi_write(struct json_out *o)
     jo_kz(o, "description", "The daemon's HTTP interface: tasks, and the gateway to models.");
     jo_kraw(o, "license", STR("{\"name\":\"Apache 2.0\",\"identifier\":\"Apache-2.0\"}"));
     jo_end_obj(o);
+    jo_kraw(o, "servers", STR("[{\"url\":\"/\",\"description\":\"the daemon that gives this\"}]"));
     jo_key(o, "paths");
     jo_obj(o);
     route_paths_write(o);

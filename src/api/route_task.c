@@ -343,7 +343,7 @@ const struct route route_task_events = {"GET",
                                         NULL,
                                         events_on_loop,
                                         .query = "after limit follow",
-                                        .gives = "application/jsonl",
+                                        .gives = "application/jsonl TaskEvent",
                                         .access = ACCESS_READ,
                                         .narrow = NARROW_TASK};
 const struct route route_task_ledger = {"GET",

@@ -266,7 +266,8 @@ struct route {
     bool audited; /* a GET that shows a secret */
     /* For its description (openapi.h): */
     const char *query;         /* names of parameters in schemas.def, separated by blanks */
-    const char *takes, *gives; /* schemas of schemas.def, or a media type; NULL: no body, any JSON */
+    const char *takes, *gives; /* schemas of schemas.def, or a media type (with the schema of each line
+                                * or event behind a blank); NULL: no body, any JSON */
 };
 #define REQUEST_BODY_MOST (64u << 20)
 void routes_handle(void *server, struct http_request *r);

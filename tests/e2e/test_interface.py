@@ -1,9 +1,15 @@
 """What the daemon says about itself: the description of its interface holds for its answers, and figures are readable by Prometheus."""
 import json
 import re
+import socket
 
-from harness import Case, UnixConnection, script
-from projects import PLAIN, PLAIN_CHECK, PLAIN_TASK, plain_honest
+from harness import Case, UnixConnection, script, wait_for
+from projects import CALC_RED, PLAIN, PLAIN_CHECK, PLAIN_TASK, TASK, UNITTEST, plain_honest, second_try
+
+# What is read from a stream or a WebSocket has tests of its own (test_stream.py, test_terminal.py), and clients' dialects have theirs.
+# Lists that show something only in passing, or only when something is wrong.
+MAY_BE_EMPTY = {"/api/v1/settings/{id}", "/api/v1/users/{id}", "/api/v1/tasks/{id}/terminals", "/api/v1/audit/verify", "/api/v1/holds"}
+STREAMS = {"/api/v1/stream", "/api/v1/tasks/{id}/terminal", "/v1/models", "/v1beta/models"}
 
 
 class Interface(Case):
@@ -20,6 +26,8 @@ class Interface(Case):
         """Checks a value against the few words of JSON Schema that the description uses."""
         if "$ref" in schema:
             return self.matches(value, self.document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]], where)
+        if "enum" in schema:
+            self.assertIn(value, schema["enum"], where)
         if "anyOf" in schema:
             return None if value is None else self.matches(value, schema["anyOf"][0], where)
         kinds = {"string": str, "integer": int, "boolean": bool, "array": list, "object": dict, "null": type(None)}
@@ -44,26 +52,78 @@ class Interface(Case):
                 self.matches(member, schema["properties"][name], f"{where}.{name}")
         return None
 
-    def holds(self, path, pattern=None, parameters=""):
-        """The answer of a route is as described."""
-        status, kind, body = self.raw(path + parameters)
-        self.assertEqual((status, kind), (200, "application/json"), body)
-        operation = self.document["paths"][pattern or path]["get"]
-        self.matches(json.loads(body), operation["responses"]["2XX"]["content"]["application/json"]["schema"], path)
-        return json.loads(body)
+    def holds(self, pattern, name="", query=""):
+        """The answer of a route is as described: the whole of it, or each of its lines."""
+        path = pattern.replace("{id}", name) + query
+        status, kind, body = self.raw(path)
+        self.assertEqual(status, 200, (path, body))
+        [(media, content)] = self.document["paths"][pattern]["get"]["responses"]["2XX"]["content"].items()
+        self.assertEqual(kind.split(";")[0], media, path)
+        if "schema" in content:
+            for text in body.splitlines() if media == "application/jsonl" else [body]:
+                self.matches(json.loads(text), content["schema"], path)
+        self.answers[pattern] = body
+
+    def made(self, path, body, status=201):
+        got, thing = self.nm.api("POST", path, body)
+        self.assertEqual(got, status, thing)
+        return thing
+
+    def filled(self):
+        """Something of everything that can be read: names by which they are asked for."""
+        task = self.do(self.repo(CALC_RED), TASK, "--check", UNITTEST, "--allow-check-changes", "test_double.py", code=0)[1]["id"]
+        spec = json.loads(self.raw(f"/api/v1/tasks/{task}")[2])["spec"]
+        trial = self.made("/api/v1/trials", {"rule": "first", "attempts": [spec, spec]})["id"]
+        self.nm.run("price", "set", "scripted", "--input", "1", "--output", "2", code=0)
+        self.made("/api/v1/budgets", {"scope": "all", "window": "month", "money": "50.00", "currency": "USD"})
+        self.made("/api/v1/rates", {"from": "USD", "to": "EUR", "rate": "0.9"})
+        self.made("/api/v1/keys", {"name": "reader", "access": "read"})
+        self.assertEqual(self.nm.api("PUT", "/api/v1/providers/spare", {"kind": "compatible", "url": "http://127.0.0.1:9/v1"})[0], 201)
+        self.made("/api/v1/models", {"id": "other", "provider": "spare"})
+        self.made("/api/v1/notifications/channels", {"kind": "webhook", "target": "http://127.0.0.1:9/hook"})
+        self.assertEqual(self.nm.api("PUT", "/api/v1/settings/tasks.parallel", {"value": "7"})[0], 200)
+        self.assertEqual(self.nm.api("PUT", "/api/v1/tiers", {"name": "quick", "models": ["other"]})[0], 200)
+        self.assertEqual(self.nm.api("PUT", "/api/v1/egress_hosts", {"host": "example.org", "verdict": "deny"})[0], 200)
+        self.assertEqual(self.nm.api("PUT", "/api/v1/record_policies", {"project": "/srv/shop", "keep": "full"})[0], 200)
+        proxy = self.made("/api/v1/proxies", {"project": "shop"}, 200)
+        with socket.create_connection(("127.0.0.1", int(proxy["url"].rsplit(":", 1)[1])), 20) as one:
+            one.sendall(b"GET http://example.org/ HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n")
+            while one.recv(4096):
+                pass
+        row = wait_for("the row of the exchange", 20, lambda: (rows := self.nm.api("GET", "/api/v1/traffic")[1]["traffic"]) and rows[0])
+        user = self.made("/api/v1/users", {"name": "ada", "role": "member"})
+        self.made("/api/v1/setup", {"token": user["setup"]["token"], "password": "correct horse battery"})
+        user = user["id"]
+        self.assertIn(self.nm.api("PUT", "/api/v1/agents/careful", {"agent": "builtin", "instructions": "Look twice."})[0], (200, 201))
+        asking = self.do(self.repo(PLAIN, name="asking"), PLAIN_TASK, "--check", PLAIN_CHECK, "--approve", "plan", "--detach", code=0)[1]["id"]
+        self.assert_state(self.nm.wait_state(asking, ("needs_you",)), "needs_you", "approval")
+        request = self.nm.api("GET", "/api/v1/requests")[1]["requests"][0]["id"]
+        return {"tasks": task, "trials": trial, "traffic": str(row["number"]), "users": user, "requests": request, "settings": "tasks.parallel"}
 
     def test_answers_are_as_described(self):
-        self.model(script(plain_honest()))
-        task = self.do(self.repo(PLAIN), PLAIN_TASK, "--check", PLAIN_CHECK, code=0)[1]["id"]
+        """Every route that is read, with something to read."""
+        self.model(script(*second_try()))
+        names = self.filled()
         self.document = json.loads(self.raw("/api/openapi.json")[2])
         self.assertEqual(self.document["openapi"], "3.1.0")
-        for path in ("/health", "/ready", "/api/v1/status", "/api/v1/tasks", "/api/v1/approvals", "/api/v1/requests", "/api/v1/record_policies"):
-            self.holds(path)
-        for rest in ("", "/ledger"):
-            self.holds(f"/api/v1/tasks/{task}{rest}", "/api/v1/tasks/{id}" + rest)
-        for path, item in self.document["paths"].items():  # what else can be read without naming a thing
-            if path.startswith("/api/v1/") and "{" not in path and "application/json" in item.get("get", {}).get("responses", {}).get("2XX", {}).get("content", ()):
-                self.holds(path)
+        self.answers = {}
+        asked = {"/api/v1/tasks/{id}/changes/file": ["?path=calc.py"], "/api/v1/tasks/{id}/file": ["?path=calc.py&iteration=1"], "/api/v1/tasks/{id}/file/raw": ["?path=calc.py&iteration=1"],
+                 "/api/v1/tasks/{id}/files": ["?iteration=1"], "/api/v1/tasks/{id}/checks": ["", "?iteration=1"], "/api/v1/tasks/{id}/log/search": ["?q=add"], "/api/v1/tasks/{id}/log": ["?iteration=1"],
+                 "/api/v1/ledger": [""] + [f"?by={by}" for by in ("organisation", "project", "task", "agent", "model", "key", "user", "provider", "day", "total")],
+                 "/api/v1/sessions": ["", f"?user={names['users']}"], "/api/v1/agents/record": ["", "?by=model"], "/api/v1/traffic": ["", "?texts=true"], "/api/v1/requests/{id}": ["", "?body=0"]}
+        for pattern, item in self.document["paths"].items():
+            if "get" not in item or pattern in STREAMS:
+                continue
+            name = names[pattern.split("/{id}")[0].rsplit("/", 1)[1]] if "{id}" in pattern else ""
+            for query in asked.get(pattern, [""]):
+                self.holds(pattern, name, query)
+        # Nothing passes by being empty.
+        empty = set()
+        for pattern, body in self.answers.items():
+            lists = [v for v in json.loads(body).values() if isinstance(v, list)] if body[:1] == b"{" and not pattern.endswith("/events") else []
+            if lists and not any(lists):
+                empty.add(pattern)
+        self.assertEqual(empty, MAY_BE_EMPTY)
 
     def schema_lint(self, schema, where):
         if "$ref" in schema:
@@ -74,7 +134,7 @@ class Interface(Case):
         for types in (schema.get("type", []),):
             for one in [types] if isinstance(types, str) else types:
                 self.assertIn(one, ("string", "integer", "number", "boolean", "array", "object", "null"), where)
-        self.assertEqual("items" in schema, schema.get("type") == "array", where)
+        self.assertEqual("items" in schema, "array" in schema.get("type", []), where)
         self.assertLessEqual(set(schema.get("required", ())), set(schema.get("properties", ())), where)
         for name, member in schema.get("properties", {}).items():
             self.assertRegex(name, r"^[A-Za-z_][A-Za-z0-9_]*$", where)

@@ -17,7 +17,7 @@ FORBIDDEN = {
     "a private key": re.compile(r"BEGIN [A-Z ]*PRIVATE" + r" KEY"),
     "something that looks like a provider's key": re.compile(r"\bsk-(ant-|proj-)" + r"[A-Za-z0-9_-]{20,}"),
 }
-SKIP = {".git", "__pycache__", "node_modules", "dist"}  # the last two: what npm fetched and built below ui/
+SKIP = {".git", "__pycache__", "node_modules", "dist", "generated"}  # the last three: what npm fetched and made below ui/
 
 
 def tree_files():

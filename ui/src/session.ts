@@ -3,15 +3,10 @@
 import { Problem, get, signedOut } from './api';
 import { cell } from './cell';
 import { navigate, route } from './router';
+import type { Schemas } from './types';
 
 export type Role = 'viewer' | 'member' | 'admin' | 'owner';
-export interface Session {
-  setup_needed: boolean;
-  user: { id: string; name: string; role: Role } | null;
-  access?: string; // the most that the user has anywhere
-  session?: { id: string; created_at: string; expires_at: string } | null; // the login of this browser; null: none was needed
-  build?: string;
-}
+export type Session = Schemas['SessionState'];
 export const session = cell<Session | null>(null);
 export const sessionProblem = cell<Problem | null>(null);
 
@@ -28,6 +23,8 @@ export function toLogin(): void {
   navigate(next === '/' ? '/login' : `/login?next=${encodeURIComponent(next)}`, { replace: true });
 }
 
+const nobody: Session = { setup_needed: false, user: null, access: '', session: null, build: '' };
+
 export async function loadSession(): Promise<void> {
   try {
     const now = await get<Session>('session');
@@ -39,10 +36,10 @@ export async function loadSession(): Promise<void> {
   } catch (error) {
     const problem = error as Problem;
     if (problem.status === 404) {
-      session.set({ setup_needed: false, user: { id: '', name: 'owner', role: 'owner' } });
+      session.set({ ...nobody, user: { id: '', name: 'owner', role: 'owner', projects: [] }, access: 'owner' });
       sessionProblem.set(null);
     } else if (problem.status === 401) {
-      session.set({ setup_needed: false, user: null });
+      session.set(nobody);
       toLogin();
     } else {
       sessionProblem.set(problem);

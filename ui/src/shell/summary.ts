@@ -3,12 +3,11 @@
 import { cell } from '../cell';
 import { get } from '../api';
 import { moneySum } from '../parts';
+import type { Schemas } from '../types';
 
-export interface Stats {
-  tasks: { all: number; active: number; states: Record<string, number> };
-  waiting_approvals: number;
-  today?: { costs: { cost: string; currency: string; requests: number }[] };
-}
+export type Stats = Schemas['Stats'];
+type Budget = Schemas['Budget'];
+
 export const stats = cell<Stats | null>(null);
 export const running = (all: Stats | null): number => (all ? (all.tasks.states['working'] ?? 0) + (all.tasks.states['checking'] ?? 0) : 0);
 
@@ -21,14 +20,6 @@ export interface Cap {
 }
 export const cap = cell<Cap | null>(null);
 
-interface Budget {
-  scope: string;
-  window: string;
-  money: string | null;
-  spent: string;
-  held: string;
-  currency: string;
-}
 const windows = ['day', 'week', 'two_weeks', 'month', 'total'];
 
 export async function loadStats(): Promise<void> {
@@ -40,7 +31,7 @@ export async function loadStats(): Promise<void> {
   try {
     const { budgets } = await get<{ budgets: Budget[] }>('budgets', { scope: 'all' });
     const found = budgets.filter((one) => one.money !== null).sort((a, b) => windows.indexOf(a.window) - windows.indexOf(b.window))[0];
-    cap.set(found ? { window: found.window, money: found.money!, used: moneySum(found.spent, found.held), currency: found.currency } : null);
+    cap.set(found ? { window: found.window, money: found.money!, used: moneySum(found.spent ?? '0', found.held ?? '0'), currency: found.currency ?? '' } : null);
   } catch {
     cap.set(null); // not everybody may see the budgets of everything
   }

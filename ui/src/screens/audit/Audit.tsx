@@ -7,28 +7,11 @@ import type { ScreenProps } from '../../screens';
 import { Filters, Head, Loaded, Pages, countText, pageQuery, type Filter } from '../list';
 import { periods } from '../list/filters';
 import './audit.css';
+import type { Schemas } from '../../types';
 
-interface Entry {
-  number: number;
-  time: string;
-  actor: string;
-  actor_kind: string;
-  credential: string | null;
-  address: string | null;
-  action: string;
-  object: string | null;
-  before: string | null;
-  after: string | null;
-  outcome: string;
-  hash: string;
-}
-interface Verified {
-  ok: boolean;
-  rows: number;
-  signed_to: number; // the last row that the signed head covers
-  behind: number; // rows after it, which only the chain holds together
-  findings: { number: number; kind: string; words: string }[];
-}
+type Entry = Schemas['AuditEntry'];
+type Verified = Schemas['AuditReport'];
+
 
 const filters: Filter[] = [
   { name: 'actor', title: 'Who' },

@@ -8,7 +8,7 @@ import { Banner, Button, Cut, Field, Icon, Slider, Waiting, durationText, moneyT
 import { navigate } from '../../router';
 import type { ScreenProps } from '../../screens';
 import { may } from '../../session';
-import type { Task } from '../../types';
+import type { Schemas, Task } from '../../types';
 import './new.css';
 
 interface Draft {
@@ -28,35 +28,8 @@ interface Draft {
 const emptyDraft: Draft = { repo: '', text: '', checks: '', iterations: 0, money: '', minutes: 0, agent: '', model: '', approvePlan: false, approveCommit: false, apply: false, proof: false };
 const kept = stored<string>('new-draft', '');
 
-interface Spec {
-  text: string;
-  repo: string;
-  base: string;
-  branch: string | null;
-  checks: { name: string; command: string; timeout_s: number; required: boolean; origin: string; defined_in?: string | null }[];
-  setup?: string[];
-  protect?: string[];
-  hooks?: { when: string; command: string }[];
-  approve?: string[];
-  apply?: boolean;
-  require_proof?: boolean;
-  limits: { iterations: number; iterations_words?: string; time_s: number; tokens: number; money: string | null; currency: string };
-  model: { name: string; url: string; why?: string };
-  agent?: { name: string };
-  kind?: string;
-  notes?: string[];
-}
-interface Record_ {
-  agent: string;
-  runs: number;
-  done: number;
-  ended: number;
-  iterations_median: number | null;
-  worked_median_ns: number | null;
-  share_done: string | null;
-  few: boolean;
-  costs: { currency: string; tasks: number; median: string | null; per_done: string | null }[];
-}
+type Spec = Schemas['TaskSpec'];
+type Record_ = Schemas['AgentRecord'];
 
 function readDraft(query: URLSearchParams): Draft {
   let draft = emptyDraft;

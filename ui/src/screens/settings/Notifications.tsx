@@ -8,6 +8,9 @@ import { may } from '../../session';
 import { Filters, Loaded, Pages, pageQuery, type Filter } from '../list';
 import { pushHere, pushProblem, subscribePush, unsubscribePush } from './push';
 import type { Channel, Notice } from './types';
+import type { Schemas } from '../../types';
+
+type Tested = Schemas['ChannelTest'];
 
 const levels = [
   { id: 'now', title: 'Needs you', help: 'a question, a limit, a hard budget' },
@@ -143,11 +146,6 @@ function ThisBrowser({ onChanged }: { onChanged: () => void }) {
   );
 }
 
-interface Tested {
-  ok: boolean;
-  words: string;
-  ms: number;
-}
 
 function Channels({ data }: { data: ReturnType<typeof useData<{ channels: Channel[] }>> }) {
   const [adding, setAdding] = useState(false);

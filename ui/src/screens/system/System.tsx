@@ -7,28 +7,12 @@ import { Link } from '../../router';
 import type { ScreenProps } from '../../screens';
 import { Head, Loaded, sizeText } from '../list';
 import './system.css';
+import type { Schemas } from '../../types';
+
+type Health = Schemas['HealthReport'];
+type Sandbox = Schemas['OpenSandbox'];
 
 type Grade = 'ok' | 'note' | 'warning' | 'failed';
-interface Health {
-  verdict: Grade;
-  words: string;
-  checked_at: string;
-  version: string;
-  components: { name: string; title: string; grade: Grade; words: string; mend?: string | null }[];
-  findings: { name: string; grade: Grade; evidence: string; mend?: string | null }[];
-}
-interface Sandbox {
-  task: string;
-  title: string;
-  state: string;
-  phase?: string | null;
-  runner_pid: number;
-  pids?: number | null;
-  memory_bytes?: number | null;
-  memory_limit?: number | null;
-  started_at?: string | null;
-  connected: boolean;
-}
 
 const looks: Record<Grade, { icon: IconName; word: string; tone: string }> = {
   ok: { icon: 'state-done', word: 'Well', tone: 'good' },

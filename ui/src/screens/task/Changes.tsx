@@ -7,39 +7,12 @@ import { Button, Cut, Empty, Switch, Waiting, Wrong, marked, isFinal } from '../
 import { setQuery } from '../../router';
 import { askHint } from './hint';
 import type { TabProps } from './Task';
+import type { Schemas } from '../../types';
 
-interface ChangedFile {
-  path: string;
-  status: string;
-  added: number;
-  removed: number;
-  binary: boolean;
-  generated: boolean;
-  lock: boolean;
-}
-interface ChangeList {
-  base: string;
-  commit: string;
-  files_count: number;
-  added: number;
-  removed: number;
-  files: ChangedFile[];
-  truncated: boolean;
-}
-interface Hunk {
-  old_start: number;
-  old_lines: number;
-  new_start: number;
-  new_lines: number;
-  heading: string;
-  lines: { kind: ' ' | '+' | '-'; text: string; cut?: number; no_newline?: boolean }[];
-}
-interface FileChange {
-  too_large: boolean;
-  binary: boolean;
-  bytes: number;
-  hunks: Hunk[];
-}
+type ChangedFile = Schemas['ChangedFile'];
+type ChangeList = Schemas['TaskChanges'];
+type FileChange = Schemas['TaskChangedFile'];
+
 const shownLines = 400;
 type Scope = { iteration: number | null; from: number | null };
 
@@ -105,7 +78,6 @@ function Hunks({ task, file, scope, canHint }: { task: string; file: ChangedFile
                       {marked(line.text.length > 2000 ? line.text.slice(0, 2000) : line.text)}
                       {line.text.length > 2000 && <span class="cut-mark">{line.text.length - 2000} more characters</span>}
                       {line.cut ? <span class="cut-mark">{line.cut} more bytes</span> : null}
-                      {line.no_newline && <span class="cut-mark">no line end</span>}
                     </td>
                   </tr>
                 );

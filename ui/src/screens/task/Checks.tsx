@@ -6,52 +6,12 @@ import { Banner, Cut, Duration, Empty, Icon, Outcome, Table, Time, Waiting, Wron
 import { sgrRuns } from '../../parts/sgr';
 import { marked } from '../../parts';
 import type { TabProps } from './Task';
+import type { Schemas } from '../../types';
 
-interface CheckHistory {
-  iteration: number;
-  status: string;
-  ms: number;
-  passed: number;
-  failed: number;
-  skipped: number;
-}
-interface Check {
-  name: string;
-  command?: string;
-  required: boolean;
-  origin: string;
-  history: CheckHistory[];
-}
-interface CheckRun {
-  kind: string;
-  check: string;
-  status: string;
-  exit_code: number | null;
-  signal: number | null;
-  timed_out: boolean;
-  ms: number;
-  counts: { framework: string; total: number; passed: number; failed: number; skipped: number } | null;
-  tail?: string;
-}
-interface Verdict {
-  iteration: number;
-  time: string;
-  outcome: string;
-  reason: string;
-  words: string;
-  proof: string;
-  proof_words: string;
-  canary: string;
-  canary_words: string;
-  protected_changed: string[];
-  allowed_changed: string[];
-  sealed: { status: string } | null;
-  runs: CheckRun[];
-}
-interface CheckList {
-  checks: Check[];
-  verdicts: Verdict[];
-}
+type CheckRun = Schemas['CheckRun'];
+type Verdict = Schemas['TaskVerdict'];
+type CheckList = Schemas['TaskChecks'];
+
 
 const kindWords: Record<string, string> = {
   delivered: 'on the work as it is delivered',
@@ -64,7 +24,7 @@ const kindWords: Record<string, string> = {
 };
 const good = (status: string) => status === 'passed';
 
-function Cells({ history, last }: { history: CheckHistory[]; last: number }) {
+function Cells({ history, last }: { history: Schemas['CheckPast'][]; last: number }) {
   const from = Math.max(1, last - 29);
   return (
     <span class="checks-cells" role="img" aria-label={history.map((one) => `iteration ${one.iteration}: ${one.status}`).join(', ')}>

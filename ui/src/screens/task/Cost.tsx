@@ -2,25 +2,11 @@
 import { useData } from '../../live';
 import { Banner, Empty, Money, Table, Time, Used, Waiting, Wrong, moneyRough, moneyText } from '../../parts';
 import type { TabProps } from './Task';
+import type { Schemas } from '../../types';
 
-interface Amounts {
-  requests: number;
-  input: number;
-  cache_read: number;
-  cache_write: number;
-  output: number;
-  cost: string | null;
-}
-interface CostData {
-  currency: string;
-  total: string;
-  settled: string;
-  held: string;
-  limit: string | null;
-  by_iteration: (Amounts & { iteration: number })[];
-  by_model: (Amounts & { model: string; model_served: string; price: { id: string; from: string; source: string } | null })[];
-  line: { time: string; total: string }[];
-}
+type CostData = Schemas['TaskCost'];
+type Amounts = Pick<Schemas['IterationCost'], 'requests' | 'input' | 'cache_read' | 'cache_write' | 'output' | 'cost'>;
+
 const figure = (n: number) => n.toLocaleString('en').replaceAll(',', ' ');
 
 function Line({ data }: { data: CostData }) {

@@ -4,28 +4,11 @@ import { Banner, Button, Cut, Empty, Icon, Switch, Waiting, Wrong, marked } from
 import { Lines } from '../../parts/Lines';
 import { Link, setQuery } from '../../router';
 import type { TabProps } from './Task';
+import type { Schemas } from '../../types';
 
-interface Entry {
-  name: string;
-  kind: 'file' | 'folder' | 'link' | 'submodule' | 'other';
-  size: number;
-  mode: string | number;
-  target?: string;
-}
-interface Folder {
-  path: string;
-  commit: string | null;
-  entries: Entry[];
-  truncated: boolean;
-}
-interface FileText {
-  path: string;
-  commit: string | null;
-  size: number;
-  binary: boolean;
-  text: string | null;
-  truncated: boolean;
-}
+type Folder = Schemas['TaskFiles'];
+type FileText = Schemas['TaskFile'];
+
 const sizeText = (n: number) => (n < 1000 ? `${n} B` : n < 1_000_000 ? `${(n / 1000).toFixed(1)} kB` : `${(n / 1e6).toFixed(1)} MB`);
 const href = (path: string | null, kind: string) => {
   const query = new URLSearchParams(location.search);
@@ -129,10 +112,10 @@ function Listing({ task, path, iteration }: { task: string; path: string; iterat
               </Link>
             ) : (
               <span>
-                <Cut text={entry.name} most={200} /> <span class="muted small">{entry.kind === 'link' ? <>→ <Cut text={entry.target ?? ''} most={200} /></> : entry.kind}</span>
+                <Cut text={entry.name} most={200} /> <span class="muted small">{entry.kind}</span>
               </span>
             )}
-            {entry.kind === 'file' && <span class="push small muted mono">{sizeText(entry.size)}</span>}
+            {entry.kind === 'file' && <span class="push small muted mono">{sizeText(entry.size ?? 0)}</span>}
           </li>
         ))}
       </ul>

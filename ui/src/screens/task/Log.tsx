@@ -10,6 +10,9 @@ import { sgrRuns, withoutSgr } from '../../parts/sgr';
 import { setQuery } from '../../router';
 import type { LogLine, LogSection, LogWindow } from '../../types';
 import type { TabProps } from './Task';
+import type { Schemas } from '../../types';
+
+type Search = Schemas['TaskLogMatches'];
 
 const chunk = 500; // lines of one request
 const chunksKept = 60;
@@ -126,17 +129,6 @@ function useLog(task: string, iteration: number | null, final: boolean) {
   return { store: store.current, range: range.current, version, problem, ready, line, need, retry: refresh };
 }
 
-interface Match {
-  line: number;
-  column: number;
-  text: string;
-}
-interface Search {
-  total: number;
-  lines_total: number;
-  matches: Match[];
-  next: number | null;
-}
 
 function highlight(text: string, words: string) {
   if (!words) return marked(text);

@@ -9,7 +9,7 @@ export function Resume({ task, onDone }: { task: TaskShown; onDone: () => void }
   const [open, setOpen] = useState(false);
   const used = task.iteration;
   const [iterations, setIterations] = useState(Math.max(task.iteration_limit, used + 5));
-  const [money, setMoney] = useState(task.limits.money);
+  const [money, setMoney] = useState(task.limits.money ?? '');
   const [model, setModel] = useState('');
   const limitReached = task.reason.startsWith('limit_');
   const protectedFiles = task.reason === 'protected_changed';
@@ -54,7 +54,7 @@ export function Resume({ task, onDone }: { task: TaskShown; onDone: () => void }
           }}
         >
           <Slider name="Iterations in all" unit="iterations" value={iterations} least={Math.max(1, used)} most={200} curved standard={task.iteration_limit} onChange={setIterations} effect={`${used} are used; ${Math.max(0, iterations - used)} more are granted.`} />
-          <Field name="Money in all" help={`${spent} ${task.spent.currency} is spent${moneyRough(task.limits.money) > 0 ? ` of ${moneyText(task.limits.money)}` : '; there is no limit'}.`}>
+          <Field name="Money in all" help={`${spent} ${task.spent.currency} is spent${moneyRough(task.limits.money) > 0 ? ` of ${moneyText(task.limits.money ?? '')}` : '; there is no limit'}.`}>
             {(id) => <input {...id} inputMode="decimal" value={money} onInput={(event) => setMoney(event.currentTarget.value)} />}
           </Field>
           <Field name="Another model" optional help="Left empty, the same goes on.">

@@ -10,16 +10,11 @@ import type { ScreenProps } from '../../screens';
 import { stored } from '../../cell';
 import type { Task } from '../../types';
 import './tasks.css';
+import type { Schemas } from '../../types';
 
-interface Page {
-  tasks: Task[];
-  next: number | null;
-}
-interface Counts {
-  all: number;
-  active: number;
-  states: Record<string, number>;
-}
+type Page = Schemas['Tasks'];
+type Counts = Schemas['TaskCounts'];
+
 const size = 50;
 const layout = stored<'list' | 'board'>('tasks-layout', 'list');
 

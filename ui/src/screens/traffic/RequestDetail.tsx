@@ -24,7 +24,7 @@ const whyNot: Record<string, string> = {
 };
 
 function Kept({ title, of, state, bytes }: { title: string; of: KeptBody | null | undefined; state: string; bytes: number }) {
-  const text = of?.text !== undefined ? pretty(of.text) : '';
+  const text = of?.text ? pretty(of.text) : '';
   return (
     <div class="section">
       <div class="head">
