@@ -174,7 +174,7 @@ void answer_failure(struct call *c, struct attempt *a)
         answer_as_said(c, a);
         return;
     } else {
-        c->err = a->err;
+        c->err = a->why.err;
         c->retry_after_s = a->why.retry_after_s;
         if (!of_runner(c))
             c->status = a->why.rc ? llm_failure_status(&a->why) : 0;

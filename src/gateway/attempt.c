@@ -106,7 +106,7 @@ static enum rc attempt_admit(struct attempt *a, struct refusal *refusal)
         if (!t->tried && t->priced) /* those that may come after it: admitted once, none of them is refused later */
             candidates[ask.candidate_count++] = (struct candidate){.price = &t->price};
     }
-    return budgets_admit(c->g->spec.budgets, &ask, clock_wall_ns(), &a->reservation, refusal, &a->err);
+    return budgets_admit(c->g->spec.budgets, &ask, clock_wall_ns(), &a->reservation, refusal, &a->why.err);
 }
 
 static void refused(struct call *c, const struct refusal *r)
@@ -184,7 +184,7 @@ void call_next(struct call *c)
     }
     rc = attempt_admit(a, &refusal);
     if (rc != RC_OK) {
-        c->err = a->err;
+        c->err = a->why.err;
         refused(c, &refusal);
         attempt_free(a);
         call_refused(c);
@@ -232,7 +232,7 @@ static void attempt_held(struct attempt *a)
         struct call *c = a->call;
         budgets_release(c->g->spec.budgets, &a->reservation);
         a->reserved = false;
-        log_err(&a->err, "could not write a hold");
+        log_err(&a->why.err, "could not write a hold");
         attempt_end(a, a->settle_rc, OUTCOME_RELEASE, false);
         return;
     }
@@ -288,7 +288,7 @@ static bool up_body(void *arg, struct str bytes)
         a->paused = true;
         return false;
     }
-    enum rc rc = llm_bridge_feed(a->bridge, bytes.p, bytes.n, &c->out, &a->err);
+    enum rc rc = llm_bridge_feed(a->bridge, bytes.p, bytes.n, &c->out, &a->why.err);
     if (rc != RC_OK && a->end == RC_OK)
         a->end = rc;
     if (c->out.n)
@@ -305,16 +305,24 @@ void attempt_resume(struct call *c)
     }
 }
 
+/* No provider said why: what we noticed is in why.err. */
+static void failure_plain(struct attempt *a, enum rc rc)
+{
+    a->why.rc = rc;
+    a->why.retryable = true;
+    a->why.context_too_long = a->why.moved = a->why.quota = false;
+    a->why.retry_after_s = -1;
+}
+
 /* What the provider said with another status than 200, or what kept it from saying anything. */
 static void failure_judge(struct attempt *a, enum rc rc)
 {
     if (a->status && a->status != 200) {
         llm_failure_read(a->status, a->head, buf_view(&a->failure), clock_wall_ns(), &a->why);
-        a->err = a->why.err;
         a->end = a->why.rc;
         return;
     }
-    a->why = (struct llm_failure){.rc = rc, .retryable = true, .retry_after_s = -1, .err = a->err};
+    failure_plain(a, rc);
     a->end = rc;
 }
 
@@ -337,12 +345,10 @@ static void generated_end(struct attempt *a, enum rc rc)
         failure_judge(a, rc);
         llm_bridge_fail(a->bridge, &a->why, &c->out);
     }
-    struct err err = a->err;
-    enum rc ended = llm_bridge_end(a->bridge, &c->out, &answer, &err);
-    if (a->end == RC_OK && ended != RC_OK) {
-        a->err = err;
+    struct err later; /* the first failure is the one that is told */
+    enum rc ended = llm_bridge_end(a->bridge, &c->out, &answer, a->end == RC_OK ? &a->why.err : &later);
+    if (a->end == RC_OK)
         a->end = ended;
-    }
     a->usage = answer->usage;
     a->usage_known = answer->usage_known && (answer->complete || answer->failed);
     a->model_served = answer->model;
@@ -351,7 +357,7 @@ static void generated_end(struct attempt *a, enum rc rc)
         if (answer->failed)
             llm_answer_failure(answer, &a->why);
         else
-            a->why = (struct llm_failure){.rc = a->end, .retryable = true, .retry_after_s = -1, .err = a->err};
+            failure_plain(a, a->end);
     }
     c->content_type = llm_bridge_content_type(a->bridge);
     buf_str(&c->tail, buf_view(&c->out));
@@ -369,9 +375,9 @@ static void embedded_end(struct attempt *a)
     struct str body = buf_view(&a->failure);
     enum rc rc = RC_OK;
     if (a->too_large)
-        rc = err_set(&a->err, RC_LIMIT, "the answer is larger than %u MiB", WHOLE_MAX >> 20);
+        rc = err_set(&a->why.err, RC_LIMIT, "the answer is larger than %u MiB", WHOLE_MAX >> 20);
     if (strcmp(a->target->dialect->family, "gemini") == 0) {
-        rc = rc ? rc : llm_embed_answer(&c->embed, c->facts.model, body, &c->tail, &a->usage, &a->err);
+        rc = rc ? rc : llm_embed_answer(&c->embed, c->facts.model, body, &c->tail, &a->usage, &a->why.err);
         a->usage_known = rc == RC_OK && a->usage.output >= 0;
     } else {
         a->usage_known = llm_embed_usage(body, &a->usage);
@@ -390,7 +396,7 @@ static void up_end(void *arg, enum rc rc, const struct err *err)
     struct call *c = a->call;
     a->up = NULL;
     if (rc != RC_OK)
-        a->err = *err;
+        a->why.err = *err;
     if (a->status != 200) {
         failure_judge(a, rc == RC_OK ? RC_UPSTREAM : rc);
         /* A status is the provider's word that nothing was made; no connection, that nothing was sent. Anything else
@@ -428,7 +434,7 @@ static void attempt_send(struct attempt *a)
                                .on_end = up_end,
                                .arg = a};
     a->began_ms = clock_mono_ms();
-    enum rc rc = upstream_start(g->pool, &up, &a->up, &a->err);
+    enum rc rc = upstream_start(g->pool, &up, &a->up, &a->why.err);
     if (rc != RC_OK)
         attempt_end(a, rc, OUTCOME_RELEASE, true);
     else
@@ -439,7 +445,7 @@ void attempt_cancel(struct attempt *a)
 {
     upstream_cancel(a->up);
     a->up = NULL;
-    err_set(&a->err, RC_CANCELLED, "the client left before the answer was whole");
+    err_set(&a->why.err, RC_CANCELLED, "the client left before the answer was whole");
     if (a->bridge) {
         const struct llm_answer *answer = llm_bridge_answer(a->bridge);
         a->usage = answer->usage;
@@ -480,7 +486,7 @@ static void attempt_tell(struct attempt *a)
                                     .rc = a->end,
                                     .first_byte_ms = a->status ? a->first_byte_ms : -1,
                                     .ms = a->sent ? clock_mono_ms() - a->began_ms : 0,
-                                    .words = a->end ? a->err.sentence : NULL};
+                                    .words = a->end ? a->why.err.sentence : NULL};
     record_attempt(c->record, &record);
     metrics_attempt(m, record.provider, a->end);
     if (settled) {
@@ -495,7 +501,7 @@ static void attempt_tell(struct attempt *a)
     c->end.cost = settled ? a->cost : 0;
     c->end.currency = a->target->priced ? a->target->price.currency : NULL;
     if (a->end != RC_OK)
-        c->end.words = mem_str(c->ctx, a->err.sentence);
+        c->end.words = mem_str(c->ctx, a->why.err.sentence);
 }
 
 /* The rows say how the attempt ended; now the next one, or the client's answer. */
@@ -511,7 +517,7 @@ static void attempt_over(struct attempt *a)
     if (a->outcome == OUTCOME_SETTLE)
         c->used_tokens = usage_tokens(&a->usage);
     if (a->settle_rc != RC_OK)
-        log_err(&a->err, "could not settle a model request; its hold stays");
+        log_err(&a->why.err, "could not settle a model request; its hold stays");
     bool next = a->elsewhere && !a->good && !c->begun && a->settle_rc == RC_OK && target_left(c) && !nobody_waits(c);
     if (!next && a->good && a->settle_rc == RC_OK)
         answer_end(c);
@@ -519,7 +525,7 @@ static void attempt_over(struct attempt *a)
         answer_failure(c, a);
     if (next)
         log_info("request %s: %s failed (%s), trying the next target", c->request, a->target->provider->row.id,
-                 a->err.sentence);
+                 a->why.err.sentence);
     attempt_free(a);
     if (next) {
         buf_clear(&c->tail);

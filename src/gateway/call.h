@@ -67,8 +67,7 @@ struct attempt {
     int64_t began_ms, first_byte_ms;
     /* Its end: */
     enum rc end;
-    struct err err;
-    struct llm_failure why;
+    struct llm_failure why; /* why.err: also what failed on our side */
     enum outcome outcome;
     bool usage_known;
     struct usage usage;
@@ -181,7 +180,7 @@ static inline bool of_runner(const struct call *c)
 
 /* prepare.c; any thread that may wait, or may_wait false. False: it would have to wait, nothing is decided. */
 MUST_USE bool call_prepare(struct call *c, bool may_wait);
-/* write.c; any thread, but one that may wait where way_waits. Fails with a->err; a->elsewhere when another target need
+/* write.c; any thread, but one that may wait where way_waits. Fails with why.err; a->elsewhere when another target need
  * not fail for the same reason. */
 MUST_USE enum rc attempt_write(struct attempt *a);
 /* settle.c; done may be called before these return */

@@ -66,7 +66,7 @@ static void flush_arrived(void *arg)
     for (struct attempt *a = synced; a; a = next) {
         next = a->entry_next;
         if (rc != RC_OK)
-            a->err = g->flush_err;
+            a->why.err = g->flush_err;
         entry_done(a, rc);
     }
     for (struct attempt *a = unwritten; a; a = next) {
@@ -74,7 +74,7 @@ static void flush_arrived(void *arg)
         if (rc == RC_OK) {
             entry_put(a);
         } else {
-            a->err = g->flush_err;
+            a->why.err = g->flush_err;
             entry_done(a, rc);
         }
     }
@@ -133,7 +133,7 @@ static void stored(void *arg, enum rc rc, const struct err *err)
     struct attempt *a = arg;
     a->settle_rc = rc;
     if (rc != RC_OK && err)
-        a->err = *err;
+        a->why.err = *err;
     loop_post(a->call->g->spec.loop, stored_on_loop, a);
 }
 
@@ -153,7 +153,7 @@ static enum rc hold_entry(struct attempt *a)
     h.price_id = a->target->priced ? a->target->price.id : 0;
     if (!h.currency || !*h.currency)
         h.currency = c->currency ? c->currency : "USD";
-    return books_hold(c->g->spec.books, &h, &a->err);
+    return books_hold(c->g->spec.books, &h, &a->why.err);
 }
 
 void attempt_hold(struct attempt *a, void (*done)(struct attempt *a))
@@ -185,7 +185,7 @@ static enum rc end_entry(struct attempt *a)
 {
     struct ledger_row row = ledger_row_of(a);
     return books_end(a->call->g->spec.books, a->reservation.hold_id, ends[a->outcome],
-                     a->outcome == OUTCOME_SETTLE ? &row : NULL, &a->err);
+                     a->outcome == OUTCOME_SETTLE ? &row : NULL, &a->why.err);
 }
 
 static enum rc usage_event(struct attempt *a, struct store_tx *tx, struct err *err)

@@ -15,7 +15,7 @@ static enum rc body_write(struct attempt *a)
     struct buf b;
     buf_init(&b, a->ctx, WHOLE_MAX);
     if (c->endpoint.kind == LLM_EMBEDDINGS && strcmp(t->dialect->family, "gemini") == 0) {
-        enum rc rc = llm_embed_write(&c->embed, t->upstream, &b, &a->err);
+        enum rc rc = llm_embed_write(&c->embed, t->upstream, &b, &a->why.err);
         a->body = buf_view(&b);
         return rc;
     }
@@ -25,12 +25,13 @@ static enum rc body_write(struct attempt *a)
                                     .max_output = generates ? cap : 0,
                                     .ask_usage = generates && c->stream,
                                     .anthropic_version = version};
-        return llm_request_splice(a->ctx, t->dialect, c->body, &change, &a->body, &a->err);
+        return llm_request_splice(a->ctx, t->dialect, c->body, &change, &a->body, &a->why.err);
     }
-    enum rc rc = llm_request_encode(c->neutral, t->dialect, t->upstream, cap, c->stream, &b, &a->err);
+    enum rc rc = llm_request_encode(c->neutral, t->dialect, t->upstream, cap, c->stream, &b, &a->why.err);
     a->body = buf_view(&b);
     struct llm_splice change = {.anthropic_version = version};
-    return rc == RC_OK && version ? llm_request_splice(a->ctx, t->dialect, a->body, &change, &a->body, &a->err) : rc;
+    return rc == RC_OK && version ? llm_request_splice(a->ctx, t->dialect, a->body, &change, &a->body, &a->why.err)
+                                  : rc;
 }
 
 enum rc attempt_write(struct attempt *a)
@@ -38,7 +39,7 @@ enum rc attempt_write(struct attempt *a)
     struct call *c = a->call;
     const struct ways ways = {c->g->spec.credentials, c->g->spec.tokens};
     enum rc rc = way_find(a->ctx, &ways, a->target->provider, c->endpoint.kind, a->target->upstream, c->stream, &a->way,
-                          &a->err);
+                          &a->why.err);
     a->elsewhere = rc != RC_OK; /* another provider's key may be there */
     return rc == RC_OK ? body_write(a) : rc;
 }

@@ -440,20 +440,22 @@ static enum rc end_stream(struct llm_bridge *b, struct buf *out, struct err *err
 
 enum rc llm_bridge_end(struct llm_bridge *b, struct buf *out, const struct llm_answer **ret, struct err *err)
 {
-    struct err why = {0};
-    enum rc rc = llm_parser_end(b->p, b->spec.upstream_stream, ret, &why);
+    struct llm_failure f; /* written where there is one: it is large */
+    enum rc rc = llm_parser_end(b->p, b->spec.upstream_stream, ret, &f.err);
     const struct llm_answer *a = *ret;
-    struct llm_failure f = {.rc = rc, .retryable = true, .retry_after_s = -1, .err = why};
+    if (!b->failed && !rc && !a->failed && a->complete) {
+        rc = b->over ? RC_OK : b->spec.client_stream ? end_stream(b, out, err) : end_whole(b, out, err);
+        b->over = true;
+        return rc ? rc : check_room(out, err);
+    }
     if (b->failed) {
         f = b->failure;
     } else if (!rc && a->failed) {
         llm_answer_failure(a, &f);
-    } else if (!rc && !a->complete) {
-        f.rc = err_set(&f.err, RC_UPSTREAM, "the model server broke off in the middle of its answer");
-    } else if (!rc) {
-        rc = b->over ? RC_OK : b->spec.client_stream ? end_stream(b, out, err) : end_whole(b, out, err);
-        b->over = true;
-        return rc ? rc : check_room(out, err);
+    } else {
+        if (!rc)
+            rc = err_set(&f.err, RC_UPSTREAM, "the model server broke off in the middle of its answer");
+        f = (struct llm_failure){.rc = rc, .retryable = true, .retry_after_s = -1, .err = f.err};
     }
     /* An error event of the upstream's own is among the bytes that are passed on. */
     bool told = b->pass && a->failed && b->begun && !b->failed && !b->over;

@@ -376,12 +376,9 @@ static enum rc feed(struct llm_parser *p, struct str bytes, struct err *err)
 }
 
 /* Keeps the first failure: what comes after it is not read. */
-static enum rc settle(struct llm_parser *p, enum rc rc, const struct err *seen, struct err *err)
+static enum rc settle(struct llm_parser *p, enum rc rc, struct err *err)
 {
-    if (rc && !p->broken) {
-        p->why = *seen;
-        p->broken = true;
-    }
+    p->broken = p->broken || rc != RC_OK; /* with its words in p->why */
     if (p->broken && err)
         *err = p->why;
     return p->broken ? p->why.rc : RC_OK;
@@ -389,9 +386,8 @@ static enum rc settle(struct llm_parser *p, enum rc rc, const struct err *seen, 
 
 enum rc llm_parser_feed(struct llm_parser *p, const void *bytes, size_t n, struct err *err)
 {
-    struct err seen = {0};
-    enum rc rc = p->broken || p->ended || !n ? RC_OK : feed(p, str_n(bytes, n), &seen);
-    return settle(p, rc, &seen, err);
+    enum rc rc = p->broken || p->ended || !n ? RC_OK : feed(p, str_n(bytes, n), &p->why);
+    return settle(p, rc, err);
 }
 
 static enum rc whole_take(struct llm_parser *p, struct json root, struct err *err)
@@ -426,18 +422,17 @@ static enum rc document_end(struct llm_parser *p, struct err *err)
 
 enum rc llm_parser_end(struct llm_parser *p, bool is_stream, const struct llm_answer **ret, struct err *err)
 {
-    struct err seen = {0};
     enum rc rc = RC_OK;
     if (!p->ended && !p->broken) {
         if (p->shape == SHAPE_DOCUMENT)
-            rc = document_end(p, &seen);
+            rc = document_end(p, &p->why);
         else if (!is_stream && p->shape == SHAPE_UNKNOWN)
-            rc = err_set(&seen, RC_UPSTREAM, "The model server sent an empty answer");
+            rc = err_set(&p->why, RC_UPSTREAM, "The model server sent an empty answer");
         else {
             p->at_end = true;
-            rc = sse_end(&p->sse, on_event, p, &seen);
+            rc = sse_end(&p->sse, on_event, p, &p->why);
             if (!rc && !p->sse.known && p->sse.foreign)
-                rc = wire_nonsense(&seen, STR("neither an event nor an object"),
+                rc = wire_nonsense(&p->why, STR("neither an event nor an object"),
                                    "The model server's answer is not a stream of events");
         }
     }
@@ -447,5 +442,5 @@ enum rc llm_parser_end(struct llm_parser *p, bool is_stream, const struct llm_an
         parts_finish(p);
     p->ended = true;
     *ret = &p->answer;
-    return settle(p, rc, &seen, err);
+    return settle(p, rc, err);
 }
