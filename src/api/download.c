@@ -109,7 +109,10 @@ static const char *safe_name(mem *ctx, const char *name)
 static void open_work(void *arg)
 {
     struct sending *s = arg;
-    s->call->err.rc = s->open(s->call, &s->d);
+    struct route_call *c = s->call;
+    c->err.rc = s->open(c, &s->d);
+    if (c->err.rc == RC_OK)
+        c->err.rc = audit_read(c);
 }
 
 static void open_done(void *arg)

@@ -32,6 +32,7 @@ static void batch_post(struct feed *f, const struct feed_item *items, size_t n)
         const struct feed_item *from = &items[i];
         b->entries[i] = (struct feed_entry){.ctx = own, .item = *from};
         b->entries[i].item.project = mem_str(own, from->project);
+        b->entries[i].item.user = mem_str(own, from->user);
         b->entries[i].item.text = str_n(mem_strn(own, from->text.p, from->text.n), from->text.n);
     }
     loop_post(&f->server->loop, batch_arrived, b);
@@ -161,9 +162,25 @@ struct feed_page_job {
     struct err err;
 };
 
+bool feed_may_see(const struct principal *p, const struct feed_item *i)
+{
+    bool whole = principal_sees(p, "", i->needed);
+    switch (i->reach) {
+    case FEED_PROJECT:
+        return principal_sees(p, i->project, i->needed);
+    case FEED_WHOLE:
+        return whole;
+    case FEED_SHARED:
+        return principal_most(p) >= i->needed && !p->models; /* a key for some models does not hear of others */
+    case FEED_OWN:
+        return whole || (p->user_id && strcmp(p->user_id, i->user) == 0);
+    }
+    return false;
+}
+
 static bool may_see(const struct feed_viewer *v, const struct feed_item *i)
 {
-    return principal_sees(&v->principal, i->project, ACCESS_READ);
+    return feed_may_see(&v->principal, i);
 }
 
 static bool has_room(const struct feed_viewer *v)

@@ -17,6 +17,8 @@
 #include "api/server_room.h"
 
 struct feed;
+/* What `tells` of a route may be; NULL-terminated, in ctx. */
+const char *const *feed_things(mem *ctx);
 struct feed *feed_open(struct server *s); /* s->store must be open; memory of s->ctx */
 void feed_end(struct feed *f);            /* before the store is closed: nothing is read any more */
 /* Something was committed: a hint. */

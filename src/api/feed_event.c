@@ -30,6 +30,30 @@ static const struct kind {
     {"runner.", "task_update", FEED_TASKS},
     {"", "task_update", FEED_TASKS},
 };
+/* What changed in the installation, as routes tell it (struct route, tells): the type is "THING.changed". Who sees it
+ * has the access that the route of its list needs: in the project of the thing where it has one, else everywhere. */
+static const struct thing {
+    const char *type, *topic, *event;
+    unsigned topics;
+    enum access needed;
+    enum feed_reach reach;
+} things[] = {
+    {"user.changed", "access", "access_update", FEED_ACCESS, ACCESS_ADMIN, FEED_WHOLE},
+    {"session.changed", "access", "access_update", FEED_ACCESS, ACCESS_ADMIN, FEED_OWN},
+    {"key.changed", "access", "access_update", FEED_ACCESS, ACCESS_ADMIN, FEED_PROJECT},
+    {"provider.changed", "models", "model_update", FEED_MODELS, ACCESS_ADMIN, FEED_WHOLE},
+    {"model.changed", "models", "model_update", FEED_MODELS, ACCESS_READ, FEED_SHARED},
+    {"tier.changed", "models", "model_update", FEED_MODELS, ACCESS_READ, FEED_SHARED},
+    {"agent.changed", "models", "model_update", FEED_MODELS, ACCESS_OWNER, FEED_WHOLE},
+    {"price.changed", "money", "money_update", FEED_MONEY, ACCESS_READ, FEED_SHARED},
+    {"rate.changed", "money", "money_update", FEED_MONEY, ACCESS_READ, FEED_SHARED},
+    {"budget.changed", "money", "money_update", FEED_MONEY, ACCESS_READ, FEED_PROJECT},
+    {"hold.changed", "money", "money_update", FEED_MONEY, ACCESS_READ, FEED_PROJECT},
+    {"channel.changed", "notifications", "notification_update", FEED_NOTIFICATIONS, ACCESS_READ, FEED_WHOLE},
+    {"notice.changed", "notifications", "notification_update", FEED_NOTIFICATIONS, ACCESS_READ, FEED_WHOLE},
+    {"egress_host.changed", "system", "system_update", FEED_SYSTEM, ACCESS_READ, FEED_PROJECT},
+    {"record_policy.changed", "system", "system_update", FEED_SYSTEM, ACCESS_READ, FEED_PROJECT},
+};
 static const struct topic {
     const char *name, *event;
     unsigned bit;
@@ -75,6 +99,42 @@ static bool state_notifies(struct str data)
     return false;
 }
 
+const char *const *feed_things(mem *ctx)
+{
+    size_t n = sizeof things / sizeof *things;
+    const char **names = mem_array(ctx, const char *, n + 1);
+    for (size_t i = 0; i < n; i++)
+        names[i] = mem_strn(ctx, things[i].type, strlen(things[i].type) - strlen(".changed"));
+    names[n] = NULL;
+    return names;
+}
+
+/* The topic of an event of no task, and who may see it. */
+static const char *thing_read(mem *ctx, const struct event_row *t, struct feed_item *ret, const char **ret_event)
+{
+    struct json data;
+    for (size_t i = 0; i < sizeof things / sizeof *things; i++) {
+        if (strcmp(things[i].type, t->e.type) != 0)
+            continue;
+        if (json_parse(ctx, str_of(t->e.data), &data, NULL) != RC_OK)
+            break;
+        ret->topics = things[i].topics;
+        ret->needed = things[i].needed;
+        ret->reach = things[i].reach;
+        ret->project = json_z(ctx, json_get(data, "project"), "");
+        ret->user = json_z(ctx, json_get(data, "user"), "");
+        *ret_event = things[i].event;
+        return things[i].topic;
+    }
+    for (size_t i = 0; i < sizeof topics / sizeof *topics; i++) {
+        if (strcmp(topics[i].name, t->topic) == 0) {
+            ret->topics = topics[i].bit;
+            *ret_event = strncmp(t->e.type, "budget.", 7) == 0 ? "notification" : topics[i].event;
+        }
+    }
+    return t->topic;
+}
+
 static void data_write(struct json_out *o, const struct event_row *t)
 {
     if (t->bytes <= FEED_DATA_MOST) {
@@ -88,26 +148,23 @@ static void data_write(struct json_out *o, const struct event_row *t)
 
 static void item_make(mem *ctx, const struct event_row *t, struct feed_item *ret)
 {
-    const char *event = "system_update";
-    *ret = (struct feed_item){.n = t->n, .task = feed_task_bits(str_of(t->task)), .project = t->project};
+    const char *event = "system_update", *topic = t->topic;
+    *ret = (struct feed_item){
+        .n = t->n, .task = feed_task_bits(str_of(t->task)), .project = t->project, .user = "", .needed = ACCESS_READ};
     if (ret->task) {
         const struct kind *k = kind_of(t->e.type);
         ret->topics = k->topics;
         event = strcmp(t->e.type, "task.state") == 0 && state_notifies(str_of(t->e.data)) ? "notification" : k->event;
     }
-    for (size_t i = 0; !ret->task && i < sizeof topics / sizeof *topics; i++) {
-        if (strcmp(topics[i].name, t->topic) == 0) {
-            ret->topics = topics[i].bit;
-            event = strncmp(t->e.type, "budget.", 7) == 0 ? "notification" : topics[i].event;
-        }
-    }
+    if (!ret->task)
+        topic = thing_read(ctx, t, ret, &event);
     struct buf b;
     struct json_out o;
     buf_init(&b, ctx, SIZE_MAX);
     json_out_init(&o, &b);
     jo_obj(&o);
     jo_ki(&o, "n", t->n);
-    jo_kz(&o, "topic", ret->task ? mem_printf(ctx, "task:%s", t->task) : t->topic);
+    jo_kz(&o, "topic", ret->task ? mem_printf(ctx, "task:%s", t->task) : topic);
     if (ret->task && ret->topics) {
         jo_key(&o, "also");
         jo_arr(&o);

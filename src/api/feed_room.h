@@ -22,6 +22,16 @@ enum {
     FEED_SYSTEM = 16,
     FEED_PRESENCE = 32,
     FEED_TASK = 64,
+    FEED_ACCESS = 128,
+    FEED_MODELS = 256,
+    FEED_NOTIFICATIONS = 512,
+};
+/* Of what an event tells, besides the access that it needs. */
+enum feed_reach {
+    FEED_PROJECT, /* of its project; of the whole installation when it has none */
+    FEED_WHOLE,   /* of the whole installation */
+    FEED_SHARED,  /* everybody's who has the access anywhere */
+    FEED_OWN,     /* of one user, who sees it too */
 };
 
 /* One event, ready to be sent. */
@@ -30,12 +40,16 @@ struct feed_item {
     uint64_t task;       /* its id as one number; 0: of no task */
     unsigned topics;     /* those besides its task */
     const char *project; /* "" when it belongs to none */
-    struct str text;     /* the message */
+    const char *user;    /* id, of FEED_OWN; "" */
+    enum access needed;
+    enum feed_reach reach;
+    struct str text; /* the message */
 };
 /* Reads a page of events after a number and makes their messages; all in ctx. Any thread. */
 MUST_USE enum rc feed_page(mem *ctx, struct store *s, int64_t after, struct feed_item **ret, size_t *ret_n,
                            struct err *err);
 uint64_t feed_task_bits(struct str id); /* 0: no id of a task */
+bool feed_may_see(const struct principal *p, const struct feed_item *i);
 
 /* What a viewer wants to see. */
 struct feed_wish {

@@ -104,8 +104,15 @@ static const struct {
     unsigned bit;
     bool whole; /* of the whole installation: not for who sees one project */
 } topics[] = {
-    {"tasks", FEED_TASKS, false},      {"approvals", FEED_APPROVALS, false}, {"money", FEED_MONEY, false},
-    {"settings", FEED_SETTINGS, true}, {"system", FEED_SYSTEM, true},        {"presence", FEED_PRESENCE, true},
+    {"tasks", FEED_TASKS, false},
+    {"approvals", FEED_APPROVALS, false},
+    {"money", FEED_MONEY, false},
+    {"settings", FEED_SETTINGS, true},
+    {"system", FEED_SYSTEM, true},
+    {"presence", FEED_PRESENCE, true},
+    {"access", FEED_ACCESS, false},
+    {"models", FEED_MODELS, false},
+    {"notifications", FEED_NOTIFICATIONS, true},
 };
 
 static bool topic_add(const struct feed_viewer *v, struct str name, struct feed_wish *wish, const char **ret_why)
@@ -222,8 +229,9 @@ static void topics_read(struct feed_viewer *v, struct json names, struct feed_wi
         const char *why = NULL;
         struct str name = json_str(tmp, it.value);
         if (!topic_add(v, name, ret, &why))
-            say_error(v, mem_printf(tmp, "%.80s: %s", json_z(tmp, it.value, "a topic"), why),
-                      "topics are tasks, task:ID, approvals, money, settings, system and presence");
+            say_error(
+                v, mem_printf(tmp, "%.80s: %s", json_z(tmp, it.value, "a topic"), why),
+                "topics are tasks, task:ID, approvals, money, settings, system, access, models, notifications and presence");
     }
 }
 

@@ -65,15 +65,19 @@ enum rc idempotency_handle(struct route_call *c)
                                     .time_ns = clock_wall_ns()};
     bool fresh = false;
     enum rc rc = key_check(c);
+    store_ride(NULL); /* the audit log's row goes with the work, not with the key's */
     if (rc == RC_OK)
         rc = idempotency_take(c->ctx, store, &mine, &fresh, &was, &c->err);
     if (rc != RC_OK)
         return rc;
     if (!fresh) {
         c->narrowed = true;
+        audit_skip(c); /* nothing is done */
         return answer_again(c, &was, mine.hash);
     }
+    audit_ride(&c->rider);
     rc = c->route->handle(c);
+    store_ride(NULL);
     if (rc != RC_OK) { /* nothing was made: the key is free again */
         (void)!idempotency_drop(store, &mine, NULL);
         return rc;

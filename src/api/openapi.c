@@ -280,6 +280,17 @@ static void method_key(struct json_out *o, const char *method)
     jo_key(o, text);
 }
 
+/* Members of ours: what who asks needs to be, whether asking leaves a row in the audit log, and what the live stream
+ * is told. */
+static void register_write(struct json_out *o, const struct route *r)
+{
+    bool changes = strcmp(r->method, "GET") != 0;
+    jo_kz(o, "x-access", r->open ? "open" : access_name(r->access ? r->access : ACCESS_OWNER));
+    jo_kb(o, "x-audited", changes || r->audited != AUDITED_NOT);
+    if (r->tells)
+        jo_kz(o, "x-tells", r->tells);
+}
+
 static void operation_write(struct json_out *o, const struct route *r, const char *name)
 {
     method_key(o, r->method);
@@ -300,6 +311,7 @@ static void operation_write(struct json_out *o, const struct route *r, const cha
     }
     responses_write(o, r->gives);
     security_write(o, r->open);
+    register_write(o, r);
     jo_end_obj(o);
 }
 

@@ -84,7 +84,8 @@ enum rc route_project(struct route_call *c, const char *project)
     struct principal there = c->principal;
     there.access = principal_at(&c->principal, project);
     c->narrowed = true;
-    if (there.access == ACCESS_NONE)
+    c->hidden = there.access == ACCESS_NONE;
+    if (c->hidden)
         return err_set(&c->err, RC_NOT_FOUND, "there is nothing of that name in your projects");
     return principal_may(&there, route_needs(c->route), &c->err);
 }
@@ -105,7 +106,8 @@ static enum rc task_project(struct route_call *c, const char *task_id, const cha
 {
     struct task t;
     enum rc rc = task_find(c->ctx, c->server->store, task_id, &t, &c->err);
-    if (rc == RC_OK && principal_at(&c->principal, t.repo) == ACCESS_NONE)
+    c->hidden = rc == RC_OK && principal_at(&c->principal, t.repo) == ACCESS_NONE;
+    if (c->hidden)
         return RC_NOT_FOUND;
     if (rc == RC_OK)
         *ret = t.repo;

@@ -104,8 +104,8 @@ static void call_work(void *arg)
         audit_begin(c);
         c->err.rc = c->route->creates && *c->idempotency_key && c->body.n ? idempotency_handle(c) : c->route->handle(c);
         c->err.rc = audit_end(c, c->err.rc);
-    } else if (c->err.rc == RC_DENIED) {
-        audit_asked(c, "denied");
+    } else if (c->err.rc == RC_DENIED || c->hidden) {
+        audit_refused(c);
     }
     if (c->err.rc == RC_OK)
         c->err.rc = permission_kept(c);
@@ -233,6 +233,16 @@ static void narrow_work(void *arg)
 {
     struct route_call *c = arg;
     c->err.rc = permission_narrow(c);
+    if (c->err.rc == RC_DENIED || c->hidden)
+        audit_refused(c);
+}
+
+/* A handler that also runs on a thread of the pool is noted there. */
+static void loop_begin(struct route_call *c)
+{
+    if (!c->route->handle)
+        audit_asked(c);
+    c->route->on_loop(c);
 }
 
 static void narrow_done(void *arg)
@@ -243,7 +253,7 @@ static void narrow_done(void *arg)
     else if (c->err.rc != RC_OK)
         route_answer(c, c->err.rc);
     else
-        c->route->on_loop(c);
+        loop_begin(c);
 }
 
 /* What hashes passwords has a lane of its own, with little room for one address. */
@@ -266,10 +276,8 @@ static void call_proceed(struct route_call *c)
     struct http_request *r = c->request;
     struct server *s = c->server;
     enum rc rc = call_check(c);
-    if (rc == RC_DENIED)
-        audit_asked(c, "denied");
-    if (rc == RC_OK && c->route->on_loop && !c->route->handle)
-        audit_asked(c, "asked");
+    if (rc == RC_DENIED || c->hidden)
+        audit_refused(c);
     if (rc != RC_OK) {
         route_answer(c, rc);
         return;
@@ -288,7 +296,7 @@ static void call_proceed(struct route_call *c)
         http_on_gone(r, call_gone);
         loop_offload(&s->loop, narrow_work, narrow_done, c);
     } else if (c->route->on_loop) {
-        c->route->on_loop(c);
+        loop_begin(c);
     } else {
         route_run(c, c->route->slow);
     }
@@ -299,6 +307,10 @@ static void call_identify(void *arg)
     struct route_call *c = arg;
     c->err.rc = identity_check(c->ctx, c->server, &c->shown, &c->principal, &c->err);
     explicit_bzero((char *)(uintptr_t)c->shown.text.p, c->shown.text.n);
+    /* A login that has ended is everyday; a key or certificate that opens nothing is worth a look. */
+    bool guessed = c->shown.kind == SHOWN_KEY || c->shown.kind == SHOWN_CERTIFICATE;
+    if (c->err.rc == RC_DENIED && guessed && !(c->route && c->route->open))
+        audit_refused(c);
     if (c->err.rc == RC_DENIED && c->route && c->route->open) { /* it is answered to anybody */
         c->err = (struct err){0};
         c->principal = (struct principal){.name = "", .project = "", .organisation = "", .user = ""};
@@ -334,6 +346,7 @@ void routes_handle(void *server, struct http_request *r)
     route_find(c, r);
     bool open = c->route && c->route->open, looks = !open || c->route->known;
     if (crossing_check(r, shown.kind == SHOWN_COOKIE && looks, open && c->route->logs_in, &c->err) != RC_OK) {
+        audit_refused(c);
         route_answer(c, RC_DENIED);
     } else if (!looks || (open && shown.kind == SHOWN_NOTHING)) {
         call_proceed(c);

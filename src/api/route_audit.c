@@ -112,6 +112,7 @@ const struct route route_audit_list = {.method = "GET",
                                        .summary = "who did what, newest first",
                                        .handle = audit_show,
                                        .access = ACCESS_ADMIN,
+                                       .audited = AUDITED_SITTING,
                                        .query = "actor action object outcome since until limit before",
                                        .gives = "AuditEntries"};
 const struct route route_audit_verify = {.method = "GET",

@@ -165,6 +165,8 @@ static enum rc budget_post(struct route_call *c)
     rc = rc ? rc : scope_read(c, word(c, "scope", NULL), &b.scope);
     rc = rc ? rc : money_read(c, "money", &b.money);
     rc = rc ? rc : tokens_read(c, &b.tokens);
+    if (rc == RC_OK)
+        route_tell(c, NULL, b.scope == SCOPE_PROJECT ? b.scope_id : "");
     rc = rc ? rc : budgets_set(c->server->budgets, &b, &c->err);
     rc = rc ? rc : tasks_go_on(c);
     c->status = 201;
@@ -271,7 +273,8 @@ const struct route route_budget_post = {"POST",
                                         .narrow = NARROW_ONE,
                                         .takes = "BudgetInput",
                                         .gives = "Budget",
-                                        .creates = true};
+                                        .creates = true,
+                                        .tells = "budget"};
 const struct route route_budget_raise = {"POST",
                                          "/api/v1/budgets/:id/raise",
                                          "add to the limits of a budget",
@@ -280,9 +283,10 @@ const struct route route_budget_raise = {"POST",
                                          .access = ACCESS_ADMIN,
                                          .narrow = NARROW_ONE,
                                          .takes = "BudgetRaise",
-                                         .gives = "Budget"};
-const struct route route_budget_delete = {"DELETE", "/api/v1/budgets/:id",  "remove a budget",   budget_delete,
-                                          NULL,     .access = ACCESS_ADMIN, .narrow = NARROW_ONE};
+                                         .gives = "Budget",
+                                         .tells = "budget"};
+const struct route route_budget_delete = {"DELETE", "/api/v1/budgets/:id",  "remove a budget",    budget_delete,
+                                          NULL,     .access = ACCESS_ADMIN, .narrow = NARROW_ONE, .tells = "budget"};
 const struct route route_rates_list = {
     "GET", "/api/v1/rates",       "exchange rates, newest first", rates_get,
     NULL,  .access = ACCESS_READ, .narrow = NARROW_ONE,           .gives = "ExchangeRates"};
@@ -295,4 +299,5 @@ const struct route route_rate_post = {"POST",
                                       .narrow = NARROW_ONE,
                                       .takes = "ExchangeRateInput",
                                       .gives = "ExchangeRate",
-                                      .creates = true};
+                                      .creates = true,
+                                      .tells = "rate"};

@@ -170,7 +170,8 @@ const struct route route_agent_put = {"PUT",
                                       NULL,
                                       .query = "project",
                                       .takes = "AgentSetting",
-                                      .gives = "AgentConfiguration"};
+                                      .gives = "AgentConfiguration",
+                                      .tells = "agent"};
 const struct route route_agent_delete = {
-    "DELETE", "/api/v1/agents/:id", "remove a named agent; its versions are kept", agent_delete,
-    NULL,     .query = "project"};
+    "DELETE",           "/api/v1/agents/:id", "remove a named agent; its versions are kept", agent_delete, NULL,
+    .query = "project", .tells = "agent"};

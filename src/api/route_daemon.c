@@ -135,5 +135,5 @@ const struct route route_status = {"GET",
                                    .access = ACCESS_READ};
 const struct route route_daemon_stop = {"POST", "/api/v1/daemon/stop", "stop the daemon; tasks go on at its next start",
                                         NULL,   stop_on_loop,          .gives = "Stopping"};
-const struct route route_credentials_put = {"PUT", "/api/v1/credentials", "hand over provider keys", credentials_put,
-                                            NULL,  .takes = "Credentials"};
+const struct route route_credentials_put = {"PUT", "/api/v1/credentials",  "hand over provider keys", credentials_put,
+                                            NULL,  .takes = "Credentials", .tells = "provider"};

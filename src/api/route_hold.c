@@ -150,7 +150,8 @@ const struct route route_hold_settle = {"POST",
                                         .access = ACCESS_ADMIN,
                                         .narrow = NARROW_ONE,
                                         .takes = "HoldUsage",
-                                        .gives = "Hold"};
+                                        .gives = "Hold",
+                                        .tells = "hold"};
 const struct route route_hold_release = {"POST",
                                          "/api/v1/holds/:id/release",
                                          "say that the provider billed nothing for such a request",
@@ -158,4 +159,5 @@ const struct route route_hold_release = {"POST",
                                          NULL,
                                          .access = ACCESS_ADMIN,
                                          .narrow = NARROW_ONE,
-                                         .gives = "Hold"};
+                                         .gives = "Hold",
+                                         .tells = "hold"};

@@ -226,7 +226,9 @@ const struct route route_key_create = {"POST",
                                        .access = ACCESS_ADMIN,
                                        .narrow = NARROW_ONE,
                                        .takes = "UserKeyInput",
-                                       .gives = "UserKey"};
+                                       .gives = "UserKey",
+                                       .tells = "key"};
 const struct route route_key_revoke = {
-    "DELETE", "/api/v1/keys/:id",     "revoke a user key at once", key_revoke,
-    NULL,     .access = ACCESS_ADMIN, .narrow = NARROW_ONE,        .gives = "UserKey"};
+    "DELETE",      "/api/v1/keys/:id",     "revoke a user key at once", key_revoke,
+    NULL,          .access = ACCESS_ADMIN, .narrow = NARROW_ONE,        .gives = "UserKey",
+    .tells = "key"};

@@ -348,6 +348,12 @@ const struct route route_task_log_search = {"GET",
                                             .narrow = NARROW_TASK,
                                             .query = "q case from limit iteration",
                                             .gives = "TaskLogMatches"};
-const struct route route_task_log_raw = {
-    "GET",        "/api/v1/tasks/:id/log/raw", "its whole log as a file", NULL,
-    task_log_raw, .access = ACCESS_READ,       .narrow = NARROW_TASK,     .gives = "text/plain"};
+const struct route route_task_log_raw = {"GET",
+                                         "/api/v1/tasks/:id/log/raw",
+                                         "its whole log as a file",
+                                         NULL,
+                                         task_log_raw,
+                                         .access = ACCESS_READ,
+                                         .narrow = NARROW_TASK,
+                                         .gives = "text/plain",
+                                         .audited = AUDITED_EACH};

@@ -313,10 +313,17 @@ const struct route route_model_post = {"POST",
                                        .takes = "ModelInput",
                                        .gives = "Model",
                                        .creates = true,
-                                       .access = ACCESS_ADMIN};
-const struct route route_model_delete = {
-    "DELETE", "/api/v1/models",       "remove the rows of a model", model_delete,
-    NULL,     .query = "id provider", .gives = "Removed",           .access = ACCESS_ADMIN};
+                                       .access = ACCESS_ADMIN,
+                                       .tells = "model"};
+const struct route route_model_delete = {"DELETE",
+                                         "/api/v1/models",
+                                         "remove the rows of a model",
+                                         model_delete,
+                                         NULL,
+                                         .query = "id provider",
+                                         .gives = "Removed",
+                                         .access = ACCESS_ADMIN,
+                                         .tells = "model"};
 const struct route route_model_test = {"POST",
                                        "/api/v1/models/test",
                                        "ask all that serve a name for a few tokens",
@@ -340,4 +347,5 @@ const struct route route_tier_put = {"PUT",
                                      NULL,
                                      .takes = "TierInput",
                                      .gives = "Tiers",
-                                     .access = ACCESS_ADMIN};
+                                     .access = ACCESS_ADMIN,
+                                     .tells = "tier"};

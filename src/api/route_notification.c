@@ -414,17 +414,23 @@ const struct route route_channel_create = {"POST",
                                            channel_create,
                                            .takes = "ChannelInput",
                                            .access = ACCESS_ADMIN,
-                                           .gives = "Channel"};
+                                           .gives = "Channel",
+                                           .tells = "channel"};
 const struct route route_channel_put = {"PUT",
                                         "/api/v1/notifications/channels/:id",
                                         "another name, other levels, on or off",
                                         channel_put,
                                         .takes = "ChannelChange",
                                         .access = ACCESS_ADMIN,
-                                        .gives = "Channel"};
-const struct route route_channel_delete = {
-    "DELETE",          "/api/v1/notifications/channels/:id", "remove a channel", channel_delete, .access = ACCESS_ADMIN,
-    .gives = "Removed"};
+                                        .gives = "Channel",
+                                        .tells = "channel"};
+const struct route route_channel_delete = {"DELETE",
+                                           "/api/v1/notifications/channels/:id",
+                                           "remove a channel",
+                                           channel_delete,
+                                           .access = ACCESS_ADMIN,
+                                           .gives = "Removed",
+                                           .tells = "channel"};
 const struct route route_channel_test = {"POST",
                                          "/api/v1/notifications/channels/:id/test",
                                          "send a test now, and tell how it went",
@@ -445,7 +451,8 @@ const struct route route_subscription_create = {"POST",
                                                 .access = ACCESS_READ,
                                                 .narrow = NARROW_OWN,
                                                 .takes = "SubscriptionInput",
-                                                .gives = "Channel"};
+                                                .gives = "Channel",
+                                                .tells = "channel"};
 const struct route route_subscription_delete = {"DELETE",
                                                 "/api/v1/notifications/subscriptions",
                                                 "a browser that is not told any more",
@@ -453,4 +460,5 @@ const struct route route_subscription_delete = {"DELETE",
                                                 .access = ACCESS_READ,
                                                 .narrow = NARROW_OWN,
                                                 .takes = "SubscriptionEnd",
-                                                .gives = "Removed"};
+                                                .gives = "Removed",
+                                                .tells = "channel"};

@@ -234,8 +234,8 @@ const struct route route_prices_list = {"GET",
                                         .query = "model in_force",
                                         .gives = "Prices"};
 const struct route route_price_post = {
-    "POST",           "/api/v1/prices", "set a price from now on", price_post, NULL, .takes = "PriceInput",
-    .gives = "Price", .creates = true,  .access = ACCESS_ADMIN};
+    "POST",           "/api/v1/prices", "set a price from now on", price_post,      NULL, .takes = "PriceInput",
+    .gives = "Price", .creates = true,  .access = ACCESS_ADMIN,    .tells = "price"};
 const struct route route_prices_import = {"POST",
                                           "/api/v1/prices/import",
                                           "import a price file of genai-prices or LiteLLM",
@@ -244,4 +244,5 @@ const struct route route_prices_import = {"POST",
                                           .query = "source force dry_run",
                                           .takes = "PriceFile",
                                           .gives = "PriceImport",
-                                          .access = ACCESS_ADMIN};
+                                          .access = ACCESS_ADMIN,
+                                          .tells = "price"};

@@ -309,10 +309,16 @@ const struct route route_provider_set = {"PUT",
                                          NULL,
                                          .takes = "ProviderInput",
                                          .gives = "Provider",
-                                         .access = ACCESS_ADMIN};
-const struct route route_provider_delete = {
-    "DELETE",           "/api/v1/providers/:id", "remove a provider and its sealed key", provider_delete, NULL,
-    .gives = "Removed", .access = ACCESS_ADMIN};
+                                         .access = ACCESS_ADMIN,
+                                         .tells = "provider"};
+const struct route route_provider_delete = {"DELETE",
+                                            "/api/v1/providers/:id",
+                                            "remove a provider and its sealed key",
+                                            provider_delete,
+                                            NULL,
+                                            .gives = "Removed",
+                                            .access = ACCESS_ADMIN,
+                                            .tells = "provider"};
 const struct route route_provider_test = {"POST",
                                           "/api/v1/providers/:id/test",
                                           "ask a provider for its models, at no cost",

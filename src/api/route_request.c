@@ -304,7 +304,7 @@ const struct route route_requests_list = {
 const struct route route_request_show = {
     "GET",           "/api/v1/requests/:id", "one request with its attempts and bodies",
     request_show,    .access = ACCESS_ADMIN, .narrow = NARROW_ONE,
-    .query = "body", .gives = "Request"};
+    .query = "body", .gives = "Request",     .audited = AUDITED_EACH};
 const struct route route_record_policies = {"GET",
                                             "/api/v1/record_policies",
                                             "what is kept of requests, by project",
@@ -319,7 +319,8 @@ const struct route route_record_policy_put = {"PUT",
                                               .access = ACCESS_ADMIN,
                                               .narrow = NARROW_ONE,
                                               .takes = "RecordPolicyInput",
-                                              .gives = "RecordPolicy"};
+                                              .gives = "RecordPolicy",
+                                              .tells = "record_policy"};
 const struct route route_record_policy_delete = {"DELETE",
                                                  "/api/v1/record_policies",
                                                  "back to what the settings say",
@@ -327,4 +328,5 @@ const struct route route_record_policy_delete = {"DELETE",
                                                  .access = ACCESS_ADMIN,
                                                  .narrow = NARROW_ONE,
                                                  .query = "project",
-                                                 .gives = "RecordPolicy"};
+                                                 .gives = "RecordPolicy",
+                                                 .tells = "record_policy"};

@@ -114,8 +114,10 @@ static enum rc former_end(struct route_call *c)
 static void name_note(struct route_call *c, const char *name)
 {
     struct user u;
-    if (user_by_name(c->ctx, c->server->store, name, &u, NULL) == RC_OK)
-        c->audit.actor = c->audit.object = u.name;
+    if (user_by_name(c->ctx, c->server->store, name, &u, NULL) != RC_OK)
+        return;
+    c->audit.actor = c->audit.object = u.name;
+    c->told_user = u.id;
 }
 
 static enum rc session_post(struct route_call *c)
@@ -261,6 +263,7 @@ static enum rc session_revoke(struct route_call *c)
     const char *own = c->principal.user_id;
     enum rc rc = session_find(c->ctx, c->server->store, c->param, &row, &c->err);
     bool mine = rc == RC_OK && own && strcmp(row.user_id, own) == 0;
+    c->told_user = rc == RC_OK ? row.user_id : NULL;
     if (rc == RC_OK && !mine && (c->principal.project[0] || principal_may(&c->principal, ACCESS_ADMIN, NULL) != RC_OK))
         rc = err_set(&c->err, RC_NOT_FOUND, "there is no such session");
     if (rc == RC_OK)
@@ -289,14 +292,16 @@ const struct route route_session_post = {.method = "POST",
                                          .logs_in = true,
                                          .slow = true,
                                          .takes = "Login",
-                                         .gives = "SessionState"};
+                                         .gives = "SessionState",
+                                         .tells = "session"};
 const struct route route_session_delete = {.method = "DELETE",
                                            .pattern = "/api/v1/session",
                                            .summary = "log out",
                                            .handle = session_delete,
                                            .open = true,
                                            .known = true,
-                                           .logs_in = true};
+                                           .logs_in = true,
+                                           .tells = "session"};
 const struct route route_setup_post = {.method = "POST",
                                        .pattern = "/api/v1/setup",
                                        .summary = "make the owner, or set a password, by a link; logs in",
@@ -305,7 +310,8 @@ const struct route route_setup_post = {.method = "POST",
                                        .logs_in = true,
                                        .slow = true,
                                        .takes = "Setup",
-                                       .gives = "SessionState"};
+                                       .gives = "SessionState",
+                                       .tells = "user"};
 const struct route route_setup_link = {.method = "POST",
                                        .pattern = "/api/v1/setup_link",
                                        .summary = "a fresh link that makes the first owner; the former one ends",
@@ -317,7 +323,8 @@ const struct route route_password_post = {.method = "POST",
                                           .handle = password_post,
                                           .slow = true,
                                           .narrow = NARROW_OWN,
-                                          .takes = "PasswordChange"};
+                                          .takes = "PasswordChange",
+                                          .tells = "session"};
 const struct route route_sessions_list = {.method = "GET",
                                           .pattern = "/api/v1/sessions",
                                           .summary = "one's own logins, newest first; of another user for admins",
@@ -330,4 +337,5 @@ const struct route route_session_revoke = {.method = "DELETE",
                                            .summary = "end a login at once",
                                            .handle = session_revoke,
                                            .narrow = NARROW_OWN,
-                                           .gives = "Removed"};
+                                           .gives = "Removed",
+                                           .tells = "session"};

@@ -37,6 +37,10 @@ static void join_work(void *arg)
         err_set(&c->err, RC_DENIED, "this task works without a sandbox, so a terminal would be a shell of the machine");
         err_hint(&c->err, "watch what the agent does instead: what=agent");
     }
+    if (c->err.rc == RC_OK)
+        c->err.rc = audit_read(c);
+    else if (c->err.rc == RC_DENIED)
+        audit_refused(c);
 }
 
 static void join_found(void *arg)
@@ -54,10 +58,13 @@ static void join_found(void *arg)
                                                       : "1",
                                  .project = j->project,
                                  .who = &c->principal,
+                                 .row = &c->audit,
                                  .writable = !j->watch && principal_sees(&c->principal, j->project, ACCESS_USE)};
     enum rc rc = terminal_join(c->server, c->request, &wish, &c->err);
     if (rc == RC_OK)
         c->request = NULL;
+    else
+        audit_failed(c, rc);
     route_answer(c, rc);
 }
 
@@ -109,6 +116,7 @@ const struct route route_task_terminal = {"GET",
                                           join_on_loop,
                                           .query = "session what watch",
                                           .access = ACCESS_READ,
+                                          .audited = AUDITED_EACH,
                                           .narrow = NARROW_TASK};
 const struct route route_task_terminals = {
     "GET",        "/api/v1/tasks/:id/terminals", "its terminals that are open", NULL,

@@ -90,4 +90,5 @@ const struct route route_token_post = {.method = "POST",
                                        .open = true,
                                        .logs_in = true,
                                        .takes = "TokenInput",
-                                       .gives = "TokenPair"};
+                                       .gives = "TokenPair",
+                                       .tells = "session"};

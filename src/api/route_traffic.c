@@ -110,6 +110,8 @@ static enum rc traffic_get(struct route_call *c)
     enum rc rc = filter_read(c, &f);
     if (rc == RC_OK)
         rc = texts_wanted(c, &texts);
+    if (rc == RC_OK && !texts)
+        audit_skip(c); /* rows without what was sent are no secret */
     if (rc == RC_OK)
         rc = traffic_list(c->ctx, c->server->store, &f, &rows, &n, &next, &c->err);
     if (rc != RC_OK)
@@ -161,6 +163,7 @@ const struct route route_traffic_list = {
     traffic_get,
     .access = ACCESS_READ,
     .narrow = NARROW_ONE,
+    .audited = AUDITED_EACH,
     .query = "task project host verdict phase method text status since until before after order limit texts",
     .gives = "TrafficList"};
 const struct route route_traffic_show = {"GET",
@@ -169,6 +172,7 @@ const struct route route_traffic_show = {"GET",
                                          traffic_show,
                                          .access = ACCESS_ADMIN,
                                          .narrow = NARROW_ONE,
+                                         .audited = AUDITED_EACH,
                                          .gives = "Traffic"};
 
 /* ---- hosts ---- */
@@ -272,7 +276,8 @@ const struct route route_egress_host_put = {"PUT",
                                             .access = ACCESS_ADMIN,
                                             .narrow = NARROW_ONE,
                                             .takes = "EgressHostInput",
-                                            .gives = "EgressHost"};
+                                            .gives = "EgressHost",
+                                            .tells = "egress_host"};
 const struct route route_egress_host_delete = {"DELETE",
                                                "/api/v1/egress_hosts",
                                                "forget what was said about a host",
@@ -280,7 +285,8 @@ const struct route route_egress_host_delete = {"DELETE",
                                                .access = ACCESS_ADMIN,
                                                .narrow = NARROW_ONE,
                                                .query = "project host",
-                                               .gives = "EgressHost"};
+                                               .gives = "EgressHost",
+                                               .tells = "egress_host"};
 
 /* ---- listeners by hand; the owner's alone ---- */
 

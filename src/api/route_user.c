@@ -309,7 +309,8 @@ const struct route route_user_create = {.method = "POST",
                                         .handle = user_create,
                                         .access = ACCESS_ADMIN,
                                         .takes = "UserInput",
-                                        .gives = "User"};
+                                        .gives = "User",
+                                        .tells = "user"};
 const struct route route_user_show = {.method = "GET",
                                       .pattern = "/api/v1/users/:id",
                                       .summary = "one user, by id or name",
@@ -322,23 +323,27 @@ const struct route route_user_patch = {.method = "PATCH",
                                        .handle = user_patch,
                                        .access = ACCESS_ADMIN,
                                        .takes = "UserChange",
-                                       .gives = "User"};
+                                       .gives = "User",
+                                       .tells = "user"};
 const struct route route_user_delete = {.method = "DELETE",
                                         .pattern = "/api/v1/users/:id",
                                         .summary = "remove a user; its sessions and keys end",
                                         .handle = user_delete,
                                         .access = ACCESS_ADMIN,
-                                        .gives = "Removed"};
+                                        .gives = "Removed",
+                                        .tells = "user"};
 const struct route route_user_role_set = {.method = "PUT",
                                           .pattern = "/api/v1/users/:id/roles",
                                           .summary = "give a role in a project, or with \"\" take it away",
                                           .handle = user_role_set,
                                           .access = ACCESS_ADMIN,
                                           .takes = "ProjectRole",
-                                          .gives = "User"};
+                                          .gives = "User",
+                                          .tells = "user"};
 const struct route route_user_reset = {.method = "POST",
                                        .pattern = "/api/v1/users/:id/reset",
                                        .summary = "a link by which the user sets a new password",
                                        .handle = user_reset,
                                        .access = ACCESS_ADMIN,
-                                       .gives = "Ticket"};
+                                       .gives = "Ticket",
+                                       .tells = "user"};

@@ -21,7 +21,7 @@
 #define EXPIRE_MOST     2000 /* of each kind in one transaction: others want to write too */
 #define RETENTION_FIRST 60   /* not while starting */
 
-enum { ATTEMPTS_MOST = 8192, LANE_MOST = 32, LANE_MOST_OF_ONE = 4 };
+enum { ATTEMPTS_MOST = 8192, REFUSALS_MOST = 8192, LANE_MOST = 32, LANE_MOST_OF_ONE = 4 };
 
 /* Writer thread: hints for tails and the schedule. */
 struct commit_hint {
@@ -117,6 +117,7 @@ static void retention_done(void *arg)
 static void audit_head_work(void *arg)
 {
     struct server *s = arg;
+    audit_untold(s);
     audit_tick(s->audit);
 }
 
@@ -211,6 +212,7 @@ static void accounts_open(struct server *s)
     s->account_key = account_key_new(s->ctx, beside_seal_file(s, "accounts.key"));
     s->access_tokens = access_tokens_new(s->ctx, s->store, s->sessions, s->account_key);
     s->audit = audit_open(s->ctx, s->store, s->account_key, audit_head_file(s));
+    s->refusals = refusals_new(s->ctx, REFUSALS_MOST);
     s->lane = lane_new(s->ctx, &s->loop, LANE_MOST, LANE_MOST_OF_ONE);
 }
 

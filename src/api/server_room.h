@@ -7,6 +7,7 @@
 #include "auth/access_token.h"
 #include "auth/audit.h"
 #include "auth/credential.h"
+#include "auth/refusals.h"
 #include "auth/token.h"
 #include "conf/live.h"
 #include "flow/board.h"
@@ -57,6 +58,7 @@ struct server {
     struct account_key *account_key;     /* any thread */
     struct access_tokens *access_tokens; /* any thread */
     struct audit *audit;                 /* any thread */
+    struct refusals *refusals;           /* any thread */
     bool audit_ticking;                  /* its head is being written */
     struct credentials *credentials;     /* any thread */
     struct catalogs *catalogs;           /* any thread */
@@ -216,11 +218,14 @@ struct route_call {
     const char *query_state, *query_repo, *query_project;
     struct audit_row audit; /* what will stand in the audit log: audit_note.c */
     struct audit_rider rider;
-    const void *gathered;                        /* what on_loop took along for the thread of the pool; in ctx */
-    const char *if_match;                        /* the header, or "" */
-    const char *etag;                            /* of the answer, with its quotes; NULL: a hash of it */
-    const char *if_none_match, *idempotency_key; /* the headers, or "" */
-    int failed_status;                           /* of a problem; 0: as its code says */
+    bool audit_skipped;
+    bool hidden;                                    /* it is not found because who asks may not see it */
+    const char *told_id, *told_project, *told_user; /* for the stream; NULL: as the audit log, the body, who asks */
+    const void *gathered;                           /* what on_loop took along for the thread of the pool; in ctx */
+    const char *if_match;                           /* the header, or "" */
+    const char *etag;                               /* of the answer, with its quotes; NULL: a hash of it */
+    const char *if_none_match, *idempotency_key;    /* the headers, or "" */
+    int failed_status;                              /* of a problem; 0: as its code says */
     int64_t query_before, query_limit, query_after;
     struct str body;
     struct json json;    /* parsed body; JSON_NONE when empty */
@@ -263,7 +268,11 @@ struct route {
     bool slow;                               /* handle runs on the lane: it hashes passwords */
     enum access access;                      /* that the asker needs; 0: the owner's alone */
     enum route_narrow narrow;
-    bool audited; /* a GET that shows a secret */
+    /* A GET that shows a secret or what is confidential leaves a row in the audit log, as every change does: each one,
+     * or one for a sitting (auth/refusals.h) where a page reads again and again. Its on_loop asks audit_read. */
+    enum { AUDITED_NOT, AUDITED_EACH, AUDITED_SITTING } audited;
+    const char
+        *tells; /* what its change is told as in the live stream: feed_event.c; NULL: what it does tells itself */
     /* For its description (openapi.h): */
     const char *query;         /* names of parameters in schemas.def, separated by blanks */
     const char *takes, *gives; /* schemas of schemas.def, or a media type (with the schema of each line
@@ -284,12 +293,20 @@ MUST_USE enum rc permission_kept(struct route_call *c);   /* after the handler *
 /* audit_note.c */
 void audit_begin(struct route_call *c);                       /* before the handler, on its thread */
 MUST_USE enum rc audit_end(struct route_call *c, enum rc rc); /* after it; the outcome of the call */
-void audit_asked(struct route_call *c, const char *outcome);  /* the loop's: it does not wait */
-void audit_skip(struct route_call *c);                        /* for handlers: this call leaves no row by itself */
-void audit_now(struct route_call *c, const char *outcome);    /* for handlers: a row at once */
+void audit_asked(struct route_call *c);   /* the loop's: a change that on_loop carries out; does not wait */
+void audit_refused(struct route_call *c); /* any thread: it does not wait */
+/* For on_loop of an audited GET, on a pool thread, before anything is given away: without its row nothing is. */
+MUST_USE enum rc audit_read(struct route_call *c);
+void audit_failed(struct route_call *c, enum rc rc);       /* it was noted as done and was not; does not wait */
+void audit_skip(struct route_call *c);                     /* for handlers: this call leaves no row by itself */
+void audit_now(struct route_call *c, const char *outcome); /* for handlers: a row at once */
+void audit_untold(struct server *s);                       /* how many refusals were not written; not the loop's */
 /* For handlers, before their store_write: what is done to what, from what, to what; no secrets. NULL: nothing to say.
  */
 void route_audit(struct route_call *c, const char *object, const char *before, const char *after);
+/* For handlers, before their store_write: what the stream is told of `tells`. NULL: as it stands in the audit log, the
+ * body and the query. */
+void route_tell(struct route_call *c, const char *id, const char *project);
 /* From on_loop: runs `handle` after all, on the lane when it is slow. */
 void route_run(struct route_call *c, bool slow);
 /* For handlers. Whether who asks may do this in a project (of a task: its repo): RC_NOT_FOUND when it may not even see

@@ -32,6 +32,9 @@ struct viewer {
     int64_t number;
     struct principal who;
     const char *project;
+    struct audit_row row; /* of the audit log, for its end; texts are the viewer's */
+    int64_t joined_ms;
+    uint64_t typed; /* bytes */
     int64_t checked_ms;
     bool writable, live, told_end;
     uint64_t at;      /* position of what it gets next */
@@ -698,6 +701,7 @@ static void viewer_types(struct viewer *v, struct str bytes)
     if (!t->line || line_backlog(t->line) > TYPED_MOST)
         return;
     viewer_acts(v);
+    v->typed += bytes.n;
     buf_init(&b, tmp, MESSAGE_MOST + 1);
     buf_char(&b, 'i');
     buf_str(&b, bytes);
@@ -748,10 +752,20 @@ static void viewer_drained(void *arg, struct ws *ws)
     output_ack(v->terminal);
 }
 
+/* What a viewer did is not written down, but how long it looked and how much it typed. */
+static void viewer_note(struct viewer *v)
+{
+    v->row.after = mem_printf(v, "{\"session\":\"%s\",\"seconds\":%lld,\"bytes_typed\":%llu}", v->terminal->session,
+                              (long long)(clock_mono_ms() - v->joined_ms) / 1000, (unsigned long long)v->typed);
+    v->row.outcome = "closed";
+    audit_write_later(v->terminal->server->audit, &v->row);
+}
+
 static void viewer_gone(void *arg, struct ws *ws, int code)
 {
     struct viewer *v = arg;
     struct terminal *t = v->terminal;
+    viewer_note(v);
     (void)ws, (void)code;
     for (struct viewer **at = &t->viewers; *at; at = &(*at)->next)
         if (*at == v) {
@@ -834,7 +848,8 @@ enum rc terminal_join(struct server *s, struct http_request *r, const struct ter
     v->number = ++t->last_viewer;
     v->who = principal_copy(v, wish->who);
     v->project = mem_str(v, wish->project);
-    v->checked_ms = clock_mono_ms();
+    v->row = audit_row_copy(v, wish->row);
+    v->checked_ms = v->joined_ms = clock_mono_ms();
     v->writable = wish->writable && !t->agent;
     v->at = t->begin;
     v->live_at = t->end;

@@ -27,6 +27,7 @@ struct terminal_wish {
     const char *task_id, *session; /* "1", ..., TERMINAL_AGENT */
     const char *project;           /* the task's */
     const struct principal *who;   /* looks; copied */
+    const struct audit_row *row;   /* that says so; another one is written when it looks no more; copied */
     bool writable;
 };
 /* Joins the session, which begins with its first viewer, and takes the request's connection. RC_LIMIT: too many

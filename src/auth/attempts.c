@@ -38,16 +38,23 @@ struct attempts *attempts_new(mem *ctx, size_t most)
     return a;
 }
 
-/* One customer has 2^64 IPv6 addresses. Name NULL: of the address. */
-static void key_write(const char *address, const char *name, char ret[128])
+/* One customer has 2^64 IPv6 addresses. */
+void attempts_network(const char *address, char ret[NETWORK_TEXT])
 {
     struct in6_addr v6;
-    char network[INET6_ADDRSTRLEN];
-    if (strchr(address, ':') && inet_pton(AF_INET6, address, &v6) == 1 && !IN6_IS_ADDR_V4MAPPED(&v6)) {
-        memset(v6.s6_addr + 8, 0, 8);
-        address = inet_ntop(AF_INET6, &v6, network, sizeof network) ? network : address;
-    }
-    snprintf(ret, 128, "%.45s%s%.64s", address, name ? " " : "", name ? name : "");
+    snprintf(ret, NETWORK_TEXT, "%s", address);
+    if (!strchr(address, ':') || inet_pton(AF_INET6, address, &v6) != 1 || IN6_IS_ADDR_V4MAPPED(&v6))
+        return;
+    memset(v6.s6_addr + 8, 0, 8);
+    (void)inet_ntop(AF_INET6, &v6, ret, NETWORK_TEXT);
+}
+
+/* Name NULL: of the address. */
+static void key_write(const char *address, const char *name, char ret[128])
+{
+    char network[NETWORK_TEXT];
+    attempts_network(address, network);
+    snprintf(ret, 128, "%s%s%.64s", network, name ? " " : "", name ? name : "");
 }
 
 static struct counter *counter_find(struct attempts *a, const char *address, const char *name, int64_t now_ns)

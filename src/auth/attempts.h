@@ -10,6 +10,9 @@
 #include <stdint.h>
 
 struct attempts;
+/* What counts of an address: itself, or the first 64 bits of IPv6. */
+enum { NETWORK_TEXT = 46 };
+void attempts_network(const char *address, char ret[NETWORK_TEXT]);
 struct attempts *attempts_new(mem *ctx, size_t most);
 /* Nanoseconds until a try is let in; 0: now. */
 int64_t attempts_wait(struct attempts *a, const char *address, const char *name, int64_t now_ns);

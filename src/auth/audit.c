@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#define HEAD_LATE_NS (60 * INT64_C(1000000000))
 enum { HEX = HASH_SHA256_HEX, BATCH = 1000, HEAD_MOST = 1000 };
 
 struct head {
@@ -19,9 +20,12 @@ struct audit {
     struct store *store;
     struct account_key *key;
     const char *head_file;
-    pthread_mutex_t lock; /* of what follows */
-    bool appended;        /* since the head was written */
-    bool head_held;       /* the head does not fit the log: it stays as it is */
+    pthread_mutex_t lock;      /* of what follows */
+    bool appended;             /* since the head was written */
+    bool head_held;            /* the head does not fit the log: it stays as it is */
+    pthread_mutex_t head_lock; /* one writes the head at a time; of what follows */
+    struct head written;       /* the head as it was read or written last */
+    bool written_known;
 };
 
 static void hex_write(const uint8_t *raw, char ret[HEX])
@@ -81,7 +85,7 @@ static void head_begin(struct audit *a)
         log_err(&err, "the head of the audit log could not be written");
 }
 
-static enum rc append_tx(struct store_tx *tx, struct audit *a, const struct audit_row *given, struct err *err)
+enum rc audit_append(struct store_tx *tx, struct audit *a, const struct audit_row *given, struct err *err)
 {
     CLEANUP_MEM mem *tmp = mem_root();
     struct audit_row row = *given;
@@ -125,7 +129,7 @@ struct write_job {
 static enum rc write_tx(struct store_tx *tx, void *arg, struct err *err)
 {
     struct write_job *j = arg;
-    return append_tx(tx, j->audit, j->row, err);
+    return audit_append(tx, j->audit, j->row, err);
 }
 
 enum rc audit_write(struct audit *a, const struct audit_row *r, struct err *err)
@@ -146,14 +150,22 @@ static void later_done(void *arg, enum rc rc, const struct err *err)
     mem_free(arg);
 }
 
+struct audit_row audit_row_copy(mem *ctx, const struct audit_row *r)
+{
+    struct audit_row row = *r;
+    const char **texts[] = {&row.actor,  &row.actor_kind, &row.credential, &row.address, &row.action,
+                            &row.object, &row.before,     &row.after,      &row.outcome};
+    row.number = row.time_ns = 0;
+    row.hash = row.mac = STR("");
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        *texts[i] = mem_str(ctx, *texts[i] ? *texts[i] : "");
+    return row;
+}
+
 void audit_write_later(struct audit *a, const struct audit_row *r)
 {
     struct later *l = mem_new(NULL, struct later);
-    l->row = *r;
-    const char **texts[] = {&l->row.actor,  &l->row.actor_kind, &l->row.credential, &l->row.address, &l->row.action,
-                            &l->row.object, &l->row.before,     &l->row.after,      &l->row.outcome};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        *texts[i] = mem_str(l, *texts[i]);
+    l->row = audit_row_copy(l, r);
     l->job = (struct write_job){a, &l->row};
     store_write_async(a->store, write_tx, l, later_done);
 }
@@ -161,7 +173,8 @@ void audit_write_later(struct audit *a, const struct audit_row *r)
 static enum rc ride_tx(struct store_tx *tx, void *arg, struct err *err)
 {
     struct audit_rider *r = arg;
-    return append_tx(tx, r->audit, r->row, err);
+    enum rc rc = audit_append(tx, r->audit, r->row, err);
+    return rc || !r->also ? rc : r->also(tx, r->also_arg, err);
 }
 
 void audit_ride(struct audit_rider *r)
@@ -238,6 +251,23 @@ static enum rc head_of_log(struct audit *a, struct head *ret, struct err *err)
     return rc;
 }
 
+/* A head is written each second while rows come. So the rows behind it are those of a moment, before the daemon was
+ * killed; rows of a longer time are behind a head that was put back, or that could not be written. */
+static bool head_late(int64_t first_ns, int64_t last_ns)
+{
+    return last_ns - first_ns > HEAD_LATE_NS;
+}
+
+static bool head_old(struct audit *a, const struct head *h, int64_t count)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct audit_row *first, *last;
+    size_t n = 0, m = 0;
+    return count > h->count && audit_after(tmp, a->store, h->count, 1, &first, &n, NULL) == RC_OK && n == 1 &&
+           audit_after(tmp, a->store, count - 1, 1, &last, &m, NULL) == RC_OK && m == 1 &&
+           head_late(first->time_ns, last->time_ns);
+}
+
 /* Whether the log goes on from where the head was signed. */
 static bool head_continues(struct audit *a, const struct head *h)
 {
@@ -256,7 +286,7 @@ static bool head_continues(struct audit *a, const struct head *h)
 
 static void head_check(struct audit *a)
 {
-    struct head signed_head, now;
+    struct head signed_head = {0}, now;
     struct err err = {0};
     enum rc rc = head_of_log(a, &now, &err);
     if (rc == RC_OK && now.count == 0 && access(a->head_file, F_OK) != 0) {
@@ -267,6 +297,10 @@ static void head_check(struct audit *a)
         rc = head_read(a, &signed_head, &err);
     if (rc == RC_OK && !head_continues(a, &signed_head))
         rc = err_set(&err, RC_CONFLICT, "the audit log does not continue what was signed");
+    if (rc == RC_OK && head_old(a, &signed_head, now.count))
+        rc = err_set(&err, RC_CONFLICT, "the signed head is an older one");
+    a->written_known = rc == RC_OK;
+    a->written = signed_head;
     a->head_held = rc != RC_OK;
     if (a->head_held)
         log_warn("the head of the audit log is left as it is: %s; look with: nightmill audit verify", err.sentence);
@@ -277,13 +311,35 @@ struct audit *audit_open(mem *ctx, struct store *s, struct account_key *key, con
     struct audit *a = mem_new(ctx, struct audit);
     *a = (struct audit){.store = s, .key = key, .head_file = mem_str(a, head_file), .appended = true};
     pthread_mutex_init(&a->lock, NULL);
+    pthread_mutex_init(&a->head_lock, NULL);
     head_check(a);
     return a;
 }
 
-void audit_tick(struct audit *a)
+static void head_hold(struct audit *a)
+{
+    pthread_mutex_lock(&a->lock);
+    a->head_held = true;
+    pthread_mutex_unlock(&a->lock);
+    log_warn("the audit log does not continue what was signed; its head is left as it is; look with: nightmill audit "
+             "verify");
+}
+
+static enum rc head_renew(struct audit *a, struct err *err)
 {
     struct head now;
+    enum rc rc = head_of_log(a, &now, err);
+    if (rc == RC_OK && (now.count || access(a->head_file, F_OK) == 0))
+        rc = head_write(a, &now, err);
+    if (rc == RC_OK) {
+        a->written = now;
+        a->written_known = true;
+    }
+    return rc;
+}
+
+static void head_follow(struct audit *a)
+{
     struct err err = {0};
     pthread_mutex_lock(&a->lock);
     bool due = a->appended && !a->head_held;
@@ -291,22 +347,29 @@ void audit_tick(struct audit *a)
     pthread_mutex_unlock(&a->lock);
     if (!due)
         return;
-    enum rc rc = head_of_log(a, &now, &err);
-    if (rc == RC_OK && now.count)
-        rc = head_write(a, &now, &err);
-    if (rc != RC_OK)
+    if (a->written_known && !head_continues(a, &a->written)) { /* somebody wrote into the file under our hands */
+        head_hold(a);
+        return;
+    }
+    if (head_renew(a, &err) != RC_OK)
         log_err(&err, "the head of the audit log could not be written");
+}
+
+void audit_tick(struct audit *a)
+{
+    pthread_mutex_lock(&a->head_lock);
+    head_follow(a);
+    pthread_mutex_unlock(&a->head_lock);
 }
 
 enum rc audit_accept(struct audit *a, struct err *err)
 {
-    struct head now;
-    enum rc rc = head_of_log(a, &now, err);
-    if (rc == RC_OK)
-        rc = head_write(a, &now, err);
+    pthread_mutex_lock(&a->head_lock);
+    enum rc rc = head_renew(a, err);
     pthread_mutex_lock(&a->lock);
     a->head_held = a->head_held && rc != RC_OK;
     pthread_mutex_unlock(&a->lock);
+    pthread_mutex_unlock(&a->head_lock);
     return rc;
 }
 
@@ -323,7 +386,8 @@ struct checking {
     uint8_t hash[HASH_SHA256];
     size_t hash_n;
     struct head head;
-    bool head_known, head_seen; /* seen: its row is there with its hash */
+    bool head_known, head_seen;       /* seen: its row is there with its hash */
+    int64_t behind_first_ns, last_ns; /* times of the first row behind the head, of the newest one */
     bool unsigned_told, forged_told;
 };
 
@@ -378,6 +442,9 @@ static void row_check(struct checking *c, const struct audit_row *r)
         if (!c->head_seen)
             found(c, r->number, "rebuilt", "this row is not the one that the signed head names: the log was made anew");
     }
+    if (c->head_known && r->number == c->head.count + 1)
+        c->behind_first_ns = r->time_ns;
+    c->last_ns = r->time_ns;
     c->number = r->number;
 }
 
@@ -390,6 +457,10 @@ static void head_compare(struct checking *c)
               mem_printf(
                   c->ctx, "the log ends at row %lld; the signed head counts %lld: rows %lld to %lld were cut off",
                   (long long)c->number, (long long)c->head.count, (long long)c->number + 1, (long long)c->head.count));
+    if (c->head.count < c->number && head_late(c->behind_first_ns, c->last_ns))
+        found(c, c->head.count + 1, "head",
+              "the signed head is an older one: it was put back, or could not be written; from this row on rows may "
+              "have been cut off");
     c->report->behind = c->number > c->head.count ? c->number - c->head.count : 0;
 }
 

@@ -18,12 +18,18 @@ struct audit;
 struct audit *audit_open(mem *ctx, struct store *s, struct account_key *key, const char *head_file);
 /* Appends in a transaction of its own. hash and mac of the row are set here. */
 MUST_USE enum rc audit_write(struct audit *a, const struct audit_row *r, struct err *err);
-void audit_write_later(struct audit *a, const struct audit_row *r); /* copies; for the loop: does not wait */
-/* Lets the next store_write of this thread append the row in its own transaction. Both must live until then. */
+void audit_write_later(struct audit *a, const struct audit_row *r);   /* copies; for the loop: does not wait */
+struct audit_row audit_row_copy(mem *ctx, const struct audit_row *r); /* texts too; as it is before it is numbered */
+/* The same in a transaction of others. */
+MUST_USE enum rc audit_append(struct store_tx *tx, struct audit *a, const struct audit_row *r, struct err *err);
+/* Lets the next store_write of this thread append the row in its own transaction, and do `also` (NULL: nothing) with
+ * `also_arg`. All must live until store_ride is called again. */
 struct audit_rider {
     struct store_rider ride;
     struct audit *audit;
     const struct audit_row *row;
+    store_fn also;
+    void *also_arg;
 };
 void audit_ride(struct audit_rider *r);
 /* Writes the head when rows have come since. Not on the loop: it waits for the disk. */

@@ -1,5 +1,6 @@
 /* Notices and how they are delivered. */
 #include "store/notice.h"
+#include "base/clock.h"
 #include "base/id.h"
 #include "store/store_private.h"
 
@@ -37,6 +38,17 @@ static const struct db_column notice_columns[] = {
 };
 static const struct db_shape notice_shape = DB_SHAPE(notice, notice_columns);
 
+/* Pages that show notices and how they were delivered follow this. */
+static enum rc notice_tell(struct store_tx *tx, int64_t notice, const char *action, struct err *err)
+{
+    char data[200];
+    snprintf(data, sizeof data,
+             "{\"thing\":\"notice\",\"id\":\"%lld\",\"project\":\"\",\"user\":\"\",\"action\":\"%s\"}",
+             (long long)notice, action);
+    struct event e = {.time_ns = clock_wall_ns(), .type = "notice.changed", .actor = "system", .data = data};
+    return event_tell(tx, "system", &e, err);
+}
+
 enum rc notice_insert(mem *ctx, struct store_tx *tx, struct notice *n, bool *ret_new, struct err *err)
 {
     DB_SQL(sql, "INSERT INTO notice (uid, key, level, kind, task, words, time_ns) VALUES ($1, $2, $3, $4, $5, $6, $7)"
@@ -56,7 +68,8 @@ enum rc notice_insert(mem *ctx, struct store_tx *tx, struct notice *n, bool *ret
         return rc;
     *ret_new = true;
     tx->s->notices_made = true;
-    return db_exec(tx->c, &sql_deliver, DB_ARGS(db_int(n->id), db_int(n->time_ns), db_int(n->level)), NULL, err);
+    rc = db_exec(tx->c, &sql_deliver, DB_ARGS(db_int(n->id), db_int(n->time_ns), db_int(n->level)), NULL, err);
+    return rc || n->level == NOTICE_SILENT ? rc : notice_tell(tx, n->id, "made", err);
 }
 
 /* What a change of a task's state means to people; the first row that fits. reason NULL: any; "x*": begins so. */
@@ -349,6 +362,8 @@ enum rc delivery_tried(struct store_tx *tx, const struct delivery *d, const stru
                          DB_ARGS(db_int(d->id), db_text(d->state), db_int(d->attempts), db_int(d->next_ns),
                                  db_int(d->sent_ns), db_int(d->status), db_text(d->words)),
                          NULL, err);
+    if (rc == RC_OK)
+        rc = notice_tell(tx, d->notice, d->state, err);
     return rc ? rc
               : db_exec(tx->c, &sql_channel,
                         DB_ARGS(db_text(c->id), db_int(c->last_ok_ns), db_int(c->failures), db_int(c->enabled),

@@ -89,12 +89,12 @@ static void call_done(void *arg, enum rc rc, const struct err *err)
 
 enum rc store_write(struct store *s, store_fn fn, void *arg, struct err *err)
 {
-    struct call call = {.s = s, .fn = fn, .arg = arg, .rider = rider};
+    struct call call = {.s = s, .fn = fn, .arg = arg, .rider = rider && !rider->taken ? rider : NULL};
     enum rc rc = db_write(s->db, call_run, &call, err);
-    if (!rc && call.rider) {
+    if (!rc && call.rider)
         call.rider->taken = true;
-        rider = NULL;
-    }
+    else if (!rc && rider)
+        rider->later++;
     return rc;
 }
 

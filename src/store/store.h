@@ -19,11 +19,13 @@ struct store *store_close(struct store *s); /* waits for writes; checkpoint; NUL
 typedef enum rc (*store_fn)(struct store_tx *tx, void *arg, struct err *err);
 MUST_USE enum rc store_write(struct store *s, store_fn fn, void *arg, struct err *err);
 /* A further function for the transaction of the next store_write of this thread: it runs after that one's own function
- * succeeded, or both are undone. `taken` tells whether it happened. NULL: none any more. */
+ * succeeded, or both are undone. `taken` tells whether it happened, `later` how many transactions of this thread came
+ * after that one. It stays until the next call; NULL: none any more. */
 struct store_rider {
     store_fn fn;
     void *arg;
     bool taken;
+    int later;
 };
 void store_ride(struct store_rider *r);
 void store_write_async(struct store *s, store_fn fn, void *arg,

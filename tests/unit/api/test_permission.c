@@ -1,6 +1,7 @@
 /* Contract: every route of the register, asked by every kind of asker about a thing of a foreign project, is refused
  * as its row says; nothing is open that is not listed here; what shows or changes the whole installation is not reached
  * by a role in one project. */
+#include "api/feed.h"
 #include "api/route_rows.h"
 #include "base/clock.h"
 #include <check.h>
@@ -235,6 +236,19 @@ START_TEST(lists_are_narrowed_to_what_may_be_seen)
 }
 END_TEST
 
+START_TEST(what_is_told_has_somebody_who_may_see_it)
+{
+    const char *const *things = feed_things(root);
+    for (size_t i = 0; i < route_count; i++) {
+        bool known = !routes[i]->tells;
+        for (const char *const *t = things; *t && !known; t++)
+            known = strcmp(*t, routes[i]->tells) == 0;
+        ck_assert_msg(known, "%s tells %s, which feed_event.c does not know", routes[i]->pattern, routes[i]->tells);
+        ck_assert_msg(!routes[i]->tells || strcmp(routes[i]->method, "GET") != 0, "%s only reads", routes[i]->pattern);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("permission");
@@ -246,6 +260,7 @@ int main(void)
     tcase_add_test(c, a_role_in_one_project_does_not_reach_the_whole);
     tcase_add_test(c, nothing_is_open_by_accident);
     tcase_add_test(c, what_only_owners_may_is_not_for_admins);
+    tcase_add_test(c, what_is_told_has_somebody_who_may_see_it);
     tcase_add_test(c, lists_are_narrowed_to_what_may_be_seen);
     suite_add_tcase(suite, c);
     SRunner *run = srunner_create(suite);

@@ -51,9 +51,13 @@ static void teardown(void)
     ck_assert_int_eq(system(command), 0);
 }
 
+static int64_t step_ns; /* between rows; 0: as they come */
+
 static void rows_write(int n)
 {
+    static int64_t at_ns;
     struct err err = {0};
+    at_ns = at_ns ? at_ns : clock_wall_ns();
     for (int i = 0; i < n; i++) {
         struct audit_row r = {.actor = "ada",
                               .actor_kind = "session",
@@ -63,6 +67,8 @@ static void rows_write(int n)
                               .object = mem_printf(root, "key %d", i),
                               .after = "{\"name\":\"ci\"}",
                               .outcome = "done"};
+        if (step_ns)
+            r.time_ns = at_ns += step_ns;
         ck_assert_msg(audit_write(a, &r, &err) == RC_OK, "%s", err.sentence);
     }
 }
@@ -133,6 +139,16 @@ START_TEST(what_is_done_to_the_file_is_found)
         {"DELETE FROM audit WHERE number > 28; INSERT INTO audit SELECT 29, time_ns, actor, actor_kind, credential,"
          " address, action, object, text_before, text_after, outcome, hash, mac FROM audit WHERE number = 3",
          "changed", 29},
+        /* a row in the middle: the others moved up, or between two numbers there is no room */
+        {"CREATE TABLE held AS SELECT * FROM audit WHERE number > 11; DELETE FROM audit WHERE number > 11;"
+         " INSERT INTO audit SELECT 12, time_ns, actor, actor_kind, credential, address, action, 'planted', text_before,"
+         " text_after, outcome, hash, mac FROM audit WHERE number = 11; UPDATE held SET number = number + 1;"
+         " INSERT INTO audit SELECT * FROM held; DROP TABLE held",
+         "changed", 12},
+        /* two rows that changed places */
+        {"UPDATE audit SET number = 1000 WHERE number = 12; UPDATE audit SET number = 12 WHERE number = 13;"
+         " UPDATE audit SET number = 13 WHERE number = 1000",
+         "changed", 12},
         /* rows moved down over a hole */
         {"DELETE FROM audit WHERE number = 12; UPDATE audit SET number = number - 1 WHERE number > 12", "changed", 12},
     };
@@ -187,6 +203,24 @@ START_TEST(rows_behind_the_head_are_no_tampering)
 }
 END_TEST
 
+/* Somebody writes into the database while the daemon runs. */
+START_TEST(a_tail_that_is_cut_under_the_daemon_is_found)
+{
+    sqlite3 *db;
+    rows_write(20);
+    ck_assert_uint_eq(verify().n, 0);
+    ck_assert_int_eq(sqlite3_open(at("data/nightmill.db"), &db), SQLITE_OK);
+    ck_assert_int_eq(sqlite3_exec(db, "DELETE FROM audit WHERE number > 15", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    rows_write(10); /* the chain goes on, with good signatures */
+    audit_tick(a);
+    finds("rebuilt", 20);
+    log_close();
+    log_open_again();
+    finds("rebuilt", 20);
+}
+END_TEST
+
 START_TEST(a_head_is_not_signed_over_what_does_not_continue_it)
 {
     struct err err = {0};
@@ -201,6 +235,33 @@ START_TEST(a_head_is_not_signed_over_what_does_not_continue_it)
     finds("rebuilt", 20);
     ck_assert_int_eq(audit_accept(a, &err), RC_OK);
     ck_assert_uint_eq(verify().n, 0);
+}
+END_TEST
+
+/* An older head was signed as well: put back, it lets the rows that it counts be held against the log, and what came
+ * later has signatures of its own. Together with a cut to exactly that count it is the log of that day: this is what
+ * only an export kept elsewhere can tell. */
+START_TEST(an_older_head_hides_no_change)
+{
+    const char *head = at("keys/audit/one.head"), *old = at("old.head");
+    char command[300];
+    step_ns = 10 * INT64_C(1000000000);
+    rows_write(10);
+    ck_assert_uint_eq(verify().n, 0);
+    snprintf(command, sizeof command, "cp '%s' '%s'", head, old);
+    ck_assert_int_eq(system(command), 0);
+    rows_write(20);
+    ck_assert_uint_eq(verify().n, 0);
+    snprintf(command, sizeof command, "cp '%s' '%s'", old, head);
+    log_close();
+    ck_assert_int_eq(system(command), 0);
+    log_open_again();
+    finds("head", 11);
+    audit_tick(a);
+    finds("head", 11); /* it is not signed over */
+    tamper("UPDATE audit SET object = 'key 99' WHERE number = 20");
+    ck_assert_int_eq(system(command), 0);
+    finds("changed", 20);
 }
 END_TEST
 
@@ -276,6 +337,8 @@ int main(void)
     tcase_add_test(c, a_rebuilt_log_is_found);
     tcase_add_test(c, rows_behind_the_head_are_no_tampering);
     tcase_add_test(c, a_head_is_not_signed_over_what_does_not_continue_it);
+    tcase_add_test(c, a_tail_that_is_cut_under_the_daemon_is_found);
+    tcase_add_test(c, an_older_head_hides_no_change);
     tcase_add_test(c, a_head_that_is_gone_or_forged_is_found);
     tcase_add_test(c, a_row_goes_with_the_change);
     tcase_add_test(c, long_texts_are_cut_before_they_are_signed);
