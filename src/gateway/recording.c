@@ -73,7 +73,8 @@ bool recording_write(struct buf *out, const struct recorded *r)
 
 struct line {
     struct recorded r;
-    struct line *next; /* of the same hash */
+    struct line *next;  /* of the same hash */
+    struct line *after; /* of all */
 };
 struct answers { /* of one hash */
     char hash[RECORDING_HASH];
@@ -82,6 +83,8 @@ struct answers { /* of one hash */
 };
 struct player {
     struct answers *answers;
+    struct line *first, *last;
+    bool in_order;
     size_t n;
     const char *model;
 };
@@ -106,6 +109,7 @@ static enum rc head_read(struct player *p, struct json v, struct err *err)
         return line_wrong(err, 1, "does not say that this is one");
     if (json_int(json_get(v, "version"), 0) != 1)
         return line_wrong(err, 1, "names a version that this program does not read");
+    p->in_order = json_bool(json_get(v, "order"), false);
     if (json_type(model) == JSON_OBJECT)
         p->model = str_dup(p, json_raw(model));
     return RC_OK;
@@ -144,6 +148,11 @@ static enum rc line_read(struct player *p, struct json v, size_t number, struct 
         a->last->next = line;
     }
     a->last = line;
+    if (p->last)
+        p->last->after = line;
+    else
+        p->first = line;
+    p->last = line;
     p->n++;
     return RC_OK;
 }
@@ -190,6 +199,24 @@ size_t player_count(const struct player *p)
 const char *player_model(const struct player *p)
 {
     return p->model;
+}
+
+bool player_in_order(const struct player *p)
+{
+    return p->in_order;
+}
+
+enum rc player_at(struct player *p, size_t n, struct recorded *ret, struct err *err)
+{
+    struct line *line = n < p->n ? p->first : NULL;
+    while (line && n--)
+        line = line->after;
+    if (!line) {
+        err_set(err, RC_NOT_FOUND, "the script of this run has no further answer");
+        return err_hint(err, "its checks did not pass here as they do elsewhere: nightmill log shows what they said");
+    }
+    *ret = line->r;
+    return RC_OK;
 }
 
 enum rc player_next(struct player *p, const char *hash, struct recorded *ret, struct err *err)

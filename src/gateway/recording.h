@@ -5,7 +5,8 @@
  * further line is one exchange: {"request":HASH,"dialect","status","content_type","body"} or, where the body is not
  * UTF-8, "body_base64" instead. Replay answers the n-th request of a hash with the n-th line of that hash, byte for
  * byte, and further ones with the last; a request that the recording does not have is an error, never a request to a
- * provider.
+ * provider. With "order":true in the first line the answers are given in the order of the lines, whatever is asked: for
+ * scripts, which nobody recorded (ops/sample.h).
  *
  * The hash is SHA-256 over the request's body without what differs between two runs of the same task: the task's id,
  * and the digits of numbers (durations, dates, process ids in the output of tools): each run of them counts as one.
@@ -38,5 +39,8 @@ struct player;
 MUST_USE enum rc player_read(mem *ctx, struct str file, struct player **ret, struct err *err);
 /* The answer of the next request with this hash; borrowed from the player. RC_NOT_FOUND with words. */
 MUST_USE enum rc player_next(struct player *p, const char *hash, struct recorded *ret, struct err *err);
+bool player_in_order(const struct player *p);
+/* The answer of the n-th request of all (from 0); for those in order. As player_next. */
+MUST_USE enum rc player_at(struct player *p, size_t n, struct recorded *ret, struct err *err);
 size_t player_count(const struct player *p);      /* exchanges in it */
 const char *player_model(const struct player *p); /* JSON object, "{}" where the file has none */

@@ -97,19 +97,32 @@ static struct replay *replay_slot(struct replays *r, const char *task_id, const 
     return oldest;
 }
 
+/* What the ledger has of the task: also after a restart. */
+static enum rc answers_given(struct call *c, size_t *ret, struct err *err)
+{
+    struct spent spent;
+    enum rc rc = ledger_spent(c->g->spec.store, c->caller.task_id, &spent, err);
+    *ret = rc == RC_OK ? (size_t)spent.requests : 0;
+    return rc;
+}
+
 static enum rc answer_take(struct call *c, const char *file, struct err *err)
 {
     struct replays *r = c->g->replays;
     char hash[RECORDING_HASH];
     struct recorded found;
     bool open;
+    size_t given;
+    if (answers_given(c, &given, err) != RC_OK)
+        return err->rc;
     recording_hash(c->body, c->caller.task_id, hash);
     pthread_mutex_lock(&r->lock);
     struct replay *slot = replay_slot(r, c->caller.task_id, file, &open);
     enum rc rc = open ? RC_OK : replay_open(slot, c->caller.task_id, file, err);
     if (rc == RC_OK) {
         slot->used = ++r->uses;
-        rc = player_next(slot->player, hash, &found, err);
+        rc = player_in_order(slot->player) ? player_at(slot->player, given, &found, err)
+                                           : player_next(slot->player, hash, &found, err);
     }
     if (rc == RC_OK)
         c->stored = (struct reply){.status = found.status,

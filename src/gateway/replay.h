@@ -1,7 +1,8 @@
 /* Runs whose model requests are answered from a recording (recording.h): no provider, no key, no network, and nothing
  * to pay. The ledger says so: provider "replay", cost 0. A request that the recording does not have is refused. Which
  * answer comes next is kept in memory for the few runs of late; after a restart of the server the answers that a run
- * had already are found by their call, new ones are taken from the first of their hash on. */
+ * had already are found by their call, new ones are taken from the first of their hash on.
+ * Those of a script (in order) go on where the ledger says. */
 #pragma once
 #include "gateway/call.h"
 

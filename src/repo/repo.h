@@ -89,6 +89,9 @@ struct repo_commit {
 };
 MUST_USE enum rc repo_commit(mem *ctx, const char *git_dir, const struct repo_commit *c, const char **ret_commit,
                              struct err *err);
+/* Makes the folder, which has no .git, a repository whose first commit has all of its files; first->ref is the branch
+ * main, first->tree is not read. */
+MUST_USE enum rc repo_start(mem *ctx, const char *dir, const struct repo_commit *first, struct err *err);
 MUST_USE enum rc repo_tree_of(mem *ctx, const char *git_dir, const char *commit, const char **ret_tree,
                               struct err *err);
 MUST_USE enum rc repo_parent(mem *ctx, const char *git_dir, const char *commit, const char **ret_commit,

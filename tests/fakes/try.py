@@ -2,8 +2,10 @@
 
   try.py PROGRAM
 
-The road is the real one (daemon, HTTP, streaming, sandbox, checks, commit, bill); only the model's words come from tests/data/sample/script.json.
+The road is the real one (daemon, HTTP, streaming, sandbox, checks, commit, bill); only the model's words come from the script of the sample, which is also what
+`nightmill sample` answers from.
 """
+import json
 import os
 import pathlib
 import shutil
@@ -12,9 +14,9 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-SAMPLE = HERE.parent / "data" / "sample"
-TASK = "Add a --json flag to the report command"
-CHECK = "make test"
+SAMPLE = HERE.parent.parent / "src" / "ops" / "sample"
+SCRIPT = json.loads((SAMPLE / "script.json").read_text(encoding="utf-8"))
+TASK, CHECK = SCRIPT["text"], SCRIPT["check"]
 
 
 def say(text=""):
@@ -55,7 +57,7 @@ def main(program):
             say(f"\n$ nightmill {' '.join(a if a.replace('-', '').replace('.', '').isalnum() else repr(a) for a in arguments)}")
             return subprocess.run([program, *arguments], cwd=repo, env=env, stdin=subprocess.DEVNULL).returncode
 
-        say(f"\nThe model of this run is a script (tests/data/sample/script.json): its words are fixed, its first attempt is wrong on purpose. Everything else is real:\n"
+        say(f"\nThe model of this run is a script (src/ops/sample/script.json): its words are fixed, its first attempt is wrong on purpose. Everything else is real:\n"
             f"the daemon, HTTP on loopback with streamed answers, the sandbox, the checks, the commit and the bill, in {repo}.")
         nightmill("price", "set", "scripted", "--input", "3.00", "--output", "15.00", "--cache-read", "0.30")
         code = nightmill("run", TASK, "--check", CHECK, "--budget", "2.00")

@@ -125,6 +125,24 @@ START_TEST(what_is_no_recording_is_refused_with_its_line)
 }
 END_TEST
 
+/* A script: what is asked plays no part, where it stands is said by who plays it. */
+START_TEST(a_script_is_given_in_the_order_of_its_lines)
+{
+#define SCRIPT "{\"nightmill\":\"recording\",\"version\":1,\"order\":true}\n"
+    struct recorded r;
+    struct player *p = play(STR(SCRIPT "{\"request\":\"" HASH "\",\"status\":200,\"body\":\"a\"}\n"
+                                       "{\"request\":\"" HASH "\",\"status\":200,\"body\":\"b\"}\n"));
+    ck_assert(player_in_order(p));
+    ck_assert(!player_in_order(play(STR(HEAD))));
+    for (size_t i = 2; i-- > 0;) {
+        ck_assert_int_eq(player_at(p, i, &r, &err), RC_OK);
+        ck_assert(str_eqz(r.body, i ? "b" : "a"));
+    }
+    ck_assert_int_eq(player_at(p, 2, &r, &err), RC_NOT_FOUND);
+    ck_assert_int_eq(player_at(play(STR(SCRIPT)), 0, &r, &err), RC_NOT_FOUND);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("recording");
@@ -134,6 +152,7 @@ int main(void)
     tcase_add_test(c, answers_come_back_byte_for_byte_and_in_order);
     tcase_add_test(c, every_length_survives_base64);
     tcase_add_test(c, what_is_no_recording_is_refused_with_its_line);
+    tcase_add_test(c, a_script_is_given_in_the_order_of_its_lines);
     suite_add_tcase(suite, c);
     SRunner *run = srunner_create(suite);
     srunner_run_all(run, CK_NORMAL);
