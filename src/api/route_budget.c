@@ -22,6 +22,26 @@ static void time_member(struct route_call *c, const char *name, int64_t ns)
     jo_kz(&c->out, name, ns > 0 && ns != INT64_MAX ? clock_rfc3339(c->ctx, ns) : NULL);
 }
 
+static void forecast_json(struct route_call *c, const struct budget_state *s)
+{
+    struct json_out *o = &c->out;
+    struct budget_forecast f;
+    jo_key(o, "forecast");
+    if (!budget_foresee(s, clock_wall_ns(), &f)) {
+        jo_null(o);
+        return;
+    }
+    jo_obj(o);
+    money_member(c, "money", f.money);
+    jo_key(o, "tokens");
+    if (f.tokens >= 0)
+        jo_int(o, f.tokens);
+    else
+        jo_null(o);
+    time_member(c, "reached_at", f.reached_ns);
+    jo_end_obj(o);
+}
+
 static void budget_json(struct route_call *c, const struct budget_state *s)
 {
     struct json_out *o = &c->out;
@@ -55,6 +75,7 @@ static void budget_json(struct route_call *c, const struct budget_state *s)
     time_member(c, "changed_at", b->changed_ns);
     time_member(c, "window_start", s->start_ns);
     time_member(c, "window_end", s->end_ns);
+    forecast_json(c, s);
     jo_end_obj(o);
 }
 

@@ -13,6 +13,8 @@ struct ledger_ask {
     enum ledger_by by;
     bool rows, days;
     const char *by_name, *primary;
+    enum ledger_by stack;   /* within days */
+    const char *stack_name; /* NULL: whole days */
     struct zone *zone;
     const char *zone_name;
     int64_t limit, skip;
@@ -32,21 +34,33 @@ static const struct {
                  {"total", BY_NONE},
                  {"day", BY_NONE}};
 
-static enum rc by_read(struct route_call *c, struct ledger_ask *a)
+static enum rc by_find(struct route_call *c, const char *name, enum ledger_by *ret)
 {
-    a->by_name = route_query(c, "by");
-    a->rows = !a->by_name;
-    a->days = a->by_name && strcmp(a->by_name, "day") == 0;
-    for (size_t i = 0; a->by_name && i < sizeof groupings / sizeof *groupings; i++) {
-        if (strcmp(groupings[i].name, a->by_name) == 0) {
-            a->by = groupings[i].by;
+    for (size_t i = 0; i < sizeof groupings / sizeof *groupings; i++) {
+        if (strcmp(groupings[i].name, name) == 0) {
+            *ret = groupings[i].by;
             return RC_OK;
         }
     }
-    if (a->rows)
-        return RC_OK;
-    err_set(&c->err, RC_INVALID, "the ledger cannot be grouped by \"%.40s\"", a->by_name);
+    err_set(&c->err, RC_INVALID, "the ledger cannot be grouped by \"%.40s\"", name);
     return err_hint(&c->err, "project, task, agent, model, key, user, provider, organisation, day or total");
+}
+
+static enum rc by_read(struct route_call *c, struct ledger_ask *a)
+{
+    a->by_name = route_query(c, "by");
+    a->stack_name = route_query(c, "stack");
+    a->rows = !a->by_name;
+    a->days = a->by_name && strcmp(a->by_name, "day") == 0;
+    enum rc rc = a->rows ? RC_OK : by_find(c, a->by_name, &a->by);
+    if (rc || !a->stack_name)
+        return rc;
+    rc = by_find(c, a->stack_name, &a->stack);
+    if (rc == RC_OK && (!a->days || a->stack == BY_NONE)) {
+        err_set(&c->err, RC_INVALID, "only days are told apart once more, by what is no day");
+        return err_hint(&c->err, "by=day&stack=model");
+    }
+    return rc;
 }
 
 static enum rc seconds_read(struct route_call *c, const char *name, int64_t otherwise, int64_t *ret_ns)
@@ -99,7 +113,7 @@ static enum rc ask_read(struct route_call *c, struct ledger_ask *a)
 
 /* One table says the columns of both forms. */
 struct cell {
-    const char *name, *text; /* text NULL: the number */
+    const char *name, *text; /* name NULL: no such column; text NULL: the number */
     int64_t number;
     bool none; /* null, an empty cell */
 };
@@ -109,6 +123,8 @@ static void cells_json(struct json_out *o, const struct cell *cells, size_t n)
 {
     jo_obj(o);
     for (size_t i = 0; i < n; i++) {
+        if (!cells[i].name)
+            continue;
         if (cells[i].text || cells[i].none)
             jo_kz(o, cells[i].name, cells[i].none ? NULL : cells[i].text);
         else
@@ -120,10 +136,13 @@ static void cells_json(struct json_out *o, const struct cell *cells, size_t n)
 static void cells_csv(mem *ctx, struct buf *b, const struct cell *cells, size_t n, bool head)
 {
     for (size_t i = 0; head && i < n; i++)
-        buf_printf(b, "%s%s", i ? "," : "", cells[i].name);
+        if (cells[i].name)
+            buf_printf(b, "%s%s", i ? "," : "", cells[i].name);
     if (head)
         buf_z(b, "\r\n");
     for (size_t i = 0; i < n; i++) {
+        if (!cells[i].name)
+            continue;
         if (i)
             buf_z(b, ",");
         if (cells[i].text && !cells[i].none)
@@ -183,15 +202,16 @@ static void row_put(struct sink *s, const struct ledger_row *r)
     sink_put(s, cells, sizeof cells / sizeof *cells);
 }
 
-/* In the primary currency at the rate of now, which is shown. */
-static void group_put(struct sink *s, const struct ledger_ask *a, const char *name, const struct ledger_group *g)
+/* In the primary currency at the rate of now, which is shown. `day` is NULL but for what days are told apart by. */
+static void group_put(struct sink *s, const struct ledger_ask *a, const char *day, const struct ledger_group *g)
 {
     mem *ctx = s->c->ctx;
     struct frozen_rate rate;
     bool known = currency_valid(g->currency) &&
                  budgets_rate(s->c->server->budgets, g->currency, a->primary, clock_wall_ns(), &rate, NULL) == RC_OK;
     const struct cell cells[] = {
-        text_cell(a->by_name, name),
+        text_cell(a->by_name, day ? day : g->name),
+        text_cell(a->stack_name, g->name),
         {.name = "requests", .number = g->requests},
         {.name = "unpriced", .number = g->unpriced},
         {.name = "input", .number = g->usage.input},
@@ -229,7 +249,7 @@ static enum rc groups_put(struct sink *s, const struct ledger_ask *a, int64_t *r
     size_t n;
     enum rc rc = ledger_groups(c->ctx, c->server->store, &a->filter, a->by, a->skip, a->limit, &groups, &n, &c->err);
     for (size_t i = 0; rc == RC_OK && i < n; i++)
-        group_put(s, a, groups[i].name, &groups[i]);
+        group_put(s, a, NULL, &groups[i]);
     if (rc == RC_OK && (int64_t)n == a->limit)
         *ret_next = a->skip + a->limit;
     return rc;
@@ -259,7 +279,7 @@ static enum rc days_put(struct sink *s, const struct ledger_ask *a, int64_t *ret
         struct ledger_filter f = a->filter;
         f.from_ns = start > first ? start : first;
         f.to_ns = end;
-        rc = ledger_groups(c->ctx, c->server->store, &f, BY_NONE, 0, ROWS_MOST, &groups, &n, &c->err);
+        rc = ledger_groups(c->ctx, c->server->store, &f, a->stack, 0, ROWS_MOST, &groups, &n, &c->err);
         for (size_t k = 0; rc == RC_OK && k < n; k++)
             group_put(s, a, zone_date(c->ctx, a->zone, f.from_ns), &groups[k]);
     }
@@ -342,5 +362,6 @@ const struct route route_ledger = {
     ledger_on_loop,
     .access = ACCESS_READ,
     .narrow = NARROW_ONE,
-    .query = "by organisation project task agent model key user provider since until zone before limit skip format",
+    .query =
+        "by stack organisation project task agent model key user provider since until zone before limit skip format",
     .gives = "Ledger"};

@@ -87,9 +87,15 @@ static void budget_line(struct cli *cli, struct json b, struct buf *out)
         strcmp(scope, "all") == 0 ? scope : mem_printf(tmp, "%s %s", scope, shown_line(tmp, b, "scope_id", 200));
     const char *kind =
         json_bool(json_get(b, "hard"), true) ? json_bool(json_get(b, "pause"), true) ? "pauses" : "refuses" : "tells";
-    buf_printf(out, cli->out.live ? "%3lld  %-30s  %-9s  %-7s  %s%s%s\n" : "%lld\t%s\t%s\t%s\t%s\t%s%s\n",
+    const char *reached = shown_line(tmp, json_get(b, "forecast"), "reached_at", 40);
+    buf_printf(out, cli->out.live ? "%3lld  %-30s  %-9s  %-7s  %s%s%s" : "%lld\t%s\t%s\t%s\t%s\t%s%s",
                (long long)json_int(json_get(b, "id"), 0), what, window, kind, used_words(tmp, b),
                cli->out.live && *until ? ", until " : "", until);
+    buf_printf(out,
+               cli->out.live && *reached ? ", at this rate reached %s\n"
+               : cli->out.live           ? "%s\n"
+                                         : "\t%s\n",
+               reached);
 }
 
 static enum rc answer(struct cli *cli, struct json budget)

@@ -155,6 +155,16 @@ struct budget_state {
 /* Of one scope, or (id NULL) of all that have rows. In ctx. */
 void budgets_list(mem *ctx, struct budgets *b, enum scope scope, const char *id, int64_t now_ns,
                   struct budget_state **ret, size_t *ret_n);
+/* What will be spent when the window ends, if it goes on as it did since the window began: used * length / elapsed with
+ * used = spent + held, and when the limit (with what was carried over) is reached at that rate: start + elapsed * limit
+ * / used, of money or of tokens, whichever comes first. A plain line: it knows no weekends. */
+struct budget_forecast {
+    pico money;         /* -1: no limit of money */
+    int64_t tokens;     /* -1: no limit of tokens */
+    int64_t reached_ns; /* 0: not within this window, or it is reached already */
+};
+/* False where nothing can be said: a budget without windows, and the first twenty-fourth of a window. */
+bool budget_foresee(const struct budget_state *s, int64_t now_ns, struct budget_forecast *ret);
 /* A kept hold whose usage became known: settles it by hand (or releases it: row NULL) and counts anew what it counted
  * in. RC_CONFLICT when the hold is not kept. */
 MUST_USE enum rc budgets_reconcile(struct budgets *b, int64_t hold_id, const struct ledger_row *row, struct err *err);

@@ -366,6 +366,43 @@ void budgets_list(mem *ctx, struct budgets *b, enum scope scope, const char *id,
     *ret_n = n;
 }
 
+/* ---- what comes ---- */
+
+#define FORECAST_EARLY 24 /* before the 24th part of a window has passed a line through it says nothing */
+
+static int64_t share(int64_t v, int64_t of, int64_t by)
+{
+    return wide_clamp((wide)v * of / by);
+}
+
+/* When a line through `used` meets the limit; INT64_MAX: it is reached already, or never. */
+static int64_t meets_ns(const struct budget_state *s, int64_t used, int64_t limit, int64_t elapsed)
+{
+    if (limit < 0 || used <= 0 || used >= limit)
+        return INT64_MAX;
+    int64_t way = share(elapsed, limit, used);
+    return way > INT64_MAX - s->start_ns ? INT64_MAX : s->start_ns + way;
+}
+
+bool budget_foresee(const struct budget_state *s, int64_t now_ns, struct budget_forecast *ret)
+{
+    if (s->budget.window == WINDOW_TOTAL || now_ns <= s->start_ns || now_ns >= s->end_ns)
+        return false;
+    int64_t length = s->end_ns - s->start_ns, elapsed = now_ns - s->start_ns;
+    if (elapsed < length / FORECAST_EARLY)
+        return false;
+    pico used = money_add(s->spent, s->held);
+    int64_t tokens = money_add(s->spent_tokens, s->held_tokens);
+    bool money = s->budget.money >= 0, counted = s->budget.tokens >= 0;
+    int64_t by_money = meets_ns(s, used, money ? money_add(s->budget.money, s->carried) : -1, elapsed);
+    int64_t by_tokens = meets_ns(s, tokens, counted ? money_add(s->budget.tokens, s->carried_tokens) : -1, elapsed);
+    int64_t at = by_money < by_tokens ? by_money : by_tokens;
+    *ret = (struct budget_forecast){.money = money ? share(used, length, elapsed) : -1,
+                                    .tokens = counted ? share(tokens, length, elapsed) : -1,
+                                    .reached_ns = at < s->end_ns ? at : 0};
+    return true;
+}
+
 /* ---- rates ---- */
 
 struct rate_change {

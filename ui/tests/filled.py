@@ -26,6 +26,7 @@ AGENTS = (("nightmill", "0.5.0"), ("codex", "0.58.0"), ("claude", "2.1.4"), ("ai
 # model: provider, price of a million tokens in (None: nobody knows), out
 MODELS = {"claude-sonnet-4-5": ("anthropic", 3.0, 15.0), "gpt-5.1-codex": ("openai", 1.25, 10.0), "gemini-2.5-pro": ("gemini", 1.25, 10.0),
           "qwen3-coder-30b": ("workshop", None, None)}
+EUROS = ("gemini-2.5-pro",)  # whose prices are in EUR
 TITLES = ("Add retry with backoff to the parcel client", "Fix flaky date test in week 53", "Move settings page to the new table", "Parse weights with a comma",
           "Speed up the invoice export", "Drop Python 3.9", "Escape names in the CSV download", "Add an index for orders by day", "Say which line of the recipe is wrong",
           "Cache the price list for an hour", "Rename grinder to mill everywhere", "Test the importer with empty files")
@@ -35,6 +36,10 @@ HOSTS = (("packages.example.org", "GET", "/simple/requests/", 200, "allowed", ""
          ("telemetry.example.net", "POST", "/v2/collect", 0, "denied", "nobody allowed this host"), ("crates.io", "CONNECT", "", 200, "tunnelled", ""),
          ("packages.example.org", "GET", "/simple/left-pad/", 404, "allowed", ""), ("mirror.example.org", "GET", "/debian/pool/main/z/zlib", 0, "failed", "no answer within 30 s"),
          ("paste.example.com", "POST", "/new", 0, "alarm", "a known secret was in the body"))
+
+
+def currency_of(model):
+    return "EUR" if model in EUROS else "USD"
 
 
 class Filled:
@@ -47,7 +52,8 @@ class Filled:
             script(plain_honest())["conversations"][0]]}, key=CANARY_KEY)
         self.upstream = Upstream()
         self.nm = Nightmill(self.folder, {"NIGHTMILL_MODEL_URL": self.model.url, "NIGHTMILL_MODEL_KEY": CANARY_KEY, "NIGHTMILL_MODEL_NAME": "scripted",
-                                          "NIGHTMILL_RECORD_KEEP": "full", "NIGHTMILL_EGRESS_HOSTS": "packages.example.org,files.example.org", "WORKSHOP_KEY": "wk-0451"})
+                                          "NIGHTMILL_RECORD_KEEP": "full", "NIGHTMILL_EGRESS_HOSTS": "packages.example.org,files.example.org", "WORKSHOP_KEY": "wk-0451",
+                                          **{name: os.environ[name] for name in ("NIGHTMILL_SERVER_UI_DIR",) if name in os.environ}})
         self.random = random.Random(7)
 
     def close(self):
@@ -72,7 +78,7 @@ class Filled:
     def catalog(self):
         nm = self.nm
         for name, rates in {"scripted": ("3", "15"), "fake": ("1", "4"), **{m: (str(i), str(o)) for m, (_, i, o) in MODELS.items() if i is not None}}.items():
-            api(nm, "POST", "/api/v1/prices", model=name, input=rates[0], output=rates[1], cache_read="0.30", cache_write="3.75", currency="USD", source="price list of the provider")
+            api(nm, "POST", "/api/v1/prices", model=name, input=rates[0], output=rates[1], cache_read="0.30", cache_write="3.75", currency=currency_of(name), source="price list of the provider")
         api(nm, "PUT", "/api/v1/providers/workshop", kind="compatible", dialect="chat", url=self.upstream.url, key_env="WORKSHOP_KEY", concurrency=4)
         api(nm, "PUT", "/api/v1/providers/anthropic", key="sk-ant-not-a-real-key")
         api(nm, "PUT", "/api/v1/providers/attic", kind="compatible", dialect="chat", url="http://127.0.0.1:9", key_env="ATTIC_KEY")
@@ -87,6 +93,7 @@ class Filled:
     def past(self):
         db = sqlite3.connect(self.nm.data / "nightmill.db")
         now = time.time_ns()
+        db.execute("UPDATE rate SET from_ns = ?", (now - 60 * DAY,))  # known since before the first row
         prices = {model: number for number, model in db.execute("SELECT id, model FROM price ORDER BY from_ns")}
         hold = 0
         for number in range(1, 97):
@@ -119,12 +126,12 @@ class Filled:
                 request = f"{task}/{step}"
                 self.insert(db, "ledger", {"hold_id": hold, "request_id": request, "attempt": 1, "task_id": task, **common, "dialect": "chat", "iteration": step // 3 + 1,
                                            "opened_ns": opened, "time_ns": opened + 9 * SECOND, "model_served": model, "price_id": prices.get(model, 0) if rate_in is not None else 0,
-                                           "currency": "USD", **usage, "cost": cost})
+                                           "currency": currency_of(model), **usage, "cost": cost})
                 failed = self.random.random() < 0.04  # a record without counts; the attempt after it is what the ledger has
                 self.insert(db, "exchange", {"id": f"req_{hold:08x}", "time_ns": opened, "organisation": "", "project": repo, "task": task, "agent": agent, "key": "", "user_id": "",
                                              "dialect": "chat", "endpoint": "/v1/chat/completions", "model": model, "client": f"{agent}/{version}", "stream": 1, "state": "done",
                                              "status": 429 if failed else 200, "outcome": "failed" if failed else "served", "provider": provider, "model_served": model, "content_type":
-                                             "text/event-stream", "usage_known": int(not failed), **usage, "cost": 0 if failed else cost, "currency": "USD", "cache_hit": 0,
+                                             "text/event-stream", "usage_known": int(not failed), **usage, "cost": 0 if failed else cost, "currency": currency_of(model), "cache_hit": 0,
                                              "first_byte_ms": self.random.randrange(200, 1900), "ms": self.random.randrange(2_000, 30_000), "words": "the provider says: too many requests" if failed else "",
                                              "attempts": json.dumps([{"provider": provider, "model": model, "status": 429 if failed else 200, "code": "limit" if failed else "ok", "first_byte_ms": 400, "ms": 4000}]),
                                              "request_hash": "", "request_bytes": self.random.randrange(9_000, 160_000), "answer_bytes": self.random.randrange(900, 24_000),

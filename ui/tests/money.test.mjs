@@ -1,5 +1,6 @@
 // The screens of money, models, traffic, settings, people and health, and the first run, against the real server.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { everyWay, missing, open, sound, twoWays } from './harness.mjs';
 
@@ -36,13 +37,13 @@ describe('screens of money and system', { skip: missing }, () => {
           path: '/money',
           ready: async (page) => {
             await page.getByText(/USD in 30 days, most on/).waitFor();
-            await page.locator('.money-chart canvas').waitFor();
+            await page.locator('.stacks-picture rect[fill]').first().waitFor();
             await page.getByText('Cap of the month').waitFor();
           },
         },
         { name: 'budgets', path: '/money?tab=budgets', ready: (page) => page.getByRole('table', { name: 'Budgets' }).getByText('Everything').waitFor() },
         { name: 'budget-set', path: '/money?tab=budgets', ready: dialog('Set a budget', 'Set a budget') },
-        { name: 'ledger', path: '/money?tab=ledger', ready: (page) => page.getByRole('table', { name: 'Ledger' }).getByText('claude-sonnet-4-5').first().waitFor() },
+        { name: 'ledger', path: '/money?tab=ledger', ready: (page) => page.getByRole('table', { name: 'Ledger' }).getByText('gemini-2.5-pro').first().waitFor() },
         { name: 'compare', path: '/money?tab=compare', ready: heading(/finishes the most/) },
         { name: 'agents', path: '/models', ready: heading('Measured here') },
         { name: 'models', path: '/models?tab=models', ready: heading(/1 without a known price/) },
@@ -74,13 +75,16 @@ describe('screens of money and system', { skip: missing }, () => {
       const row = table.getByRole('row').filter({ hasText: group.model });
       const cell = await row.getByRole('cell').last().innerText();
       if (group.unpriced === group.requests) assert.equal(cell, 'unknown');
-      else assert.equal(await row.locator('.mono').first().getAttribute('title'), `${group.cost} USD`);
+      else assert.equal(await row.locator('.mono').first().getAttribute('title'), `${group.cost} ${group.currency}`);
+      if (group.currency === 'EUR') await row.getByText(`${group.primary} at ${group.rate}`).waitFor();
     }
     await table.getByRole('link', { name: 'gpt-5.1-codex' }).click();
     await page.waitForURL(/tab=ledger/);
     await page.getByRole('table', { name: 'Ledger' }).getByText('gpt-5.1-codex').first().waitFor();
     assert.equal(await page.getByRole('table', { name: 'Ledger' }).getByText('claude-sonnet-4-5').count(), 0);
-    const csv = await (await page.request.get(await page.getByRole('link', { name: 'CSV' }).getAttribute('href'))).text();
+    const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'CSV' }).click()]);
+    const csv = await readFile(await file.path(), 'utf8');
+    assert.equal(csv.split('\r\n').length - 2, groups.find((group) => group.model === 'gpt-5.1-codex').requests);
     assert.match(csv.split('\r\n')[0], /^number,time,request/);
     assert.ok(csv.split('\r\n').slice(1, -1).every((line) => line.includes('gpt-5.1-codex')), csv.slice(0, 400));
     await page.getByRole('button', { name: /Older/ }).click();
@@ -88,6 +92,55 @@ describe('screens of money and system', { skip: missing }, () => {
     await page.goBack();
     await page.waitForURL((url) => !url.searchParams.has('before'));
     assert.deepEqual(page.wrong, []);
+  });
+
+  test('days are told apart by model, by keyboard, and the table has the same figures', async () => {
+    const page = await t.page({ dark: true });
+    await page.goto('/money?by=model&days=30');
+    const picture = page.getByRole('slider', { name: /Arrow keys go from day to day/ });
+    await picture.locator('rect[fill]').first().waitFor();
+    await page.getByText('The picture as a table').click();
+    const table = page.getByRole('table', { name: /day by day/ });
+    await picture.focus();
+    const { groups } = await api('GET', '/api/v1/ledger?by=day&stack=model&limit=366');
+    assert.ok(groups.every((group) => /^\d{4}-\d\d-\d\d$/.test(group.day) && group.model));
+    const days = await table.getByRole('row').count() - 1;
+    assert.equal(days, 30);
+    await page.keyboard.press('End');
+    for (let i = 0; i < 12; i++) {
+      const cells = await table.getByRole('row').nth(1 + i).getByRole('cell').allInnerTexts();
+      const said = await picture.getAttribute('aria-valuetext');
+      assert.ok(said.includes(`: ${cells.at(-1)} USD`), `${said} has no ${cells.at(-1)}`);
+      const eur = groups.filter((group) => group.day === cells[0] && group.currency === 'EUR' && group.cost !== '0.00');
+      assert.equal(said.includes('gemini-2.5-pro'), eur.length > 0, said);
+      await page.keyboard.press('ArrowLeft');
+    }
+    // No part by colour alone: each pattern that is drawn is another.
+    const looks = await picture.locator('g rect[fill]').evaluateAll((all) => [...new Set(all.map((one) => one.getAttribute('fill')))]);
+    assert.ok(looks.length >= 3 && looks.length <= 7, looks.join(' '));
+    await sound(page, 'money-stacks-dark');
+    const { status } = await t.do('api', { method: 'GET', path: '/api/v1/ledger?by=model&stack=agent' });
+    assert.equal(status, 400);
+  });
+
+  test('a budget says when it is reached at this rate, and it is a straight line', async () => {
+    const made = await api('POST', '/api/v1/budgets', { scope: 'all', scope_id: 'all', window: 'day', tokens: 1_000_000_000 });
+    const { budgets } = await api('GET', '/api/v1/budgets');
+    const now = Date.now();
+    for (const one of budgets.filter((each) => each.forecast && each.money)) {
+      const [start, end] = [Date.parse(one.window_start), Date.parse(one.window_end)];
+      const used = Number(one.spent) + Number(one.held);
+      const line = (used * (end - start)) / (now - start);
+      assert.ok(Math.abs(Number(one.forecast.money) - line) <= line * 0.01, `${one.forecast.money}, not ${line}`);
+      const reached = start + ((now - start) * Number(one.money)) / used;
+      if (used > 0 && used < Number(one.money) && reached < end) assert.ok(Math.abs(Date.parse(one.forecast.reached_at) - reached) < 600_000, one.forecast.reached_at);
+      else assert.equal(one.forecast.reached_at, null);
+    }
+    const page = await t.page();
+    await page.goto('/money?tab=budgets');
+    const words = budgets.some((one) => one.forecast) ? /at this rate/ : /Budgets/;
+    await page.getByText(words).first().waitFor();
+    await api('DELETE', `/api/v1/budgets/${made.id}`);
   });
 
   test('a budget is set, raised, removed and brought back', async () => {

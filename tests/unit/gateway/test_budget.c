@@ -466,6 +466,41 @@ static void rate(const char *from, const char *to, int64_t num, int64_t den)
     HOLDS(budgets_rate_set(b, &r, &err) == RC_OK);
 }
 
+/* A quarter of the window, a third of the money: a straight line meets the limit at three quarters. */
+START_TEST(a_forecast_is_a_straight_line)
+{
+    struct budget_forecast f;
+    struct budget_state now = {.budget = budget(SCOPE_ALL, "all", WINDOW_DAY, 30 * PICO_PER_UNIT),
+                               .start_ns = 1000,
+                               .end_ns = 1000 + 24 * INT64_C(3600000000000),
+                               .spent = 8 * PICO_PER_UNIT,
+                               .held = 2 * PICO_PER_UNIT};
+    int64_t hour = INT64_C(3600000000000);
+    ck_assert(budget_foresee(&now, now.start_ns + 6 * hour, &f));
+    ck_assert_int_eq(f.money, 40 * PICO_PER_UNIT);
+    ck_assert_int_eq(f.tokens, -1);
+    ck_assert_int_eq(f.reached_ns, now.start_ns + 18 * hour);
+    now.carried = 20 * PICO_PER_UNIT; /* it is enough now */
+    ck_assert(budget_foresee(&now, now.start_ns + 6 * hour, &f));
+    ck_assert_int_eq(f.reached_ns, 0);
+    now.budget.tokens = 100; /* tokens are reached first */
+    now.spent_tokens = 50;
+    ck_assert(budget_foresee(&now, now.start_ns + 6 * hour, &f));
+    ck_assert_int_eq(f.tokens, 200);
+    ck_assert_int_eq(f.reached_ns, now.start_ns + 12 * hour);
+    now.spent_tokens = 100; /* reached already: nothing comes */
+    ck_assert(budget_foresee(&now, now.start_ns + 6 * hour, &f));
+    ck_assert_int_eq(f.reached_ns, 0);
+    now.spent = INT64_MAX; /* no overflow */
+    ck_assert(budget_foresee(&now, now.start_ns + 6 * hour, &f));
+    ck_assert_int_eq(f.money, INT64_MAX);
+    ck_assert(!budget_foresee(&now, now.start_ns + hour / 2, &f));
+    ck_assert(!budget_foresee(&now, now.end_ns, &f));
+    now.budget.window = WINDOW_TOTAL;
+    ck_assert(!budget_foresee(&now, now.start_ns + 6 * hour, &f));
+}
+END_TEST
+
 START_TEST(currencies_are_converted_at_frozen_rates)
 {
     struct budget row = budget(SCOPE_USER, "ann", WINDOW_TOTAL, 100);
@@ -894,6 +929,7 @@ int main(void)
     tcase_add_test(tc, unused_allowance_is_kept_or_dropped);
     tcase_add_test(tc, allowance_is_carried_over_an_absence);
     tcase_add_test(tc, a_soft_limit_tells_once_a_window);
+    tcase_add_test(tc, a_forecast_is_a_straight_line);
     tcase_add_test(tc, currencies_are_converted_at_frozen_rates);
     tcase_add_test(tc, a_chain_in_two_currencies_holds_the_dearest);
     tcase_add_test(tc, a_new_budget_counts_what_is_under_way);

@@ -3,7 +3,7 @@ export { Dialog } from './Dialog';
 export { Icon, type IconName } from './Icon';
 export { Money, Used, moneyRough, moneySum, moneyText } from './Money';
 export { Slider } from './Slider';
-export { Banner, Command, Copy, Cut, Empty, Field, Switch, Tabs, Waiting, Wrong, copyText, hasHidden, hiddenName, marked, type Tab } from './small';
+export { Banner, Command, Copy, Cut, Empty, Field, Switch, Tabs, Waiting, Wrong, copyText, hasHidden, hiddenName, marked, saveFile, type Tab } from './small';
 export { Outcome, StateMark, isFinal, openStates, stateWord, type TaskState } from './StateMark';
 export { Table, type Column } from './Table';
 export { Duration, Time, agoText, clock, clockTime, durationText, exactTime } from './Time';

@@ -20,6 +20,14 @@ export async function copyText(text: string): Promise<void> {
   }
   toast('Copied');
 }
+// Hands text to the browser as a file to be kept.
+export function saveFile(name: string, type: string, text: string): void {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
 export const Copy = ({ text, what }: { text: string; what?: string }) => (
   <Button kind="quiet" small icon="copy" label={`Copy ${what ?? text}`} onClick={() => copyText(text)} />
 );

@@ -1,9 +1,10 @@
 // Who did what: one row for each action that changed something or showed a secret; whether the chain of rows is whole.
 import { useState } from 'preact/hooks';
-import { get } from '../../api';
+import { get, post } from '../../api';
 import { useData } from '../../live';
-import { Banner, Button, Cut, Dialog, Empty, Outcome, Table, Time } from '../../parts';
+import { Banner, Button, Cut, Dialog, Empty, Outcome, Table, Time, saveFile, toast } from '../../parts';
 import type { ScreenProps } from '../../screens';
+import { may } from '../../session';
 import { Filters, Head, Loaded, Pages, countText, pageQuery, type Filter } from '../list';
 import { periods } from '../list/filters';
 import './audit.css';
@@ -23,23 +24,92 @@ const filters: Filter[] = [
 const refused = (outcome: string) => ['denied', 'refused', 'failed'].includes(outcome);
 const shown = (value: string | null) => (value === null || value === '' ? null : typeof value === 'string' ? value : JSON.stringify(value));
 
-function Chain() {
-  const [found, setFound] = useState<Verified | null>(null);
+const most = 20; // findings that the server tells
+// What a new head settles; rows that are not as they were written are found for good.
+const ofHead = (kind: string) => ['cut', 'rebuilt', 'head'].includes(kind);
+
+function Findings({ found, onShow }: { found: Verified; onShow: (number: number) => void }) {
+  return (
+    <ul class="audit-findings">
+      {found.findings.map((one, i) => (
+        <li key={i}>
+          {one.number > 0 ? (
+            <button type="button" class="audit-did" onClick={() => onShow(one.number)}>
+              Row {countText(one.number)}
+            </button>
+          ) : (
+            'The head'
+          )}
+          : <Cut text={one.words} most={300} />
+        </li>
+      ))}
+      {found.findings.length >= most && <li class="muted">There may be more: the first {most} are told.</li>}
+    </ul>
+  );
+}
+
+// Accepting repairs and hides nothing: it says from where on the log is watched again.
+function Accept({ found, onClose, onDone }: { found: Verified; onClose: () => void; onDone: () => void }) {
+  const [seen, setSeen] = useState(false);
+  const left = found.findings.filter((one) => !ofHead(one.kind)).length;
+  return (
+    <Dialog open title="Accept the log as it is?" onClose={onClose}>
+      <div class="body">
+        <p>
+          The log is not the one that the signed head counts. Accepting signs a new head over the {countText(found.rows)} rows that stand there now, whatever the former one said.
+        </p>
+        <ul>
+          <li>Nothing is repaired: rows that were taken away stay away, unless a backup has them.</li>
+          <li>Their loss is not told any more when the log is verified; what is cut off later is.</li>
+          {left > 0 && <li>{left === 1 ? 'One finding is' : `${left} findings are`} about rows that are not as they were written: these are told for good.</li>}
+          <li>That you accepted it becomes the next row of the log. It cannot be taken back.</li>
+        </ul>
+        <p>Keep a copy of the database for whoever looks into it before you do this.</p>
+        <label class="check">
+          <input type="checkbox" checked={seen} onChange={(event) => setSeen(event.currentTarget.checked)} />
+          <span>I know what has happened to the log, or have a copy of it</span>
+        </label>
+        <div class="actions">
+          <Button onClick={onClose}>Cancel</Button>
+          <Button
+            kind="danger"
+            why={seen ? null : 'Say first that you know what has happened, or have a copy'}
+            onClick={async () => {
+              await post('audit/accept');
+              toast('The log is accepted as it is');
+              onDone();
+            }}
+          >
+            Accept the log as it is
+          </Button>
+        </div>
+      </div>
+    </Dialog>
+  );
+}
+
+const wholeWords = (found: Verified) =>
+  `The chain is whole: ${countText(found.rows)} rows, none changed, none missing${found.behind ? `; the newest ${countText(found.behind)} are not signed yet` : ''}.`;
+const brokenWords = (found: Verified) => `The chain is broken: ${found.findings.length === 1 ? '1 finding' : `${countText(found.findings.length)} findings`} in ${countText(found.rows)} rows.`;
+
+function Chain({ found, verify, onShow }: { found: Verified; verify: () => Promise<void>; onShow: (number: number) => void }) {
+  const [accepting, setAccepting] = useState(false);
   return (
     <>
-      {found && (
-        <Banner kind={found.ok ? 'good' : 'bad'} icon={found.ok ? 'check' : 'warning'} role="status">
-          {found.ok ? `The chain is whole: ${countText(found.rows)} rows, none changed, none missing${found.behind ? `; the newest ${countText(found.behind)} are not signed yet` : ''}.` : `The chain is broken: ${found.findings.length} ${found.findings.length === 1 ? 'finding' : 'findings'} in ${countText(found.rows)} rows.`}
-          {found.findings.slice(0, 20).map((one, i) => (
-            <div class="small" key={i}>
-              Row {one.number}: <Cut text={one.words} most={300} />
-            </div>
-          ))}
-        </Banner>
+      <Banner kind={found.ok ? 'good' : 'bad'} icon={found.ok ? 'check' : 'warning'} role="status" actions={found.findings.some((one) => ofHead(one.kind)) && may('owner') && <Button onClick={() => setAccepting(true)}>Accept it as it is …</Button>}>
+        {found.ok ? wholeWords(found) : brokenWords(found)}
+        {!found.ok && <Findings found={found} onShow={onShow} />}
+      </Banner>
+      {accepting && (
+        <Accept
+          found={found}
+          onClose={() => setAccepting(false)}
+          onDone={() => {
+            setAccepting(false);
+            void verify();
+          }}
+        />
       )}
-      <Button icon="check" onClick={async () => setFound(await get<Verified>('audit/verify'))}>
-        Verify the chain
-      </Button>
     </>
   );
 }
@@ -53,24 +123,31 @@ async function exported(query: URLSearchParams): Promise<void> {
     for (const entry of page.entries) lines.push(JSON.stringify(entry));
     before = page.next;
   } while (before !== null && lines.length < 100_000);
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(new Blob([lines.map((line) => `${line}\n`).join('')], { type: 'application/jsonl' }));
-  link.download = 'audit.jsonl';
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  saveFile('audit.jsonl', 'application/jsonl', lines.map((line) => `${line}\n`).join(''));
 }
 
 export default function Audit({ query }: ScreenProps) {
   const data = useData<{ entries: Entry[]; next: number | null }>('audit', { query: pageQuery(query, filters, { limit: 50 }), topics: query.get('before') ? [] : ['system', 'settings', 'approvals'] });
   const [open, setOpen] = useState<Entry | null>(null);
+  const [found, setFound] = useState<Verified | null>(null);
+  const verify = async () => setFound(await get<Verified>('audit/verify'));
+  // The row of a finding, or the one that now stands where it was.
+  const show = async (number: number) => {
+    const { entries } = await get<{ entries: Entry[] }>('audit', { before: number + 1, limit: 1 });
+    if (entries[0]?.number === number) setOpen(entries[0]);
+    else toast(`Row ${number} is not there${entries[0] ? `; the one before it is row ${entries[0].number}` : ''}`);
+  };
   return (
     <div class="stack audit">
       <Head title="Audit">
         <Button icon="download" onClick={() => exported(query)}>
           Export
         </Button>
-        <Chain />
+        <Button icon="check" onClick={verify}>
+          Verify the chain
+        </Button>
       </Head>
+      {found && <Chain found={found} verify={verify} onShow={show} />}
       <div class="section">
         <Filters filters={filters} label="Filter the audit" />
         <Loaded of={data} what="the audit">

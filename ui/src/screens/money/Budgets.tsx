@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { del, post } from '../../api';
 import { useData } from '../../live';
-import { Button, Dialog, Empty, Field, Icon, Table, Time, Used, moneyText, toast } from '../../parts';
+import { Button, Cut, Dialog, Empty, Field, Icon, Table, Time, Used, moneyText, toast } from '../../parts';
 import { may } from '../../session';
 import { Loaded, countText } from '../list';
 import { fromPico, toPico } from './amount';
@@ -16,6 +16,20 @@ const lineWords = (one: Budget): string => {
   return soft ? `${soft}; ${hard}` : hard;
 };
 
+// At the rate since the window began: whether the limit is reached in it, and when; else how much it will be.
+function Forecast({ one }: { one: Budget }) {
+  const to = one.forecast;
+  if (!to) return null;
+  if (to.reached_at)
+    return (
+      <span class={`small ${one.hard ? 'you' : ''}`}>
+        <Icon name="warning" /> at this rate reached <Time at={to.reached_at} how="exact" />
+      </span>
+    );
+  const ends = [to.money !== null && `${moneyText(to.money)} ${one.currency}`, to.tokens !== null && `${countText(to.tokens)} tokens`].filter(Boolean).join(' and ');
+  return <span class="small">at this rate {ends} at the end of it</span>;
+}
+
 function Level({ one }: { one: Budget }) {
   return (
     <span class="two-lines">
@@ -26,6 +40,8 @@ function Level({ one }: { one: Budget }) {
         </span>
       )}
       {one.held !== null && toPico(one.held) > 0n && <span class="small">{moneyText(one.held)} of it is held for requests under way</span>}
+      {one.carried !== null && toPico(one.carried) > 0n && <span class="small">and {moneyText(one.carried)} that was left before</span>}
+      <Forecast one={one} />
     </span>
   );
 }
@@ -120,7 +136,9 @@ export function Budgets() {
                   wide: true,
                   cell: (one) => (
                     <span class="two-lines">
-                      <b title={one.scope_id}>{nameOf(one)}</b>
+                      <b title={one.scope_id}>
+                        <Cut text={nameOf(one)} most={120} />
+                      </b>
                       <span class="small">{lineWords(one)}</span>
                     </span>
                   ),
@@ -162,6 +180,7 @@ export function Budgets() {
                 },
               ]}
             />
+            <p class="small muted">“At this rate” is a straight line through what was spent and held since the window began; it is drawn when the first twenty-fourth of the window is over.</p>
             {dialogs}
           </div>
         )

@@ -1,7 +1,7 @@
 // The ledger: one row for each request that was billed, newest first. Nothing is added up here; the server does that.
-import { address } from '../../api';
+import { send } from '../../api';
 import { useData } from '../../live';
-import { Empty, Icon, Money, Table, Time } from '../../parts';
+import { Button, Cut, Empty, Money, Table, Time, saveFile } from '../../parts';
 import { Link } from '../../router';
 import { Filters, Loaded, Pages, countText, pageQuery, tokensText, type Filter } from '../list';
 import { periods } from '../list/filters';
@@ -17,18 +17,32 @@ const filters: Filter[] = [
   { name: 'user', title: 'User' },
 ];
 
+// Every row that fits the filters, page by page: the rows of a page end with a number that the next one begins before.
+async function download(query: URLSearchParams): Promise<void> {
+  const most = 1000;
+  let text = '';
+  let before: string | null = null;
+  for (;;) {
+    const page: string = await (await send('GET', 'ledger', { query: { ...pageQuery(query, filters, { format: 'csv', limit: most }), before } })).text();
+    const rows = page.split('\r\n').slice(1, -1);
+    text += before === null ? page : rows.map((row) => `${row}\r\n`).join('');
+    before = rows.length < most ? null : /^\d+/.exec(rows.at(-1)!)![0];
+    if (before === null) break;
+  }
+  saveFile('ledger.csv', 'text/csv', text);
+}
+
 export function Ledger({ query }: { query: URLSearchParams }) {
   const asked = pageQuery(query, filters, { limit: 50 });
   const onLast = !query.get('before');
   const data = useData<{ rows: LedgerRow[]; zone: string; next: number | null }>('ledger', { query: asked, topics: onLast ? ['money'] : [] });
-  const csv = address('ledger', { ...pageQuery(query, filters, { format: 'csv', limit: 1000 }), before: null });
   return (
     <div class="section">
       <div class="line">
         <Filters filters={filters} label="Filter the ledger" />
-        <a class="button push" href={csv} download="ledger.csv">
-          <Icon name="download" /> CSV
-        </a>
+        <Button class="push" icon="download" onClick={() => download(query)} label="CSV of all rows that fit">
+          CSV
+        </Button>
       </div>
       <Loaded of={data} what="the ledger">
         {({ rows, next }) =>
@@ -55,13 +69,15 @@ export function Ledger({ query }: { query: URLSearchParams }) {
                               {row.task}
                             </Link>
                           ) : (
-                            <span>{row.user ?? row.key ?? 'a client'}</span>
+                            <span>
+                              <Cut text={row.user ?? row.key ?? 'a client'} most={80} />
+                            </span>
                           )}{' '}
                           {row.agent ? <span class="muted">{row.agent}</span> : null}
                         </span>
                         {row.project && (
                           <span class="small" title={row.project}>
-                            {projectName(row.project)}
+                            <Cut text={projectName(row.project)} most={80} />
                           </span>
                         )}
                       </span>
@@ -72,7 +88,9 @@ export function Ledger({ query }: { query: URLSearchParams }) {
                     label: false,
                     cell: (row) => (
                       <span class="two-lines">
-                        <span>{row.model_served || row.model}</span>
+                        <span>
+                          <Cut text={row.model_served || row.model} most={80} />
+                        </span>
                         <span class="small">{row.provider}</span>
                       </span>
                     ),

@@ -1,13 +1,13 @@
 // What was spent, and what will stop it in time. Every sum is one of the server's, in the server's zone.
 import { useData } from '../../live';
-import { Money as Amount, Tabs, Time, Used, moneyRough } from '../../parts';
+import { Money as Amount, Tabs, Time, Used, moneyRough, moneyText } from '../../parts';
 import { navigate } from '../../router';
 import type { ScreenProps } from '../../screens';
 import { Figures, Head, Loaded, type Figure } from '../list';
 import { fromPico, over, toPico } from './amount';
 import { Budgets } from './Budgets';
 import { Compare } from './Compare';
-import { dateIn, monthStart } from './days';
+import { dateIn, monthStart, nextMonthStart } from './days';
 import { Ledger } from './Ledger';
 import { Spending } from './Spending';
 import type { AgentRecord, Budget, Groups } from './types';
@@ -36,15 +36,28 @@ const unknown = (of: Groups | undefined) => {
   return count ? `and ${count} request${count === 1 ? '' : 's'} whose price is unknown` : null;
 };
 
+// What the month comes to when it goes on as it did: a straight line, as of budgets. Nothing in its first 30 hours.
+function monthEnd(of: Groups | undefined, zone: string, now: number): string | null {
+  const [start, end] = [monthStart(zone, now), nextMonthStart(zone, now)];
+  const [length, elapsed] = [BigInt(end - start), BigInt(Math.floor(now / 1000) - start)];
+  if (!of?.groups.length || elapsed < length / 24n) return null;
+  return `at this rate ${of.groups.map((one) => `${moneyText(fromPico((toPico(one.cost) * length) / elapsed))} ${one.currency}`).join(' and ')} by its end`;
+}
+
+// All that ended tasks cost, over those that are done; each currency by itself.
 function perDone(records: AgentRecord[]): Figure | null {
   const done = records.reduce((sum, one) => sum + one.done, 0);
-  const currencies = [...new Set(records.flatMap((one) => one.costs.map((cost) => cost.currency)))];
-  if (!done || currencies.length !== 1) return null;
-  const total = records.flatMap((one) => one.costs).reduce((sum, cost) => sum + toPico(cost.total), 0n);
+  const totals = new Map<string, bigint>();
+  for (const cost of records.flatMap((one) => one.costs)) totals.set(cost.currency, (totals.get(cost.currency) ?? 0n) + toPico(cost.total));
+  if (!done || !totals.size) return null;
   const unpriced = records.some((one) => one.unpriced > 0);
   return {
     name: 'Cost of a done task',
-    value: <Amount amount={over(total, done)} currency={currencies[0]} />,
+    value: [...totals].map(([currency, total]) => (
+      <span key={currency}>
+        <Amount amount={over(total, done)} currency={currency} />{' '}
+      </span>
+    )),
     note: `${done} done this month; what others cost is in it${unpriced ? '; requests without a price are not' : ''}`,
   };
 }
@@ -65,6 +78,11 @@ function capFigure(budgets: Budget[]): Figure {
             ; anew <Time at={cap.window_end} how="exact" />
           </>
         )}
+        {cap.forecast?.reached_at && (
+          <span class="you">
+            ; at this rate reached <Time at={cap.forecast.reached_at} how="exact" />
+          </span>
+        )}
       </>
     ),
   };
@@ -84,7 +102,7 @@ function Top() {
         const done = records.data && perDone(records.data.records);
         const list: Figure[] = [
           { name: `Today, ${data.zone}`, value: amounts(days), note: unknown(days) },
-          { name: 'This month', value: month.data ? amounts(month.data) : '…', note: unknown(month.data) },
+          { name: 'This month', value: month.data ? amounts(month.data) : '…', note: [monthEnd(month.data, data.zone, now), unknown(month.data)].filter(Boolean).join('; ') },
           ...(budgets.data ? [capFigure(budgets.data.budgets)] : []),
           ...(done ? [done] : []),
         ];

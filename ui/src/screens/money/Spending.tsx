@@ -1,10 +1,12 @@
-// Spending by day, model, agent or project: a sentence that says what is to be seen, the picture, and its figures.
-import { useEffect, useState } from 'preact/hooks';
+// What was spent, day by day, told apart by model, agent or project: a sentence that says what is to be seen, the picture,
+// and the sums beside it.
 import { useData } from '../../live';
-import { Empty, Money, Switch, Table, moneyRough, moneyText } from '../../parts';
+import { Cut, Empty, Money, Switch, Table, moneyRough, moneyText } from '../../parts';
 import { Link, setQuery } from '../../router';
 import { Loaded, countText, shareText, tokensText } from '../list';
+import { toPico } from './amount';
 import { dateWords, daysBack, startOf } from './days';
+import { PartMark, Stacks, looks, type Part } from './Stacks';
 import { projectName, type Group, type Groups } from './types';
 
 const ways = [
@@ -14,7 +16,6 @@ const ways = [
   { id: 'project', title: 'Project' },
 ];
 const spans = ['7', '30', '90', '365'];
-type ChartPart = typeof import('./Chart').Chart;
 
 const nameOf = (by: string, group: Group): string => {
   const name = String(group[by] ?? '');
@@ -35,39 +36,50 @@ function finding(by: string, groups: Group[], total: Groups, span: string): stri
   return `${nameOf(by, most)} took ${shareText(amountOf(most) / sum)} of ${all} ${when}`;
 }
 
-function Bars({ by, groups, label }: { by: string; groups: Group[]; label: string }) {
-  const list = [...groups].sort((a, b) => amountOf(b) - amountOf(a)).slice(0, 12);
-  const most = Math.max(...list.map(amountOf), 0);
+// The parts of the picture: what cost the most each by itself, what is left together.
+function partsOf(by: string, groups: Group[]): Part[] {
+  if (by === 'day') return [{ id: 'all', name: 'All', look: 1 }];
+  const names = new Map<string, { name: string; amount: number }>();
+  for (const group of groups) {
+    const id = String(group[by] ?? '');
+    const known = names.get(id);
+    names.set(id, { name: nameOf(by, group), amount: (known?.amount ?? 0) + amountOf(group) });
+  }
+  const list = [...names].filter(([, one]) => one.amount > 0).sort(([, a], [, b]) => b.amount - a.amount);
+  const kept = list.length <= looks ? list : list.slice(0, looks - 1);
+  const parts = kept.map(([id, one], i) => ({ id: `=${id}`, name: one.name, look: i + 1 }));
+  return list.length > kept.length ? [...parts, { id: 'rest', name: `${list.length - kept.length} others`, look: 0 }] : parts;
+}
+
+function Picture({ by, parts, zone, span, since, label, currency }: { by: string; parts: Part[]; zone: string; span: string; since: number; label: string; currency: string }) {
+  const data = useData<Groups>('ledger', { query: { by: 'day', stack: by === 'day' ? null : by, since, limit: 366 }, topics: ['money'] });
   return (
-    <div class="money-bars" role="img" aria-label={label}>
-      {list.map((group, i) => (
-        <div key={i} class="money-bar">
-          <span class="name">{nameOf(by, group)}</span>
-          <span class="way">
-            <span style={{ width: `${most > 0 ? Math.max(0.5, (amountOf(group) / most) * 100).toFixed(1) : 0}%` }} />
-          </span>
-        </div>
-      ))}
-    </div>
+    <Loaded of={data} what="the days">
+      {({ groups }) => {
+        const now = Date.now();
+        const days = Array.from({ length: Number(span) }, (_, i) => daysBack(zone, now, Number(span) - 1 - i));
+        const found = new Map(days.map((day) => [day, new Map<string, bigint>()]));
+        const known = new Set(parts.map((part) => part.id));
+        for (const group of groups) {
+          const day = found.get(String(group['day']));
+          const id = by === 'day' ? 'all' : `=${String(group[by] ?? '')}`;
+          const part = known.has(id) ? id : 'rest';
+          day?.set(part, (day.get(part) ?? 0n) + toPico(group.cost_primary));
+        }
+        return <Stacks days={days} parts={parts} amounts={days.map((day) => found.get(day)!)} label={label} currency={currency} />;
+      }}
+    </Loaded>
   );
 }
 
-function Days({ groups, zone, span, label, currency }: { groups: Group[]; zone: string; span: string; label: string; currency: string }) {
-  const [Part, setPart] = useState<{ chart: ChartPart } | null>(null);
-  useEffect(() => void import('./Chart').then((module) => setPart({ chart: module.Chart })), []);
-  const now = Date.now();
-  const found = new Map<string, number>();
-  for (const group of groups) found.set(String(group['day']), (found.get(String(group['day'])) ?? 0) + amountOf(group));
-  const days = Array.from({ length: Number(span) }, (_, i) => daysBack(zone, now, Number(span) - 1 - i));
-  return Part ? <Part.chart days={days} amounts={days.map((day) => found.get(day) ?? 0)} label={label} currency={currency} /> : <div class="money-chart" aria-hidden="true" />;
-}
-
-function GroupTable({ by, groups, total, span }: { by: string; groups: Group[]; total: Groups; span: string }) {
+function GroupTable({ by, groups, parts, total, span }: { by: string; groups: Group[]; parts: Part[]; total: Groups; span: string }) {
   const rows = by === 'day' ? groups : [...groups].sort((a, b) => amountOf(b) - amountOf(a));
   const filter = (group: Group) => {
     const name = String(group[by] ?? '');
     return by === 'day' || !name ? null : `/money?tab=ledger&${by}=${encodeURIComponent(name)}&since=${span}d`;
   };
+  const sum = groups.reduce((add, one) => add + amountOf(one), 0);
+  const look = (group: Group) => parts.find((part) => part.id === `=${String(group[by] ?? '')}`)?.look ?? 0;
   const requests = total.groups.reduce((sum, one) => sum + one.requests, 0);
   return (
     <div class="money-rows" tabIndex={0} role="region" aria-label={`Figures by ${by}`}>
@@ -82,15 +94,24 @@ function GroupTable({ by, groups, total, span }: { by: string; groups: Group[]; 
             cell: (group) => {
               const to = filter(group);
               const title = by === 'project' ? String(group[by] ?? '') : undefined;
-              return to ? (
+              const name = to ? (
                 <Link to={to} class="plain" title={title}>
-                  {nameOf(by, group)}
+                  <Cut text={nameOf(by, group)} most={80} />
                 </Link>
               ) : (
                 <span class={by === 'day' ? 'mono' : 'muted'}>{nameOf(by, group)}</span>
               );
+              return by === 'day' ? (
+                name
+              ) : (
+                <span class="money-name">
+                  {amountOf(group) > 0 && <PartMark look={look(group)} />}
+                  {name}
+                </span>
+              );
             },
           },
+          ...(by === 'day' ? [] : [{ name: 'Share', number: true, cell: (group: Group) => (amountOf(group) > 0 && sum > 0 ? shareText(amountOf(group) / sum) : '–') }]),
           { name: 'Requests', number: true, cell: (group) => countText(group.requests) },
           { name: 'Tokens', number: true, cell: (group) => <span title={countText(tokens(group))}>{tokensText(tokens(group))}</span> },
           {
@@ -102,6 +123,11 @@ function GroupTable({ by, groups, total, span }: { by: string; groups: Group[]; 
               ) : (
                 <span class="two-lines">
                   <Money amount={group.cost} currency={group.currency} />
+                  {group.currency !== group.primary && (
+                    <span class="small">
+                      {group.cost_primary === null ? `no rate to ${group.primary}` : `${moneyText(group.cost_primary)} ${group.primary} at ${group.rate}`}
+                    </span>
+                  )}
                   {group.unpriced > 0 && <span class="small">+ {group.unpriced} unknown</span>}
                 </span>
               ),
@@ -138,6 +164,8 @@ export function Spending({ query }: { query: URLSearchParams }) {
           );
         const words = finding(by, list, total.data!, span);
         const currency = list[0]!.primary;
+        const parts = partsOf(by, list);
+        const rates = [...new Map(list.filter((group) => group.currency !== currency && group.rate).map((group) => [group.currency, group.rate])).entries()];
         const missing = list.filter((group) => group.cost_primary === null);
         return (
           <div class="section">
@@ -157,13 +185,14 @@ export function Spending({ query }: { query: URLSearchParams }) {
             </div>
             <div class="money-split">
               <div class="section">
-                {by === 'day' ? <Days groups={list} zone={zone!} span={span} label={words} currency={currency} /> : <Bars by={by} groups={list} label={words} />}
+                <Picture by={by} parts={parts} zone={zone!} span={span} since={since} label={words} currency={currency} />
                 <p class="small muted">
-                  {currency} {by === 'day' ? `a day; days of ${zone}` : `in ${span} days to now; days of ${zone}`}
+                  {currency} a day; days of {zone}
+                  {rates.map(([from, rate]) => `; ${from} counted at ${rate} ${currency}, the rate of now`)}
                   {missing.length > 0 && `. Without a rate to ${currency}, and so not drawn: ${[...new Set(missing.map((group) => group.currency))].join(', ')}`}
                 </p>
               </div>
-              <GroupTable by={by} groups={list} total={total.data!} span={span} />
+              <GroupTable by={by} groups={list} parts={parts} total={total.data!} span={span} />
             </div>
           </div>
         );

@@ -24,6 +24,10 @@ export function startOf(zone: string, date: string): number {
 }
 
 export const monthStart = (zone: string, now: number): number => startOf(zone, `${dateIn(zone, now).slice(0, 7)}-01`);
+export function nextMonthStart(zone: string, now: number): number {
+  const [year, month] = dateIn(zone, now).split('-').map(Number) as [number, number];
+  return startOf(zone, `${month === 12 ? year + 1 : year}-${String((month % 12) + 1).padStart(2, '0')}-01`);
+}
 // The date so many days before today in the zone; 0: today.
 export function daysBack(zone: string, now: number, days: number): string {
   const today = Date.parse(`${dateIn(zone, now)}T12:00:00Z`);

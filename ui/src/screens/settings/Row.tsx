@@ -154,7 +154,15 @@ export function Row({ one, known, onChanged }: { one: Setting; known: Known; onC
         </label>
         <Origin one={one} />
       </div>
-      <p class="setting-help">{one.help}</p>
+      <p class="setting-help">
+        {one.help}
+        {one.least !== null && one.most !== null && (
+          <span class="muted nowrap small">
+            {' '}
+            {readable(one, one.least)} to {readable(one, one.most)}
+          </span>
+        )}
+      </p>
       <div class={ranged ? 'setting-control ranged' : 'setting-control'}>
         {ranged && <Range one={one} text={text} off={off} onInput={input} />}
         <Control one={one} id={id} text={text} off={off} wrong={wrong} onInput={input} onApply={apply} />

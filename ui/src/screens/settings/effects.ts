@@ -11,15 +11,15 @@ export interface Known {
   records: AgentRecord[]; // by kind of task
 }
 
-// What an iteration of this kind of task has cost here; null: nothing was measured, or in several currencies.
-function perIteration(kind: string, records: AgentRecord[]): { cost: bigint; currency: string } | null {
+// What an iteration of this kind of task has cost here, in each currency by itself; empty: nothing was measured.
+function perIteration(kind: string, records: AgentRecord[]): { cost: bigint; currency: string }[] {
   const of = records.filter((one) => one.kind === kind && one.ended > 0 && one.iterations_median > 0);
-  const currencies = new Set(of.flatMap((one) => one.costs.map((cost) => cost.currency)));
   const iterations = of.reduce((sum, one) => sum + one.ended * one.iterations_median, 0);
-  if (currencies.size !== 1 || !iterations) return null;
-  const total = of.flatMap((one) => one.costs).reduce((sum, cost) => sum + toPico(cost.total), 0n);
-  return total > 0n ? { cost: total / BigInt(Math.round(iterations)), currency: [...currencies][0]! } : null;
+  const totals = new Map<string, bigint>();
+  for (const cost of of.flatMap((one) => one.costs)) totals.set(cost.currency, (totals.get(cost.currency) ?? 0n) + toPico(cost.total));
+  return iterations ? [...totals].filter(([, total]) => total > 0n).map(([currency, total]) => ({ cost: total / BigInt(Math.round(iterations)), currency })) : [];
 }
+const costWords = (costs: { cost: bigint; currency: string }[], times = 1): string => costs.map((one) => `${moneyText(fromPico(one.cost * BigInt(times)))} ${one.currency}`).join(' and ');
 
 const count = (n: number, one: string) => `${n} ${n === 1 ? one : `${one}s`}`;
 const none = (text: string) => numberOf('number', text) === 0;
@@ -47,7 +47,7 @@ for (const kind of ['simple', 'medium', 'complex'])
   own[`limits.iterations_${kind}`] = (text, _s, known) => {
     const n = Number(text);
     const cost = perIteration(kind, known.records);
-    const money = cost ? ` Tasks like that have cost ${moneyText(fromPico(cost.cost))} ${cost.currency} an iteration here: up to ${moneyText(fromPico(cost.cost * BigInt(n)))} ${cost.currency}.` : '';
+    const money = cost.length && Number.isSafeInteger(n) ? ` Tasks like that have cost ${costWords(cost)} an iteration here: up to ${costWords(cost, n)}.` : '';
     return `A ${kind} task pauses after ${count(n, 'iteration')} that did not pass.${money}`;
   };
 
