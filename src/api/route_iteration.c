@@ -80,23 +80,26 @@ static enum rc story_read(struct route_call *c, struct story *s)
 }
 
 /* Adds what each iteration cost; in the task's currency. */
-static enum rc costs_read(struct route_call *c, struct story *s, struct ledger_row **ret, size_t *ret_n,
-                          struct spent *ret_spent)
+static enum rc costs_read(struct route_call *c, struct story *s, struct task_tallies *ret)
 {
-    int64_t unpriced;
-    enum rc rc = task_ledger_read(c, &s->task, ret, ret_n, ret_spent, &unpriced);
-    for (size_t i = 0; rc == RC_OK && i < *ret_n; i++) {
-        const struct ledger_row *r = &(*ret)[i];
-        struct iteration *it = iteration_of(c, s, r->iteration);
+    enum rc rc = task_tallies_read(c, &s->task, ret);
+    for (size_t i = 0; rc == RC_OK && i < ret->n; i++) {
+        const struct ledger_tally *t = &ret->list[i];
+        struct iteration *it = iteration_of(c, s, t->iteration);
         if (!it)
             continue;
-        it->requests++;
-        it->cost =
-            money_add(it->cost, money_add(r->cost, task_amount_moved(c, &s->task, r->cost, r->currency, r->opened_ns)));
-        it->input += r->usage.input;
-        it->cache_read += r->usage.cache_read;
-        it->cache_write += r->usage.cache_write + r->usage.cache_write_1h;
-        it->output += r->usage.output;
+        it->requests += t->requests;
+        it->cost = money_add(it->cost, t->cost);
+        it->input += t->usage.input;
+        it->cache_read += t->usage.cache_read;
+        it->cache_write += t->usage.cache_write + t->usage.cache_write_1h;
+        it->output += t->usage.output;
+    }
+    for (size_t i = 0; rc == RC_OK && i < ret->foreign_n; i++) {
+        const struct ledger_row *r = &ret->foreign[i];
+        struct iteration *it = iteration_of(c, s, r->iteration);
+        if (it)
+            it->cost = money_add(it->cost, task_amount_moved(c, &s->task, r->cost, r->currency, r->opened_ns));
     }
     return rc;
 }
@@ -200,12 +203,10 @@ static void iteration_json(struct route_call *c, const struct story *s, size_t i
 static enum rc task_iterations(struct route_call *c)
 {
     struct story s = {0};
-    struct ledger_row *rows;
-    struct spent spent;
-    size_t n;
+    struct task_tallies used;
     enum rc rc = story_read(c, &s);
     if (rc == RC_OK)
-        rc = costs_read(c, &s, &rows, &n, &spent);
+        rc = costs_read(c, &s, &used);
     if (rc != RC_OK)
         return rc;
     struct worklog log;
@@ -425,14 +426,17 @@ static void line_json(struct route_call *c, const struct task *t, const struct l
 static enum rc task_cost(struct route_call *c)
 {
     struct story s = {0};
+    struct task_tallies used;
     struct ledger_row *rows;
-    struct spent spent;
     size_t n;
     enum rc rc = task_find(c->ctx, c->server->store, c->param, &s.task, &c->err);
     if (rc == RC_OK)
-        rc = costs_read(c, &s, &rows, &n, &spent);
+        rc = costs_read(c, &s, &used);
+    if (rc == RC_OK)
+        rc = ledger_list(c->ctx, c->server->store, s.task.id, &rows, &n, &c->err);
     if (rc != RC_OK)
         return rc;
+    const struct spent spent = used.spent;
     jo_obj(&c->out);
     jo_kz(&c->out, "currency", s.task.currency);
     jo_kz(&c->out, "total", money_exact(c->ctx, money_add(spent.settled, spent.held), 2));

@@ -43,7 +43,7 @@ static enum rc task_create(struct route_call *c)
     return answer_task(c, &t);
 }
 
-static void spent_json(struct route_call *c, const struct task *t, const struct spent *s, int64_t unpriced)
+static void spent_json(struct route_call *c, const struct task *t, const struct spent *s)
 {
     struct json_out *o = &c->out;
     jo_obj(o);
@@ -53,7 +53,7 @@ static void spent_json(struct route_call *c, const struct task *t, const struct 
     jo_kz(o, "currency", t->currency);
     jo_ki(o, "requests", s->requests);
     jo_ki(o, "kept", s->kept);
-    jo_ki(o, "unpriced", unpriced);
+    jo_ki(o, "unpriced", s->unpriced);
     jo_ki(o, "input", s->usage.input);
     jo_ki(o, "cache_read", s->usage.cache_read);
     jo_ki(o, "cache_write", s->usage.cache_write + s->usage.cache_write_1h);
@@ -113,35 +113,33 @@ static enum rc spent_convert(struct route_call *c, const struct task *t, const s
     return rc;
 }
 
-enum rc task_ledger_read(struct route_call *c, const struct task *t, struct ledger_row **ret, size_t *ret_n,
-                         struct spent *ret_spent, int64_t *ret_unpriced)
+enum rc task_tallies_read(struct route_call *c, const struct task *t, struct task_tallies *ret)
 {
+    *ret = (struct task_tallies){0};
     enum rc rc = books_sync(c->server->books, &c->err);
     if (rc == RC_OK)
-        rc = ledger_list(c->ctx, c->server->store, c->param, ret, ret_n, &c->err);
+        rc = ledger_tallies(c->ctx, c->server->store, t->id, &ret->list, &ret->n, &c->err);
+    bool foreign = false;
+    for (size_t i = 0; rc == RC_OK && i < ret->n; i++)
+        foreign |= strcmp(ret->list[i].currency, t->currency) != 0;
+    if (rc == RC_OK && foreign)
+        rc = ledger_foreign(c->ctx, c->server->store, t->id, t->currency, &ret->foreign, &ret->foreign_n, &c->err);
     if (rc == RC_OK)
-        rc = ledger_spent(c->server->store, c->param, ret_spent, &c->err);
-    if (rc == RC_OK)
-        rc = spent_convert(c, t, *ret, *ret_n, ret_spent);
-    *ret_unpriced = 0;
-    for (size_t i = 0; rc == RC_OK && i < *ret_n; i++)
-        *ret_unpriced += (*ret)[i].price_id == 0;
-    return rc;
+        rc = ledger_spent(c->server->store, t->id, &ret->spent, &c->err);
+    return rc == RC_OK ? spent_convert(c, t, ret->foreign, ret->foreign_n, &ret->spent) : rc;
 }
 
 static enum rc task_show(struct route_call *c)
 {
     struct task t;
     struct approval *approvals;
-    struct ledger_row *rows;
-    struct spent spent;
-    size_t n, n_rows;
-    int64_t unpriced;
+    struct task_tallies used;
+    size_t n;
     enum rc rc = task_find(c->ctx, c->server->store, c->param, &t, &c->err);
     if (rc == RC_OK)
         rc = approval_of_task(c->ctx, c->server->store, c->param, &approvals, &n, &c->err);
     if (rc == RC_OK)
-        rc = task_ledger_read(c, &t, &rows, &n_rows, &spent, &unpriced);
+        rc = task_tallies_read(c, &t, &used);
     if (rc != RC_OK)
         return rc;
     board_task_json(c->ctx, &c->server->board, &t, c->runner_pid, &c->out);
@@ -150,7 +148,7 @@ static enum rc task_show(struct route_call *c)
     c->out.depth = 1;
     c->out.comma = ~UINT64_C(0);
     jo_key(&c->out, "spent");
-    spent_json(c, &t, &spent, unpriced);
+    spent_json(c, &t, &used.spent);
     jo_key(&c->out, "approvals");
     jo_arr(&c->out);
     for (size_t i = 0; i < n; i++)
@@ -164,13 +162,14 @@ static enum rc task_show(struct route_call *c)
 static enum rc task_ledger(struct route_call *c)
 {
     struct task t;
+    struct task_tallies used;
     struct ledger_row *rows;
-    struct spent spent;
     size_t n;
-    int64_t unpriced;
     enum rc rc = task_find(c->ctx, c->server->store, c->param, &t, &c->err);
     if (rc == RC_OK)
-        rc = task_ledger_read(c, &t, &rows, &n, &spent, &unpriced);
+        rc = task_tallies_read(c, &t, &used);
+    if (rc == RC_OK)
+        rc = ledger_list(c->ctx, c->server->store, t.id, &rows, &n, &c->err);
     if (rc != RC_OK)
         return rc;
     struct json_out *o = &c->out;
@@ -198,7 +197,7 @@ static enum rc task_ledger(struct route_call *c)
     }
     jo_end_arr(o);
     jo_key(o, "spent");
-    spent_json(c, &t, &spent, unpriced);
+    spent_json(c, &t, &used.spent);
     jo_end_obj(o);
     return RC_OK;
 }

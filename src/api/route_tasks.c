@@ -271,28 +271,28 @@ static enum rc today_json(struct route_call *c)
 {
     const char *zone_name = setting_text(c->server->settings, "money.zone");
     struct zone *zone;
-    struct ledger_filter f = {0};
-    struct ledger_group *groups;
+    struct ledger_tally *sums;
     size_t n = 0;
+    int64_t from_ns, to_ns;
     enum rc rc = zone_open(c->ctx, zone_name, &zone, &c->err);
     if (rc != RC_OK)
         return rc;
-    zone_window(zone, WINDOW_DAY, clock_wall_ns(), &f.from_ns, &f.to_ns);
-    rc = ledger_groups(c->ctx, c->server->store, &f, BY_NONE, 0, 100, &groups, &n, &c->err);
+    zone_window(zone, WINDOW_DAY, clock_wall_ns(), &from_ns, &to_ns);
+    rc = ledger_span(c->ctx, c->server->store, from_ns, to_ns, &sums, &n, &c->err);
     if (rc != RC_OK)
         return rc;
     jo_key(&c->out, "today");
     jo_obj(&c->out);
-    jo_kz(&c->out, "since", clock_rfc3339(c->ctx, f.from_ns));
+    jo_kz(&c->out, "since", clock_rfc3339(c->ctx, from_ns));
     jo_kz(&c->out, "zone", zone_name);
     jo_key(&c->out, "costs");
     jo_arr(&c->out);
     for (size_t i = 0; i < n; i++) {
         jo_obj(&c->out);
-        jo_kz(&c->out, "cost", money_exact(c->ctx, groups[i].cost, 2));
-        jo_kz(&c->out, "currency", groups[i].currency);
-        jo_ki(&c->out, "requests", groups[i].requests);
-        jo_ki(&c->out, "unpriced", groups[i].unpriced);
+        jo_kz(&c->out, "cost", money_exact(c->ctx, sums[i].cost, 2));
+        jo_kz(&c->out, "currency", sums[i].currency);
+        jo_ki(&c->out, "requests", sums[i].requests);
+        jo_ki(&c->out, "unpriced", sums[i].unpriced);
         jo_end_obj(&c->out);
     }
     jo_end_arr(&c->out);

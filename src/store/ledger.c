@@ -76,6 +76,15 @@ enum rc ledger_list(mem *ctx, struct store *s, const char *task_id, struct ledge
     return db_all(ctx, c, &sql, DB_ARGS(db_text(task_id)), &read_shape, ret, ret_n, err);
 }
 
+enum rc ledger_foreign(mem *ctx, struct store *s, const char *task_id, const char *currency, struct ledger_row **ret,
+                       size_t *ret_n, struct err *err)
+{
+    DB_SQL(sql, "SELECT hold_id, " GIVEN ", " FROM_HOLD
+                " FROM ledger WHERE task_id = $1 AND currency <> $2 ORDER BY hold_id");
+    DB_READER struct db_conn *c = db_reader(s->db);
+    return db_all(ctx, c, &sql, DB_ARGS(db_text(task_id), db_text(currency)), &read_shape, ret, ret_n, err);
+}
+
 enum rc ledger_has(struct store_tx *tx, int64_t hold_id, bool *ret, struct err *err)
 {
     DB_SQL(sql, "SELECT count(*) FROM ledger WHERE hold_id = $1");
@@ -87,14 +96,15 @@ enum rc ledger_has(struct store_tx *tx, int64_t hold_id, bool *ret, struct err *
 
 /* ---- sums ---- */
 
-/* 1000000000000 is PICO_PER_UNIT. */
+/* What is settled is read from the tally that is kept with the ledger (migration 0015): a few rows an iteration,
+ * however many requests there were. 1000000000000 is PICO_PER_UNIT. */
 #define USED                                                                                                           \
-    "(SELECT count(*) AS requests, coalesce(sum(CASE WHEN price_id = 0 THEN 1 ELSE 0 END), 0) AS unpriced,"            \
-    " coalesce(sum(cost / 1000000000000), 0) AS cost_units, coalesce(sum(cost % 1000000000000), 0) AS cost_rest,"      \
+    "(SELECT coalesce(sum(requests), 0) AS requests, coalesce(sum(unpriced), 0) AS unpriced,"                          \
+    " coalesce(sum(cost_units), 0) AS cost_units, coalesce(sum(cost_rest), 0) AS cost_rest,"                           \
     " coalesce(sum(input), 0) AS input, coalesce(sum(cache_read), 0) AS cache_read,"                                   \
     " coalesce(sum(cache_write), 0) AS cache_write, coalesce(sum(cache_write_1h), 0) AS cache_write_1h,"               \
     " coalesce(sum(output), 0) AS output, coalesce(sum(reasoning), 0) AS reasoning"                                    \
-    " FROM ledger WHERE task_id = $1)"
+    " FROM ledger_tally WHERE task_id = $1)"
 #define HELD                                                                                                           \
     "(SELECT coalesce(sum(amount / 1000000000000), 0) AS held_units,"                                                  \
     " coalesce(sum(amount % 1000000000000), 0) AS held_rest,"                                                          \
@@ -155,6 +165,69 @@ enum rc ledger_spent(struct store *s, const char *task_id, struct spent *ret, st
 enum rc ledger_spent_tx(struct store_tx *tx, const char *task_id, struct spent *ret, struct err *err)
 {
     return spent_read(tx->c, task_id, ret, err);
+}
+
+struct tally_row {
+    struct ledger_tally t;
+    int64_t units, rest;
+};
+static const struct db_column tally_columns[] = {
+    DB_COLUMN(tally_row, t.iteration, DB_INT64),
+    DB_COLUMN(tally_row, t.currency, DB_TEXT),
+    DB_COLUMN(tally_row, t.requests, DB_INT64),
+    DB_COLUMN(tally_row, t.unpriced, DB_INT64),
+    DB_COLUMN(tally_row, units, DB_INT64),
+    DB_COLUMN(tally_row, rest, DB_INT64),
+    DB_COLUMN(tally_row, t.usage.input, DB_INT64),
+    DB_COLUMN(tally_row, t.usage.cache_read, DB_INT64),
+    DB_COLUMN(tally_row, t.usage.cache_write, DB_INT64),
+    DB_COLUMN(tally_row, t.usage.cache_write_1h, DB_INT64),
+    DB_COLUMN(tally_row, t.usage.output, DB_INT64),
+    DB_COLUMN(tally_row, t.usage.reasoning, DB_INT64),
+};
+static const struct db_shape tally_shape = DB_SHAPE(tally_row, tally_columns);
+
+enum rc ledger_tallies(mem *ctx, struct store *s, const char *task_id, struct ledger_tally **ret, size_t *ret_n,
+                       struct err *err)
+{
+    DB_SQL(sql, "SELECT iteration, currency, requests, unpriced, cost_units, cost_rest, input, cache_read, cache_write,"
+                " cache_write_1h, output, reasoning FROM ledger_tally WHERE task_id = $1 ORDER BY iteration, currency");
+    struct tally_row *rows = NULL;
+    DB_READER struct db_conn *c = db_reader(s->db);
+    enum rc rc = db_all(ctx, c, &sql, DB_ARGS(db_text(task_id)), &tally_shape, &rows, ret_n, err);
+    if (rc)
+        return rc;
+    *ret = mem_array(ctx, struct ledger_tally, *ret_n);
+    for (size_t i = 0; i < *ret_n; i++) {
+        (*ret)[i] = rows[i].t;
+        (*ret)[i].cost = money_whole(rows[i].units, rows[i].rest);
+    }
+    return RC_OK;
+}
+
+static const struct db_column quarter_columns[] = {
+    DB_COLUMN(tally_row, t.currency, DB_TEXT), DB_COLUMN(tally_row, t.requests, DB_INT64),
+    DB_COLUMN(tally_row, t.unpriced, DB_INT64), DB_COLUMN(tally_row, units, DB_INT64),
+    DB_COLUMN(tally_row, rest, DB_INT64)};
+static const struct db_shape quarter_shape = DB_SHAPE(tally_row, quarter_columns);
+
+enum rc ledger_span(mem *ctx, struct store *s, int64_t from_ns, int64_t to_ns, struct ledger_tally **ret, size_t *ret_n,
+                    struct err *err)
+{
+    DB_SQL(sql, "SELECT currency, sum(requests), sum(unpriced), sum(cost_units), sum(cost_rest) FROM ledger_quarter"
+                " WHERE quarter >= $1 AND quarter < $2 GROUP BY currency ORDER BY currency");
+    struct tally_row *rows = NULL;
+    DB_READER struct db_conn *c = db_reader(s->db);
+    enum rc rc = db_all(ctx, c, &sql, DB_ARGS(db_int(from_ns / LEDGER_QUARTER_NS), db_int(to_ns / LEDGER_QUARTER_NS)),
+                        &quarter_shape, &rows, ret_n, err);
+    if (rc)
+        return rc;
+    *ret = mem_array(ctx, struct ledger_tally, *ret_n);
+    for (size_t i = 0; i < *ret_n; i++) {
+        (*ret)[i] = rows[i].t;
+        (*ret)[i].cost = money_whole(rows[i].units, rows[i].rest);
+    }
+    return RC_OK;
 }
 
 /* ---- the whole ledger ---- */
@@ -293,7 +366,7 @@ enum rc budget_kept(mem *ctx, struct store_tx *tx, const struct budget_span *spa
                     size_t *ret_n, struct err *err)
 {
     DB_SQL(sql_task, KEPT OF_TASK " ORDER BY h.id");
-    DB_SQL(sql, KEPT OF_SCOPE " ORDER BY h.id");
+    DB_SQL(sql, KEPT OF_SCOPE " ORDER BY h.id + 0"); /* not by the key, which would read all holds that ever were */
     return db_all(ctx, tx->c, span->scope == SCOPE_TASK ? &sql_task : &sql, DB_ARGS(SPAN_ARGS(span)), &item_shape, ret,
                   ret_n, err);
 }

@@ -305,6 +305,25 @@ MUST_USE enum rc hold_keep_open_ones(struct store_tx *tx, int64_t *ret_n,
                                      struct err *err); /* at start: what a crash left open is kept */
 MUST_USE enum rc ledger_list(mem *ctx, struct store *s, const char *task_id, struct ledger_row **ret, size_t *ret_n,
                              struct err *err);
+/* Those in another currency. */
+MUST_USE enum rc ledger_foreign(mem *ctx, struct store *s, const char *task_id, const char *currency,
+                                struct ledger_row **ret, size_t *ret_n, struct err *err);
+/* Sums that are kept with the ledger: how long reading them takes does not depend on how many requests there were. */
+struct ledger_tally {
+    int64_t iteration;
+    const char *currency;
+    int64_t requests, unpriced;
+    pico cost;
+    struct usage usage;
+};
+/* Of a task, one for each iteration and currency. */
+MUST_USE enum rc ledger_tallies(mem *ctx, struct store *s, const char *task_id, struct ledger_tally **ret,
+                                size_t *ret_n, struct err *err);
+/* Of everything that was opened in a span of time, one for each currency, without tokens. Both ends are whole quarters
+ * of an hour, as every day of every time zone begins and ends with one. */
+#define LEDGER_QUARTER_NS (INT64_C(900) * 1000000000)
+MUST_USE enum rc ledger_span(mem *ctx, struct store *s, int64_t from_ns, int64_t to_ns, struct ledger_tally **ret,
+                             size_t *ret_n, struct err *err);
 struct spent {              /* of a task */
     pico settled, held;     /* held: open and kept holds */
     int64_t requests, kept; /* ledger rows; holds whose usage stayed unknown */

@@ -177,9 +177,9 @@ enum rc task_attempts_tx(mem *ctx, struct store_tx *tx, const char *trial, struc
 
 enum rc task_count(struct store *s, const char *state, int64_t *ret, struct err *err)
 {
-    DB_SQL(sql_any, "SELECT count(*) FROM task");
-    DB_SQL(sql_active, "SELECT count(*) FROM task WHERE state NOT IN " FINAL);
-    DB_SQL(sql_state, "SELECT count(*) FROM task WHERE state = $1");
+    DB_SQL(sql_any, "SELECT coalesce(sum(n), 0) FROM task_tally");
+    DB_SQL(sql_active, "SELECT coalesce(sum(n), 0) FROM task_tally WHERE state NOT IN " FINAL);
+    DB_SQL(sql_state, "SELECT coalesce(sum(n), 0) FROM task_tally WHERE state = $1");
     DB_READER struct db_conn *c = db_reader(s->db);
     if (!state)
         return db_one_int(c, &sql_any, DB_NONE, ret, err);
