@@ -150,6 +150,7 @@ export interface DataOptions {
 
 const calm = 250; // milliseconds between an event and the fetch: a burst of events is one fetch
 const poll = 5_000; // while there is no stream
+const patience = 10_000; // for an answer, when there is a reason to ask again
 
 export function useData<T>(path: string, options: DataOptions = {}): Data<T> {
   const url = address(path, options.query);
@@ -162,12 +163,13 @@ export function useData<T>(path: string, options: DataOptions = {}): Data<T> {
   const now = useRef({ options, etag: '', url: '' });
   now.current.options = options;
   const timer = useRef<ReturnType<typeof setTimeout> | null>(null);
-  const running = useRef<AbortController | null>(null);
+  const running = useRef<{ control: AbortController; since: number; again: (() => void) | null } | null>(null);
 
   const fetchNow = useCallback(async () => {
-    running.current?.abort();
+    running.current?.control.abort();
     const control = new AbortController();
-    running.current = control;
+    const mine = { control, since: Date.now(), again: null as (() => void) | null };
+    running.current = mine;
     const etag = now.current.url === url ? now.current.etag : '';
     try {
       const answer = await request<T>('GET', url, { signal: control.signal, ifNoneMatch: etag });
@@ -183,14 +185,19 @@ export function useData<T>(path: string, options: DataOptions = {}): Data<T> {
       const problem = error instanceof Problem ? error : new Problem(0, String(error));
       // What is shown stays while the server is away; what is gone or forbidden does not.
       setState((old) => ({ ...old, url, data: old.url === url && problem.status === 0 ? old.data : undefined, error: problem }));
+    } finally {
+      if (running.current === mine) running.current = null;
+      if (!control.signal.aborted) mine.again?.();
     }
   }, [url]);
 
+  // What is being fetched is not given up for an event: it is shown, and fetched once more. Unless nothing comes.
   const soon = useCallback(() => {
     if (timer.current) return;
     timer.current = setTimeout(() => {
       timer.current = null;
-      void fetchNow();
+      if (running.current && Date.now() - running.current.since < patience) running.current.again = soon;
+      else void fetchNow();
     }, calm);
   }, [fetchNow]);
 
@@ -198,7 +205,7 @@ export function useData<T>(path: string, options: DataOptions = {}): Data<T> {
   useEffect(() => {
     if (!off) void fetchNow();
     return () => {
-      running.current?.abort();
+      running.current?.control.abort();
       if (timer.current) clearTimeout(timer.current);
       timer.current = null;
     };

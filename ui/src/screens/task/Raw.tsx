@@ -1,21 +1,17 @@
 // The events as they are written down: one JSON object a line.
-import { useState } from 'preact/hooks';
 import { Button, Empty, Icon, Waiting, Wrong, marked } from '../../parts';
 import { useEvents } from './events';
 import type { TabProps } from './Task';
 
 export function Raw({ task, iteration, iterations }: TabProps) {
-  const [most, setMost] = useState(200);
-  const [from, setFrom] = useState<number | null>(null);
   const one = iterations.find((each) => each.iteration === iteration);
-  const first = from ?? one?.first_event ?? Math.max(1, (task.last_event ?? 0) - 99);
-  const { events, loading, error, cut } = useEvents(task.id, first, one?.ended_at ? one.last_event : null, most);
+  const { events, loading, error, earlier, more } = useEvents(task.id, one?.first_event ?? 1, one?.ended_at ? one.last_event : (task.last_event ?? 0), !one?.ended_at, 100);
   return (
     <div class="stack tight">
       <div class="line">
-        {!one && first > 1 && (
-          <Button small onClick={() => setFrom(Math.max(1, first - 200))}>
-            Events before {first}
+        {earlier > 0 && (
+          <Button small onClick={more}>
+            Events before {events[0]?.number}
           </Button>
         )}
         <a class="button small quiet push" href={`/api/v1/tasks/${task.id}/events?limit=1000000`} download={`${task.id}.jsonl`}>
@@ -40,11 +36,6 @@ export function Raw({ task, iteration, iterations }: TabProps) {
           );
         })}
       </ol>
-      {cut && (
-        <Button small onClick={() => setMost(most + 500)}>
-          Later events
-        </Button>
-      )}
     </div>
   );
 }

@@ -78,8 +78,9 @@ function step(event: TaskEvent): Step | null {
   }
 }
 
-function Steps({ task, first, last, most, onMore }: { task: string; first: number; last: number | null; most: number; onMore: () => void }) {
-  const { events, loading, error, cut } = useEvents(task, first, last, most);
+// The newest of them; the earlier ones when they are asked for. live: more may come.
+function Steps({ task, first, end, live }: { task: string; first: number; end: number; live: boolean }) {
+  const { events, loading, error, earlier, more } = useEvents(task, first, end, live, 300);
   const steps: { event: TaskEvent; step: Step }[] = [];
   for (const event of events) {
     const made = step(event);
@@ -89,6 +90,11 @@ function Steps({ task, first, last, most, onMore }: { task: string; first: numbe
   if (loading && !events.length) return <Waiting what="the story" />;
   return (
     <>
+      {earlier > 0 && (
+        <Button small onClick={more}>
+          Earlier steps
+        </Button>
+      )}
       <ol class="story-steps">
         {steps.map(({ event, step: one }) => (
           <li key={event.number} class={one.tone}>
@@ -115,19 +121,13 @@ function Steps({ task, first, last, most, onMore }: { task: string; first: numbe
           </li>
         ))}
       </ol>
-      {cut && (
-        <Button small onClick={onMore}>
-          Later steps
-        </Button>
-      )}
       {error && events.length > 0 && <p class="small muted">What comes next could not be fetched yet.</p>}
     </>
   );
 }
 
-function Round({ one, task, open: first }: { one: Iteration; task: string; open: boolean }) {
+function Round({ one, task, newest, open: first }: { one: Iteration; task: string; newest: number; open: boolean }) {
   const [open, setOpen] = useState(first);
-  const [most, setMost] = useState(300);
   const good = one.outcome === 'proven' || one.outcome === 'done' || one.outcome === 'green';
   const facts = [
     one.ended_at ? durationText(one.ms) : 'at work',
@@ -154,15 +154,15 @@ function Round({ one, task, open: first }: { one: Iteration; task: string; open:
           </p>
         )}
       </summary>
-      {open && <Steps task={task} first={one.first_event} last={one.ended_at ? one.last_event : null} most={most} onMore={() => setMost(most * 3)} />}
+      {open && <Steps task={task} first={one.first_event} end={one.ended_at ? one.last_event : newest} live={!one.ended_at} />}
     </details>
   );
 }
 
 export function Story({ task, iteration, iterations }: TabProps) {
-  const [most, setMost] = useState(300);
+  const newest = task.last_event ?? 0;
   const chosen = iterations.find((one) => one.iteration === iteration);
-  if (chosen) return <Round key={chosen.iteration} one={chosen} task={task.id} open />;
+  if (chosen) return <Round key={chosen.iteration} one={chosen} task={task.id} newest={newest} open />;
   const firstEvent = iterations[0]?.first_event;
   const last = iterations.at(-1);
   return (
@@ -179,11 +179,11 @@ export function Story({ task, iteration, iterations }: TabProps) {
         <Empty title="It waits for its turn">The story begins when the task does. Other tasks are at work before it.</Empty>
       ) : (
         <>
-          <Steps task={task.id} first={1} last={firstEvent ? firstEvent - 1 : null} most={most} onMore={() => setMost(most * 3)} />
+          <Steps task={task.id} first={1} end={firstEvent ? firstEvent - 1 : newest} live={!firstEvent} />
           {iterations.map((one) => (
-            <Round key={one.iteration} one={one} task={task.id} open={one === last} />
+            <Round key={one.iteration} one={one} task={task.id} newest={newest} open={one === last} />
           ))}
-          {last?.ended_at && <Steps task={task.id} first={last.last_event + 1} last={null} most={300} onMore={() => undefined} />}
+          {last?.ended_at && <Steps task={task.id} first={last.last_event + 1} end={newest} live />}
         </>
       )}
     </div>

@@ -298,7 +298,7 @@ export default function Task({ params, query }: ScreenProps) {
       <div class="task-body">
         <Tabs tabs={bodies.map(({ id: tabId, title }) => ({ id: tabId, title }))} now={tab.id} onChoose={choose} label="Views of this task" />
         <div role="tabpanel" id={`panel-${tab.id}`} aria-labelledby={`tab-${tab.id}`} class="task-panel" tabIndex={-1}>
-          <Body task={task} iteration={iteration} iterations={iterations} query={query} key={tab.id} />
+          {rounds.loading ? <Waiting what="the iterations" /> : <Body task={task} iteration={iteration} iterations={iterations} query={query} key={tab.id} />}
         </div>
       </div>
       <HintDialog task={task} open={hint !== null} first={hint ?? ''} onClose={() => setHint(null)} />

@@ -14,15 +14,38 @@ export async function fetchEvents(task: string, after: number, limit: number, si
     .map((line) => JSON.parse(line) as TaskEvent);
 }
 
-// Events from `first` to `last` (null: to the end, and then live), at most `most` of them.
-export function useEvents(task: string, first: number, last: number | null, most: number): { events: TaskEvent[]; loading: boolean; error: Problem | null; cut: boolean } {
-  const [state, setState] = useState<{ key: string; events: TaskEvent[]; loading: boolean; error: Problem | null; cut: boolean }>({ key: '', events: [], loading: true, error: null, cut: false });
-  const key = `${task} ${first} ${last} ${most}`;
-  const reach = useRef(0); // the last number that we have
+// What is shown of a long stretch of events: the newest of them, and earlier ones when they are asked for.
+export interface Stretch {
+  events: TaskEvent[];
+  loading: boolean;
+  error: Problem | null;
+  earlier: number; // how many there are before the first one that is here
+  more: () => void; // fetches some of these
+}
+const page = 500; // events of one fetch
+const most = 3000; // while new ones come, the oldest beyond these go
+
+// The newest `window` events from `first` to `end`. live: `end` is only what is known by now, and what comes is added.
+export function useEvents(task: string, first: number, end: number, live: boolean, window: number): Stretch {
+  const [state, setState] = useState<{ key: string; events: TaskEvent[]; loading: boolean; error: Problem | null }>({ key: '', events: [], loading: true, error: null });
+  const key = `${task} ${first} ${live ? 'live' : end}`;
+  const from = useRef(first); // the first number that we have, and the last
+  const reach = useRef(0);
   const busy = useRef(false);
   const again = useRef(false);
   const current = useRef(key);
   current.current = key;
+
+  const put = (mine: string, join: (old: TaskEvent[]) => TaskEvent[]) =>
+    setState((old) => {
+      let events = join(old.key === mine ? old.events : []);
+      if (live && events.length > most) events = events.slice(-most);
+      if (events[0]) from.current = events[0].number;
+      return { key: mine, events, loading: false, error: null };
+    });
+  const fail = (mine: string, error: unknown) => {
+    if (current.current === mine) setState((old) => ({ ...old, key: mine, loading: false, error: error as Problem }));
+  };
 
   const fetchMore = async () => {
     if (busy.current) {
@@ -32,22 +55,17 @@ export function useEvents(task: string, first: number, last: number | null, most
     busy.current = true;
     const mine = key;
     try {
-      let full = false;
       for (;;) {
+        const limit = live ? page : Math.min(page, end - reach.current);
+        const got = limit > 0 ? await fetchEvents(task, reach.current, limit) : [];
         if (current.current !== mine) return;
-        const page = await fetchEvents(task, reach.current, 500);
-        const fresh = page.filter((event) => event.number > reach.current && (last === null || event.number <= last));
-        if (current.current !== mine) return;
-        reach.current = page.at(-1)?.number ?? reach.current;
-        setState((old) => {
-          const events = [...(old.key === mine ? old.events : []), ...fresh];
-          full = events.length >= most;
-          return { key: mine, events: events.slice(0, most), loading: false, error: null, cut: full && (page.length === 500 || events.length > most) };
-        });
-        if (page.length < 500 || full || (last !== null && reach.current >= last)) break;
+        const fresh = got.filter((event) => event.number > reach.current);
+        reach.current = got.at(-1)?.number ?? reach.current;
+        put(mine, (old) => [...old, ...fresh]);
+        if (got.length < page) break;
       }
     } catch (error) {
-      if (current.current === mine) setState((old) => ({ ...old, key: mine, loading: false, error: error as Problem }));
+      fail(mine, error);
     } finally {
       busy.current = false;
       if (again.current) {
@@ -57,14 +75,27 @@ export function useEvents(task: string, first: number, last: number | null, most
     }
   };
 
+  const more = async () => {
+    const mine = key;
+    const before = from.current;
+    const start = Math.max(first, before - page);
+    try {
+      const got = await fetchEvents(task, start - 1, before - start);
+      if (current.current === mine && from.current === before) put(mine, (old) => [...got, ...old]);
+    } catch (error) {
+      fail(mine, error);
+    }
+  };
+
   useEffect(() => {
-    reach.current = Math.max(0, first - 1);
-    setState({ key, events: [], loading: true, error: null, cut: false });
+    from.current = Math.max(first, end - window + 1);
+    reach.current = from.current - 1;
+    setState({ key, events: [], loading: true, error: null });
     void fetchMore();
   }, [key]);
 
   useLive(
-    last === null ? [`task:${task}`] : [],
+    live ? [`task:${task}`] : [],
     (event) => {
       if (event.number === undefined || event.number <= reach.current) return;
       if (event.number > reach.current + 1 || busy.current) {
@@ -73,10 +104,17 @@ export function useEvents(task: string, first: number, last: number | null, most
       }
       reach.current = event.number;
       const one: TaskEvent = { number: event.number, time: event.time, type: event.type, actor: event.actor ?? '', data: event.data };
-      setState((old) => (old.key === key && old.events.length < most ? { ...old, events: [...old.events, one] } : old));
+      put(key, (old) => [...old, one]);
     },
     () => void fetchMore(),
     () => void fetchMore(),
   );
-  return state.key === key ? state : { events: [], loading: true, error: null, cut: false };
+  const shown = state.key === key;
+  return {
+    events: shown ? state.events : [],
+    loading: !shown || state.loading,
+    error: shown ? state.error : null,
+    earlier: shown && state.events[0] ? Math.max(0, state.events[0].number - first) : 0,
+    more: () => void more(),
+  };
 }
