@@ -25,7 +25,7 @@ static bool origin_same(const struct http_request *r, struct str origin)
 {
     bool https = str_starts(origin, STR("https://"));
     struct str host = http_header(r, "host"), authority = str_sub(origin, https ? 8 : 7, origin.n);
-    if (!https && (r->peer.tls || !str_starts(origin, STR("http://"))))
+    if (!https && (r->peer.https || !str_starts(origin, STR("http://"))))
         return false;
     return host.n && str_ieq(authority_bare(authority, https), authority_bare(host, https));
 }

@@ -25,7 +25,7 @@ static uint16_t host_port(struct str host, bool secure)
 
 bool identity_secure(const struct http_request *r)
 {
-    return r->peer.tls || str_starts(http_header(r, "origin"), STR("https://"));
+    return r->peer.https || str_starts(http_header(r, "origin"), STR("https://"));
 }
 
 char *identity_cookie_name(mem *ctx, const struct http_request *r, bool secure)

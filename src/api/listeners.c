@@ -3,6 +3,7 @@
  * (route.c). */
 #include "api/server_room.h"
 #include "base/log.h"
+#include "net/forwarded.h"
 #include "net/tls.h"
 #include <sys/resource.h>
 
@@ -24,7 +25,8 @@ struct listener_state {
 };
 struct listeners {
     struct listener_state of[ADDRESSES_MOST]; /* as in place->listeners */
-    struct tls_place *tls;                    /* NULL: none is set up */
+    struct forwarded_trust proxies;
+    struct tls_place *tls; /* NULL: none is set up */
     const char *tls_problem;
 };
 
@@ -68,6 +70,15 @@ static void tls_open(struct server *s, struct listeners *l)
     }
 }
 
+/* What is wrong in the list makes nobody believed: addresses are then those of the connections, which is safe. */
+static void proxies_open(struct server *s, struct listeners *l)
+{
+    struct err err = {0};
+    l->proxies.rfc7239 = strcmp(setting_text(s->settings, "server.proxy_field"), "forwarded") == 0;
+    if (forwarded_trust_parse(str_of(setting_text(s->settings, "server.proxies")), &l->proxies, &err) != RC_OK)
+        log_err(&err, "server.proxies: no proxy is believed");
+}
+
 static bool is_https(const struct server_listener *given)
 {
     return str_starts(str_of(given->url), STR("https://"));
@@ -87,8 +98,8 @@ static enum rc listener_open(struct server *s, struct listeners *l, size_t i, co
     if (rc != RC_OK)
         return rc;
     address_host((struct sockaddr *)&a.sa, state->host);
-    state->hosts =
-        (struct http_hosts){.more = names, .address = state->host, .port = address_port((struct sockaddr *)&a.sa)};
+    state->hosts = (struct http_hosts){
+        .more = names, .address = state->host, .port = address_port((struct sockaddr *)&a.sa), .proxies = &l->proxies};
     struct http_listener_spec spec = {.fd = given->fds[0], .tls = wants_tls ? l->tls : NULL, .hosts = &state->hosts};
     return http_server_listen(s->http, &spec, err);
 }
@@ -115,6 +126,7 @@ enum rc listeners_open(struct server *s, struct err *err)
     struct listeners *l = mem_new(s->ctx, struct listeners);
     const char *const *names = names_split(l, setting_text(s->settings, "server.hosts"));
     s->listeners = l;
+    proxies_open(s, l);
     tls_open(s, l);
     for (size_t i = 0; i < s->place->listener_count; i++) {
         struct err problem = {0};

@@ -31,9 +31,11 @@ struct http_peer {
     enum http_origin origin;
     unsigned int uid; /* HTTP_NO_UID unless HTTP_BY_UNIX */
     bool tls;
+    bool https;           /* tls, or a proxy that is believed says that the client's connection is (forwarded.h) */
     bool loopback;        /* the peer's address is one of this machine's loopback addresses; true for HTTP_BY_UNIX */
     uint16_t port;        /* the peer's; 0 for HTTP_BY_UNIX */
-    char address[46];     /* the peer's: "127.0.0.1", "2001:db8::1"; "" for HTTP_BY_UNIX */
+    char address[46];     /* the client's: "127.0.0.1", "2001:db8::1"; "" for HTTP_BY_UNIX. The peer's own, unless that
+                           * is a proxy that is believed */
     const char *subject;  /* of the client's certificate, once verified against the listener's authorities: RFC 2253,
                            * escaped, in r->ctx; else NULL */
     const void *listener; /* as given to http_server_listen: a listener can be the identity of its clients */
@@ -97,10 +99,12 @@ MUST_USE enum rc http_server_new(mem *ctx, const struct http_server_spec *spec, 
  * - it has an Origin that is not http or https at one of these names with their port ("null" never is).
  * Names: localhost and loopback addresses, the address that the listener is bound to, and `more`. A Unix socket knows
  * no ports and takes no Origin. */
+struct forwarded_trust;
 struct http_hosts {
     const char *const *more; /* "name" (with the listener's port, or none) or "name:port"; NULL-terminated, or NULL */
     const char *address;     /* numeric, without brackets, that the listener is bound to; NULL: a Unix socket */
     uint16_t port;
+    const struct forwarded_trust *proxies; /* whom to believe where a request comes from; NULL: nobody */
 };
 /* Whether r's Host and Origin keep to the rules; *ret_why (static) says what does not. */
 bool http_hosts_allow(const struct http_hosts *hosts, const struct http_request *r, const char **ret_why);

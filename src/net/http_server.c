@@ -1,6 +1,7 @@
 /* Listeners and sessions: from accepted connections to complete requests. Answers are http_answer.c, the grammar is
  * http_head.c and http_chunked.c, sockets are conn.c. Not here: routes, identities, TLS. */
 #include "net/address.h"
+#include "net/forwarded.h"
 #include "net/http_session.h"
 #include "net/tls_conn.h"
 #include <errno.h>
@@ -35,6 +36,16 @@ struct http_listener {
 /* --- sessions -------------------------------------------------------------------------------------------------------
  */
 
+/* Where it comes from, when a proxy that is believed says so. */
+static void peer_forwarded(struct http_request *r, const struct http_hosts *hosts)
+{
+    if (!hosts || !hosts->proxies || !hosts->proxies->n || r->peer.origin != HTTP_BY_TCP)
+        return;
+    struct forwarded f = forwarded_read(hosts->proxies, r->peer.address, r->fields, r->field_count);
+    memcpy(r->peer.address, f.address, sizeof r->peer.address);
+    r->peer.https = r->peer.tls || f.https;
+}
+
 static void request_new(struct http_session *s, const struct http_head *head, mem *ctx)
 {
     struct http_request *r = mem_new(ctx, struct http_request);
@@ -46,6 +57,7 @@ static void request_new(struct http_session *s, const struct http_head *head, me
     r->body = STR("");
     r->peer = s->peer;
     r->peer.subject = mem_str(ctx, tls_subject(&s->conn));
+    peer_forwarded(r, s->hosts);
     r->answer = mem_new(ctx, struct http_answer);
     r->answer->session = s;
     r->answer->head_only = str_eq(r->method, STR("HEAD"));
@@ -370,7 +382,7 @@ static unsigned int peer_uid_get(int fd)
 static void peer_fill(struct http_peer *peer, const struct http_listener *l, int fd, const struct sockaddr *from)
 {
     peer->listener = l->spec.tag;
-    peer->tls = l->spec.tls != NULL;
+    peer->tls = peer->https = l->spec.tls != NULL;
     if (l->is_unix) {
         peer->origin = HTTP_BY_UNIX;
         peer->uid = peer_uid_get(fd);
