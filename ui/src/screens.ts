@@ -40,6 +40,7 @@ export const screens: Screen[] = [
   { path: '/people', title: 'Users and keys', icon: 'people', group: 'system', words: 'accounts roles sessions logins tokens password', load: () => import('./screens/people/People') },
   { path: '/audit', title: 'Audit', icon: 'audit', group: 'system', role: 'admin', words: 'who did what chain verify export', load: () => import('./screens/audit/Audit') },
   { path: '/system', title: 'Health', icon: 'health', group: 'system', words: 'doctor sandboxes components', load: () => import('./screens/system/System') },
+  { path: '/first', title: 'First steps', words: 'sample getting started welcome provider', load: () => import('./screens/first/First') },
   { path: '/login', title: 'Log in', bare: true, load: () => import('./screens/login/Login') },
   { path: '/setup', title: 'First run', bare: true, load: () => import('./screens/login/Setup') },
 ];

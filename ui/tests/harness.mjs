@@ -44,10 +44,10 @@ class Server {
 }
 
 // One server and one browser for a file of tests. `plan` is the model's script. `owner`: made by the setup link, and every page is logged in as that.
-// plan 'filled': a server with a month behind it.
+// plan 'filled': a server with a month behind it; 'empty': one on its first day.
 export async function open(plan, { owner = true } = {}) {
   const server = new Server();
-  const { url, folder } = await (plan === 'filled' ? server.do('filled') : server.do('start', { plan }));
+  const { url, folder } = await (plan === 'filled' || plan === 'empty' ? server.do(plan) : server.do('start', { plan }));
   const browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox', '--disable-dev-shm-usage'] });
   let cookies = [];
   if (owner) {

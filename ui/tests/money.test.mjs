@@ -369,7 +369,9 @@ describe('first run and login', { skip: missing }, () => {
     await sound(page, 'setup-cap');
     await page.keyboard.press('Tab');
     await page.keyboard.press('Enter');
-    await page.waitForURL('**/tasks');
+    await page.waitForURL('**/first');
+    await page.getByRole('button', { name: 'Run the sample' }).waitFor();
+    await sound(page, 'first-before');
     const { body } = await t.do('api', { method: 'GET', path: '/api/v1/budgets' });
     assert.deepEqual(body.budgets.map((one) => [one.scope, one.window, one.money]), [['all', 'month', '50.00']]);
     // The link is used up.

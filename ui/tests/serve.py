@@ -4,6 +4,7 @@ output. Everything lies in a folder of its own, and ends when standard input doe
   serve.py                first line out: {"socket", "url", "folder"}
   {"do":"task", "repo":"calc", "text", "checks":[...], "match":[...], "arguments":[...]}  ->  {"task": ID}     runs `nightmill run --detach`
   {"do":"wait", "task": ID, "states":[...]}                                               ->  {"state": ...}
+  {"do":"empty"}   in place of "start": no model, no key                                            ->  {"url", "folder"}
   {"do":"filled"}   in place of "start": a daemon with a month behind it (filled.py)                 ->  {"url", "folder"}
   {"do":"kill", "role":"server"}   {"do":"gate", "name": ...}   {"do":"api", "method", "path", "body"}   {"do":"setup_link"}
 """
@@ -51,6 +52,11 @@ class Served:
         self.nm.env.update({"NIGHTMILL_MODEL_URL": model.url, "NIGHTMILL_MODEL_NAME": "scripted", "NIGHTMILL_MODEL_WIRE": "chat"})
         self.nm.run("daemon", "start", code=0)
         self.nm.run("price", "set", "scripted", "--input", "3.00", "--output", "15.00", "--cache-read", "0.30", code=0)
+        return {"url": self.url(), "socket": str(self.nm.data / "run" / "nightmill.sock"), "folder": str(self.folder)}
+
+    def empty(self):
+        """As on the first day: no model, no key, nothing asked for."""
+        self.nm.run("daemon", "start", code=0)
         return {"url": self.url(), "socket": str(self.nm.data / "run" / "nightmill.sock"), "folder": str(self.folder)}
 
     def filled(self):

@@ -1,12 +1,14 @@
 // The frame: strip, navigation, the screen in the middle, palette and toasts. Screens are loaded when they are gone to.
 import { Component, type ComponentChildren, type ComponentType } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { get } from '../api';
 import { useCell } from '../cell';
 import { liveStatus, useLive } from '../live';
 import { Banner, Button, Empty, Toasts, Waiting } from '../parts';
-import { Link, match, navigate, useRoute } from '../router';
+import { Link, match, navigate, route, useRoute } from '../router';
 import { screens, type Screen, type ScreenProps } from '../screens';
 import { loadSession, session, sessionProblem } from '../session';
+import type { Schemas } from '../types';
 import { Navigation, PhoneBar } from './Navigation';
 import { Palette, paletteOpen } from './Palette';
 import { Strip } from './Strip';
@@ -58,6 +60,7 @@ function ScreenAt() {
       () => setFailed(screen),
     );
   }, [screen]);
+  if (path === '/') return <Waiting what="where you were" />;
   if (!found)
     return (
       <Empty title="There is no such page" action={<Link to="/tasks">To the tasks</Link>}>
@@ -165,11 +168,18 @@ export function Shell() {
   const who = useCell(session);
   const problem = useCell(sessionProblem);
   const { path } = useRoute();
+  const known = !!who?.user;
   useKeys();
   useEffect(() => void loadSession(), []);
   useEffect(() => {
-    if (path === '/') navigate('/tasks', { replace: true });
-  }, [path]);
+    if (path !== '/' || !known) return;
+    // Where nothing was asked for yet, the first steps are the home.
+    const go = (to: string) => route.value.path === '/' && navigate(to, { replace: true });
+    get<Schemas['TaskCounts']>('tasks/counts').then(
+      (counts) => go(counts.all ? '/tasks' : '/first'),
+      () => go('/tasks'),
+    );
+  }, [path, known]);
   const bare = find(path)?.screen.bare;
   return (
     <>

@@ -1,14 +1,15 @@
 // The first run, behind the link that the server printed: make the owner, connect a model, set a cap. Each step is tried at
 // once and says what failed. The link's token stands behind the # and is taken out of the address at once.
 import { useEffect, useState } from 'preact/hooks';
-import { Problem, get, post, put } from '../../api';
+import { Problem, get, post } from '../../api';
 import { useCell } from '../../cell';
-import { Banner, Button, Command, Field, Icon, durationText } from '../../parts';
+import { Button, Command, Field, Icon } from '../../parts';
 import { navigate } from '../../router';
 import type { ScreenProps } from '../../screens';
 import { session, type Session } from '../../session';
-import type { Provider, ProviderTest, Providers } from '../models/types';
+import { sampleTask } from '../first/sample';
 import { Bare } from './Bare';
+import { Failed, Model } from './Model';
 
 const least = 10; // bytes of a password, as the server has it
 const steps = ['Owner', 'Model', 'Cap'];
@@ -24,14 +25,6 @@ function Steps({ now }: { now: number }) {
     </ol>
   );
 }
-
-const Failed = ({ problem }: { problem: Problem | null }) =>
-  problem && (
-    <Banner kind="bad" icon="warning" role="alert">
-      {problem.words}
-      {problem.detail && <div class="small muted">{problem.detail}</div>}
-    </Banner>
-  );
 
 function Owner({ token, first, onDone }: { token: string; first: boolean; onDone: () => void }) {
   const [name, setName] = useState('');
@@ -78,89 +71,6 @@ function Owner({ token, first, onDone }: { token: string; first: boolean; onDone
         {first ? 'Make the owner' : 'Set the password'}
       </button>
     </form>
-  );
-}
-
-// A provider that answers already (its key is in the daemon's environment, say) needs nothing.
-function Model({ onDone }: { onDone: () => void }) {
-  const [known, setKnown] = useState<Providers | null>(null);
-  const [kind, setKind] = useState('anthropic');
-  const [key, setKey] = useState('');
-  const [url, setUrl] = useState('');
-  const [result, setResult] = useState<ProviderTest | null>(null);
-  const [problem, setProblem] = useState<Problem | null>(null);
-  useEffect(() => {
-    get<Providers>('providers').then(setKnown, (error: Problem) => setProblem(error));
-  }, []);
-  const row = known?.kinds.find((one) => one.name === kind);
-  const own = !!row && !row.url;
-  const there = known?.providers.filter((one) => one.key.known && one.enabled) ?? [];
-  const test = async (provider: Pick<Provider, 'id'>) => {
-    setProblem(null);
-    try {
-      setResult(await post<ProviderTest>(`providers/${encodeURIComponent(provider.id)}/test`));
-    } catch (error) {
-      setProblem(error as Problem);
-    }
-  };
-  const save = async () => {
-    setProblem(null);
-    try {
-      await put(`providers/${kind}`, { kind, ...(key ? { key } : {}), ...(url ? { url } : {}) });
-      setKey('');
-    } catch (error) {
-      setProblem(error as Problem);
-      return;
-    }
-    await test({ id: kind });
-  };
-  if (result)
-    return (
-      <div class="stack">
-        <Banner kind="good" icon="check" role="status">
-          {result.provider} answers in {durationText(result.latency_ms)} and offers {result.models.length} {result.models.length === 1 ? 'model' : 'models'}.
-        </Banner>
-        <Button kind="primary" onClick={onDone}>
-          Go on
-        </Button>
-      </div>
-    );
-  return (
-    <div class="stack">
-      <Failed problem={problem} />
-      {there.length > 0 && (
-        <Banner icon="key" actions={<Button small onClick={() => test(there[0]!)}>{`Test ${there[0]!.id}`}</Button>}>
-          A key for {there.map((one) => one.id).join(', ')} is there already.
-        </Banner>
-      )}
-      <Field name="Provider">
-        {(at) => (
-          <select {...at} value={kind} onChange={(event) => (setKind(event.currentTarget.value), setUrl(''))}>
-            {known?.kinds.map((one) => (
-              <option key={one.name} value={one.name}>
-                {one.title}
-              </option>
-            ))}
-          </select>
-        )}
-      </Field>
-      {own && (
-        <Field name="Address" help="A server of your own, such as http://127.0.0.1:8080: then no key may be needed.">
-          {(at) => <input {...at} type="url" value={url} spellcheck={false} onInput={(event) => setUrl(event.currentTarget.value.trim())} />}
-        </Field>
-      )}
-      <Field name="Key" optional={own} help="It is sealed on this server, used for requests alone, and never shown again.">
-        {(at) => <input {...at} type="password" autocomplete="off" value={key} onInput={(event) => setKey(event.currentTarget.value.trim())} />}
-      </Field>
-      <div class="line">
-        <Button kind="primary" why={own ? (url ? null : 'Say its address') : key ? null : 'Paste the key'} onClick={save}>
-          Save and test
-        </Button>
-        <Button kind="quiet" onClick={onDone}>
-          Later
-        </Button>
-      </div>
-    </div>
   );
 }
 
@@ -227,7 +137,11 @@ export default function Setup(_: ScreenProps) {
   // An invited person and one with a new password have a link as well; they only choose the password.
   const [first] = useState(() => session.value?.setup_needed !== false);
   const [step, setStep] = useState(() => (session.value?.user && !token ? 1 : 0));
-  const finish = () => navigate('/', { replace: true });
+  const finish = () => navigate('/first', { replace: true });
+  const watch = async () => {
+    await sampleTask();
+    finish();
+  };
   // Each step begins in its first field: the autofocus of browsers is for documents and dialogs only.
   useEffect(() => document.querySelector<HTMLElement>('.bare-page :is(input, select)')?.focus(), [step, token]);
   if (step === 0 && !token)
@@ -250,7 +164,19 @@ export default function Setup(_: ScreenProps) {
   return (
     <Bare title={first ? ['Who owns this server?', 'Which model does the work?', 'How much may it cost?'][step]! : 'Choose a password'}>
       {first && <Steps now={step} />}
-      {step === 0 ? <Owner token={token} first={first} onDone={() => (first ? setStep(1) : finish())} /> : step === 1 ? <Model onDone={() => setStep(2)} /> : <Cap onDone={finish} />}
+      {step === 0 ? <Owner token={token} first={first} onDone={() => (first ? setStep(1) : finish())} /> : step === 1 ? <Model
+          onDone={() => setStep(2)}
+          aside={
+            <>
+              <Button icon="play" onClick={watch}>
+                Watch the sample first
+              </Button>
+              <Button kind="quiet" onClick={() => setStep(2)}>
+                Later
+              </Button>
+            </>
+          }
+        /> : <Cap onDone={finish} />}
     </Bare>
   );
 }
