@@ -38,7 +38,7 @@ def main():
         print(f"ui: skipped: {why}")
         counts = (0, 0, 1)
     else:
-        run = subprocess.run(["node", "--test", "--test-concurrency=1", "--test-reporter=spec", *map(str, files)], cwd=HERE.parent, stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL, check=False)
+        run = subprocess.run(["node", "--test", "--test-concurrency=2", "--test-reporter=spec", *map(str, files)], cwd=HERE.parent, stdout=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL, check=False)
         print(run.stdout)
         said = {name: int(number) for name, number in re.findall(r"^\W*(pass|fail|cancelled|skipped) (\d+)$", run.stdout, re.MULTILINE)}
         counts = (said.get("pass", 0), said.get("fail", 0) + said.get("cancelled", 0), said.get("skipped", 0))
