@@ -3,6 +3,7 @@
 #include "api/server_room.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "store/notice.h"
 
 struct notice_event {
     const char *task, *data;
@@ -48,10 +49,57 @@ static void event_write(struct store *s, const struct budget_notice *n)
     store_write_async(s, event_tx, e, event_done);
 }
 
+struct notice_making {
+    struct notice notice;
+};
+
+static enum rc refused_tx(struct store_tx *tx, void *arg, struct err *err)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct notice_making *m = arg;
+    struct notice n = m->notice;
+    bool fresh;
+    return notice_insert(tmp, tx, &n, &fresh, err);
+}
+
+static void refused_done(void *arg, enum rc rc, const struct err *err)
+{
+    if (rc != RC_OK)
+        log_err(err, "could not tell that a budget refuses requests");
+    mem_free(arg);
+}
+
+/* The key makes it one notice for a window and its limits, also over a restart. Words without names: they go to
+ * channels of others. */
+static void refused_write(struct store *s, const struct budget_notice *n)
+{
+    struct notice_making *m = mem_new(NULL, struct notice_making);
+    const struct budget *b = &n->budget;
+    const char *spent =
+        b->money >= 0
+            ? mem_printf(m, "%s of %s", money_show(m, n->spent, b->currency), money_show(m, b->money, b->currency))
+            : mem_printf(m, "%lld of %lld tokens", (long long)n->spent_tokens, (long long)b->tokens);
+    m->notice =
+        (struct notice){.key = mem_printf(m, "budget:%lld:%lld:%lld:%lld", (long long)b->id, (long long)n->start_ns,
+                                          (long long)b->money, (long long)b->tokens),
+                        .level = NOTICE_NOW,
+                        .kind = "budget",
+                        .task = "",
+                        .words = mem_printf(m, "budget %lld (%s, %s) is reached, %s are spent: requests are refused",
+                                            (long long)b->id, scope_name(b->scope), window_name(b->window), spent),
+                        .time_ns = clock_wall_ns()};
+    store_write_async(s, refused_tx, m, refused_done);
+}
+
+/* Called under the lock of the budgets: nothing here waits. */
 void budget_noticed_tell(void *server, const struct budget_notice *n)
 {
     struct server *s = server;
     const struct budget *b = &n->budget;
+    if (n->refused) {
+        refused_write(s->store, n);
+        return;
+    }
     log_warn("budget %lld of %s %s: %lld per cent are spent", (long long)b->id, scope_name(b->scope), b->scope_id,
              (long long)b->soft_percent);
     if (n->spender.task)

@@ -11,6 +11,8 @@
 #define DIGEST_TICKS 15
 #define SPAN_MOST_S  (7 * DAY_S) /* of one digest, when the daemon did not run for long */
 #define EXPIRE_MOST  1000
+#define SPENT_MOST   8 /* projects that a digest names */
+#define GROUPS_MOST  500
 
 static void notice_made(void *arg)
 {
@@ -44,7 +46,31 @@ void notify_close(struct server *s)
 
 /* ---- the digest ---- */
 
-static const char *digest_words(mem *ctx, const struct digest *d)
+/* "; spent: $1.20 in shop, 0.40 EUR in mill". A project is named by its folder. */
+static void money_words(mem *ctx, const struct ledger_group *spent, size_t n, struct buf *b)
+{
+    size_t told = 0, left = 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *slash = strrchr(spent[i].name, '/');
+        if (spent[i].cost <= 0)
+            continue;
+        if (told == SPENT_MOST) {
+            left++;
+            continue;
+        }
+        buf_printf(b, "%s%s",
+                   told++ ? ", "
+                   : b->n ? "; spent: "
+                          : "spent: ",
+                   money_show(ctx, spent[i].cost, spent[i].currency));
+        if (*spent[i].name)
+            buf_printf(b, " in %.40s", slash && slash[1] ? slash + 1 : spent[i].name);
+    }
+    if (left)
+        buf_printf(b, " and %zu more", left);
+}
+
+static const char *digest_words(mem *ctx, const struct digest *d, const struct ledger_group *spent, size_t spent_n)
 {
     struct buf b;
     const struct {
@@ -58,9 +84,10 @@ static const char *digest_words(mem *ctx, const struct digest *d)
     if (d->waiting)
         buf_printf(&b, "%s%lld %s", b.n ? "; " : "", (long long)d->waiting,
                    d->waiting == 1 ? "task needs you" : "tasks need you");
+    money_words(ctx, spent, spent_n, &b);
     if (!b.n)
         buf_z(&b, "nothing to tell");
-    return b.p;
+    return buf_view(&b).p;
 }
 
 static enum rc digest_tx(struct store_tx *tx, void *arg, struct err *err)
@@ -76,15 +103,23 @@ static enum rc digest_write(mem *ctx, struct server *s, const char *key, int64_t
 {
     struct digest d = {0};
     int64_t from_ns = last_ns > now_ns - SPAN_MOST_S * SECOND_NS ? last_ns : now_ns - SPAN_MOST_S * SECOND_NS;
+    struct ledger_filter filter = {.from_ns = from_ns, .to_ns = now_ns};
+    struct ledger_group *spent = NULL;
+    size_t spent_n = 0;
+    int64_t cost = 0;
     enum rc rc = notice_digest(s->store, from_ns, now_ns, &d, err);
+    rc = rc ? rc : books_sync(s->books, err);
+    rc = rc ? rc : ledger_groups(ctx, s->store, &filter, BY_PROJECT, 0, GROUPS_MOST, &spent, &spent_n, err);
     if (rc != RC_OK)
         return rc;
-    bool news = last_ns && (d.done || d.unproven || d.failed || d.waiting); /* not on the first day of all */
+    for (size_t i = 0; i < spent_n; i++)
+        cost |= spent[i].cost;
+    bool news = last_ns && (d.done || d.unproven || d.failed || d.waiting || cost); /* not on the first day of all */
     struct notice n = {.key = key,
                        .level = news ? NOTICE_DIGEST : NOTICE_SILENT,
                        .kind = "digest",
                        .task = "",
-                       .words = digest_words(ctx, &d),
+                       .words = digest_words(ctx, &d, spent, spent_n),
                        .time_ns = now_ns};
     return store_write(s->store, digest_tx, &n, err);
 }

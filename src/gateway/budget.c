@@ -366,10 +366,30 @@ static enum rc refuse_words(const struct account *a, struct judgement j, const s
     return raise_hint(tmp, a, j.money, used, j.need, err);
 }
 
-static enum rc refuse_limit(const struct reservation *r, const struct wish *w, int64_t least, int64_t now_ns,
-                            struct refusal *ret, struct err *err)
+/* A task that is refused pauses and says so; a program gets an answer that its people may never see. Once for each
+ * window, and again when the limits are others. */
+static void refused_tell(struct budgets *b, struct account *a, const struct spender *who)
 {
-    const struct account *worst = NULL;
+    bool told = a->refused_ns == a->start_ns && a->refused_money == a->row.money && a->refused_tokens == a->row.tokens;
+    if (who->task || told || !b->on_notice)
+        return;
+    a->refused_ns = a->start_ns;
+    a->refused_money = a->row.money;
+    a->refused_tokens = a->row.tokens;
+    struct budget_notice n = {.refused = true,
+                              .budget = a->row,
+                              .spender = *who,
+                              .spent = wide_clamp(a->spent),
+                              .spent_tokens = wide_clamp(a->spent_tokens),
+                              .start_ns = a->start_ns,
+                              .end_ns = a->end_ns};
+    b->on_notice(b->on_notice_arg, &n);
+}
+
+static enum rc refuse_limit(struct budgets *b, const struct reservation *r, const struct wish *w, int64_t least,
+                            int64_t now_ns, struct refusal *ret, struct err *err)
+{
+    struct account *worst = NULL;
     struct judgement why = {0};
     for (size_t i = 0; i < r->charge_count; i++) {
         struct refusal f;
@@ -382,6 +402,8 @@ static enum rc refuse_limit(const struct reservation *r, const struct wish *w, i
         *ret = f;
     }
     BUG_ON(!worst);
+    if (ret->kind == REFUSAL_USED)
+        refused_tell(b, worst, &r->spender);
     return refuse_words(worst, why, ret, err);
 }
 
@@ -498,7 +520,7 @@ static enum rc admit_locked(struct budgets *b, struct wish *w, struct reservatio
         output = fits < output ? fits : output;
     }
     if (output < least)
-        return refuse_limit(r, w, least, r->opened_ns, ret, err);
+        return refuse_limit(b, r, w, least, r->opened_ns, ret, err);
     r->output = output;
     r->tokens = wish_tokens(w, output);
     hold_fill(b, w, r);

@@ -178,6 +178,7 @@ MUST_USE enum rc budgets_rate(struct budgets *b, const char *from, const char *t
 /* ---- notices ---- */
 
 struct budget_notice { /* what is spent reached the soft threshold */
+    bool refused;      /* or: a request of no task was refused for its hard limit, for the first time in the window */
     struct budget budget;
     struct spender spender; /* whose request it was */
     pico spent;

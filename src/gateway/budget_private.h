@@ -27,6 +27,9 @@ struct account {
     wide spent_tokens, held_tokens;
     pico carried;
     int64_t carried_tokens;
+    int64_t refused_ns; /* start of the window, and its limits, in which somebody was told that it refuses */
+    pico refused_money;
+    int64_t refused_tokens;
     bool broken; /* a rate is missing, so that what was spent is unknown: refuses everything */
 };
 struct node { /* one scope id that has accounts */

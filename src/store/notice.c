@@ -110,6 +110,40 @@ static void change_tell(mem *ctx, struct json data, struct notice *n)
     }
 }
 
+/* Of a task that is an attempt of a trial: how its siblings stand. */
+struct siblings {
+    const char *trial;
+    int64_t attempt, alive, done, waiting; /* others: not at their end; done; waiting for the same reason */
+};
+static const struct db_column siblings_columns[] = {
+    DB_COLUMN(siblings, trial, DB_TEXT), DB_COLUMN(siblings, attempt, DB_INT64), DB_COLUMN(siblings, alive, DB_INT64),
+    DB_COLUMN(siblings, done, DB_INT64), DB_COLUMN(siblings, waiting, DB_INT64),
+};
+static const struct db_shape siblings_shape = DB_SHAPE(siblings, siblings_columns);
+
+/* A trial is one thing to people: its winner is told, its end without one is told by the attempt that ends last, and
+ * what several attempts wait for is told by the first of them. */
+static enum rc trial_apply(mem *ctx, struct store_tx *tx, struct json data, struct notice *n, struct err *err)
+{
+    DB_SQL(sql, "SELECT t.trial, t.attempt, (SELECT count(*) FROM task o WHERE o.trial = t.trial AND o.id <> t.id AND"
+                " o.state NOT IN ('done', 'unproven', 'stopped', 'failed')) AS alive,"
+                " (SELECT count(*) FROM task o WHERE o.trial = t.trial AND o.id <> t.id AND o.state = 'done') AS done,"
+                " (SELECT count(*) FROM task o WHERE o.trial = t.trial AND o.id <> t.id AND o.state = $2"
+                " AND o.reason = $3) AS waiting FROM task t WHERE t.id = $1 AND t.trial <> ''");
+    struct siblings s;
+    const char *state = json_z(ctx, json_get(data, "state"), "needs_you"),
+               *reason = json_z(ctx, json_get(data, "reason"), "approval");
+    enum rc rc =
+        db_one(ctx, tx->c, &sql, DB_ARGS(db_text(n->task), db_text(state), db_text(reason)), &siblings_shape, &s, err);
+    if (rc)
+        return rc == RC_NOT_FOUND ? RC_OK : rc;
+    bool won = strcmp(state, "done") == 0, ended = n->level == NOTICE_DONE && strcmp(n->kind, "budget") != 0;
+    if ((ended && !won && (s.alive || s.done)) || (n->level == NOTICE_NOW && s.waiting))
+        n->level = NOTICE_SILENT;
+    n->words = mem_printf(ctx, "%s (attempt %lld of trial %s)", n->words, (long long)s.attempt, s.trial);
+    return RC_OK;
+}
+
 enum rc notice_of_event(struct store_tx *tx, const char *task_id, const struct event *e, int64_t number,
                         struct err *err)
 {
@@ -119,7 +153,7 @@ enum rc notice_of_event(struct store_tx *tx, const char *task_id, const struct e
         return RC_OK;
     CLEANUP_MEM mem *tmp = mem_root();
     struct notice n = {.task = task_id, .time_ns = e->time_ns};
-    struct json data;
+    struct json data = {0};
     if (gate)
         n = (struct notice){.task = task_id,
                             .time_ns = e->time_ns,
@@ -134,8 +168,9 @@ enum rc notice_of_event(struct store_tx *tx, const char *task_id, const struct e
                             .words = "spends a budget whose threshold is reached"};
     if (change && json_parse(tmp, str_of(e->data), &data, NULL) == RC_OK)
         change_tell(tmp, data, &n);
-    if (!n.level)
-        return RC_OK;
+    enum rc rc = n.level ? trial_apply(tmp, tx, data, &n, err) : RC_OK;
+    if (rc || !n.level)
+        return rc;
     n.key = mem_printf(tmp, "task:%s:%lld", task_id, (long long)number);
     n.words = mem_printf(tmp, "task %s %s", task_id, n.words);
     return notice_insert(tmp, tx, &n, &fresh, err);

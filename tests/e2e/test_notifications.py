@@ -1,11 +1,13 @@
 """Being told: what happens to a task reaches webhooks, mailboxes and browsers, at least once, signed, and without telling more than it should."""
 import base64
 import contextlib
+import decimal
 import email
 import hashlib
 import hmac
 import json
 import pathlib
+import re
 import sqlite3
 import sys
 import time
@@ -13,6 +15,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from fakes.receivers import Mail, Receiver  # noqa: E402
+from gateway import GatewayCase  # noqa: E402
 from harness import Case, script, wait_for  # noqa: E402
 from projects import PLAIN, PLAIN_CHECK, PLAIN_TASK, plain_honest, plain_wrong  # noqa: E402
 
@@ -174,6 +177,23 @@ class Channels(Told):
         self.assertEqual(self.ask("GET", CHANNELS)["channels"], [])
 
 
+class Programs(GatewayCase):
+    def test_a_budget_that_refuses_a_program_is_told_once(self):
+        self.provider("chat", "chat")
+        self.price("chat/fake", input="3", output="1000")
+        self.nm.run("budget", "set", "project", "mill", "--money", "0.02", code=0)
+        key = self.key(project="mill")
+        seen = [self.ask("chat", "chat/fake", key, cap=10).status for _ in range(30)]
+        self.assertEqual((seen[0], seen[-2:]), (200, [402, 402]))
+        told = wait_for("the notice", 20, lambda: self.nm.api("GET", "/api/v1/notifications")[1]["notifications"])
+        self.assertEqual([(n["level"], n["kind"], n["task"]) for n in told], [("now", "budget", None)], told)
+        self.assertRegex(told[0]["words"], r"^budget 1 \(project, total\) is reached, \$0\.0[0-9]+ of \$0\.02 are spent: requests are refused$")
+        self.nm.run("budget", "raise", "1", "--money", "0.0001", code=0)
+        for _ in range(5):
+            self.ask("chat", "chat/fake", key, cap=10)
+        wait_for("the second notice", 20, lambda: len(self.nm.api("GET", "/api/v1/notifications")[1]["notifications"]) == 2)
+
+
 class Tasks(Told):
     needs_sandbox = True
     seconds = 240
@@ -228,6 +248,7 @@ class Tasks(Told):
     def test_the_digest_of_the_day(self):
         self.start(NIGHTMILL_NOTIFY_DIGEST_AT="00:00")
         self.webhook(levels=["digest"])
+        self.price()
         self.run_task(plain_honest(), code=0)
         database = self.nm.data / "nightmill.db"
 
@@ -241,7 +262,13 @@ class Tasks(Told):
             c.execute("UPDATE notice SET time_ns = time_ns - 86400000000000, key = 'yesterday' WHERE kind = 'digest'")
         self.start(NIGHTMILL_NOTIFY_DIGEST_AT="00:00")
         body = json.loads(self.arrived(1, 30)[0][2])
-        self.assertEqual((body["type"], body["words"]), ("digest", "tasks: 1 done"))
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as c:
+            spent = decimal.Decimal(c.execute("SELECT sum(cost) FROM ledger").fetchone()[0]).scaleb(-12)
+        self.assertEqual(body["type"], "digest")
+        found = re.fullmatch(r"tasks: 1 done; spent: \$([0-9.]+) in project", body["words"])
+        self.assertTrue(found, body["words"])
+        self.assertGreater(spent, 0)
+        self.assertLess(abs(decimal.Decimal(found[1]) - spent), decimal.Decimal("0.01"))
         self.nm.run("daemon", "stop", code=0)
         self.start(NIGHTMILL_NOTIFY_DIGEST_AT="00:00")
         time.sleep(3)  # long enough for the look that the daemon takes when it begins
