@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "cli/daemon.h"
 #include "cli/session.h"
+#include "cli/starting.h"
 #include "ops/place.h"
 
 enum { STOP_MS = 30000 };
@@ -12,6 +13,7 @@ static const struct argument arguments[] = {
      .choices = "start|stop|status|run"},
     {0},
 };
+static const struct option options[] = {STARTING_OPTIONS, {0}};
 static const struct example examples[] = {
     {"nightmill daemon status", "whether it runs, its tasks and runners"},
     {"nightmill daemon stop", "ends it; tasks that are at work go on at its next start"},
@@ -124,6 +126,12 @@ static int run(struct cli *cli)
     enum rc rc = cli_settings(cli, &err);
     if (rc)
         return cli_fail_as(cli, &err, foreground ? EXIT_CONFIG : rc_exit_code(rc));
+    if (foreground || !strcmp(verb, "start"))
+        rc = starting_hand_over(cli, daemon_answers(cli->ctx, data_of(cli), 1000, NULL), &err);
+    else if (call_has(&cli->call, "ui-dir"))
+        rc = err_set(&err, RC_INVALID, "--ui-dir is for daemon start and daemon run");
+    if (rc)
+        return cli_fail(cli, &err);
     rc = foreground               ? daemon_become(cli->ctx, data_of(cli), &err)
          : !strcmp(verb, "start") ? start(cli, &err)
          : !strcmp(verb, "stop")  ? stop(cli, &err)
@@ -136,6 +144,7 @@ const struct command command_daemon = {
     .summary = "start, stop and look at the daemon",
     .details = "There is one for each data folder. The first command that needs it starts it.",
     .arguments = arguments,
+    .options = options,
     .examples = examples,
     .run = run,
 };

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "cli/daemon.h"
 #include "cli/link.h"
+#include "cli/starting.h"
 #include "ops/place.h"
 #include <poll.h>
 #include <sys/wait.h>
@@ -10,10 +11,12 @@
 
 enum { READY_MS = 30000 };
 
+static const struct option options[] = {STARTING_OPTIONS, {0}};
 static const struct example examples[] = {
     {"nightmill serve", "prints the address and the setup link; Ctrl+C ends it"},
     {"nightmill serve --set server.address=0.0.0.0:8443 --set server.tls_certificate=/etc/nightmill/cert.pem",
      "for others too"},
+    {"nightmill serve --ui-dir ui/dist", "with a web page that is being worked on"},
     {0},
 };
 
@@ -75,7 +78,11 @@ static int run(struct cli *cli)
     if (rc)
         return cli_fail_as(cli, &err, EXIT_CONFIG);
     const char *data = place_data(cli->ctx, cli->settings);
-    if (daemon_answers(cli->ctx, data, 1000, NULL)) {
+    bool running = daemon_answers(cli->ctx, data, 1000, NULL);
+    rc = starting_hand_over(cli, running, &err);
+    if (rc)
+        return cli_fail(cli, &err);
+    if (running) {
         cli_say(cli, "The daemon runs already on %s.", data);
         rc = tell(cli, &err);
     } else {
@@ -90,6 +97,7 @@ const struct command command_serve = {
     .summary = "run the daemon in the foreground and say where its web page is",
     .details = "Logs go to standard error. At the first start there is a link that makes the owner; it works once, for "
                "30 minutes. A daemon that is there already is left as it is.",
+    .options = options,
     .examples = examples,
     .run = run,
 };

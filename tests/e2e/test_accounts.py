@@ -94,6 +94,27 @@ class FirstRun(AccountsCase):
         process.terminate()
         self.assertEqual(process.wait(30), 0)
 
+    def test_serve_takes_settings_and_a_page_for_its_start(self):
+        self.nm.stop_daemon()
+        page = self.folder / "page"
+        page.mkdir()
+        self.assertIn("index.html is missing", self.nm.run("serve", "--ui-dir", str(page), code=2).err)
+        (page / "index.html").write_text("<!doctype html><title>Mine</title>", encoding="utf-8")
+        process = self.nm.start("serve", "--ui-dir", "page", "--set", "tasks.parallel=5")
+        found = wait_for("the address", 30, lambda: LINK.search(process.err.read_text()))
+        self.port = int(found[1])
+        self.own = f"http://127.0.0.1:{self.port}"
+        self.assertIn(b"<title>Mine</title>", self.call("GET", "/tasks", Accept="text/html").body)
+        self.assertEqual(self.nm.api("GET", "/api/v1/settings/tasks.parallel")[1]["value"], "5")
+        late = self.nm.run("serve", "--ui-dir", str(page), code=1)
+        self.assertIn("runs already", late.err)
+        self.assertIn("daemon start", self.nm.run("daemon", "status", "--ui-dir", str(page), code=2).err)
+        process.terminate()
+        self.assertEqual(process.wait(30), 0)
+        # For that start alone.
+        self.nm.run("daemon", "start", code=0)
+        self.assertEqual(self.nm.api("GET", "/api/v1/settings/tasks.parallel")[1]["origin"], "default")
+
     def test_secrets_are_in_no_file(self):
         cookie = self.owner()
         tokens = self.call("POST", "/api/v1/token", {"grant": "password", "name": "ada", "password": PASSWORD}, page=False).json()
