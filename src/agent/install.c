@@ -518,3 +518,39 @@ enum rc install_package(mem *ctx, const char *data_dir, const char *path, const 
     umask(before);
     return rc;
 }
+
+/* ---- told ---- */
+
+void install_list_json(struct json_out *o, const char *key, const char *const *list)
+{
+    jo_key(o, key);
+    jo_arr(o);
+    for (; list && *list; list++)
+        jo_z(o, *list);
+    jo_end_arr(o);
+}
+
+void install_json(struct json_out *o, const struct backend *b, const struct install_place *p)
+{
+    static const char *const sessions[] = {
+        [BACKEND_SESSION_NONE] = "none", [BACKEND_SESSION_CHOSEN] = "chosen", [BACKEND_SESSION_READ] = "read"};
+    jo_obj(o);
+    jo_kz(o, "name", b->name);
+    jo_kz(o, "title", b->title);
+    jo_kb(o, "here", p->origin != NULL);
+    jo_kz(o, "origin", p->origin);
+    jo_kz(o, "path", p->outside);
+    jo_kz(o, "version", p->version);
+    jo_kz(o, "package", b->package);
+    jo_kz(o, "pinned", b->version);
+    jo_kz(o, "source", b->source);
+    jo_kz(o, "licence", b->licence);
+    jo_ki(o, "node", b->node);
+    jo_kz(o, "wire", b->wire);
+    jo_kz(o, "session", sessions[b->session]);
+    jo_kb(o, "resumes", b->resumes);
+    jo_kb(o, "mcp", b->servers);
+    install_list_json(o, "hosts", b->hosts);
+    install_list_json(o, "ignores", b->deaf);
+    jo_end_obj(o);
+}

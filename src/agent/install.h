@@ -21,6 +21,11 @@ struct install_place {
 /* path: the PATH to look in ("" or NULL: nowhere). Not found is RC_OK with origin NULL. In ctx. */
 MUST_USE enum rc install_find(mem *ctx, const char *data_dir, const char *path, const struct backend *backend,
                               struct install_place *ret, struct err *err);
+/* The agent with where it is, as an object: name, title, here, origin, path, version, ... (AvailableAgent of the API).
+ */
+void install_json(struct json_out *o, const struct backend *backend, const struct install_place *place);
+void install_list_json(struct json_out *o, const char *key,
+                       const char *const *list); /* list: NULL-terminated or NULL */
 /* Asks the program for its version, in a sandbox without network. *ret_version in ctx. RC_UNAVAILABLE when it does not
  * start or does not answer in time. */
 MUST_USE enum rc install_probe(mem *ctx, const struct backend *backend, const struct install_place *place,

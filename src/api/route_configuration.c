@@ -1,8 +1,10 @@
 /* Named agents: their configurations, in versions. */
 #include "agent/backend.h"
+#include "agent/install.h"
 #include "api/route_rows.h"
 #include "base/clock.h"
 #include "store/configuration.h"
+#include <stdlib.h>
 
 static const char *project_of(struct route_call *c)
 {
@@ -39,6 +41,29 @@ static enum rc agents_list(struct route_call *c)
     jo_end_arr(&c->out);
     jo_end_obj(&c->out);
     return RC_OK;
+}
+
+/* ---- what can be run ---- */
+
+/* Where programs lie is for those who may put them there. */
+static enum rc agents_available(struct route_call *c)
+{
+    bool places = principal_may(&c->principal, ACCESS_ADMIN, NULL) == RC_OK;
+    enum rc rc = RC_OK;
+    jo_obj(&c->out);
+    jo_key(&c->out, "agents");
+    jo_arr(&c->out);
+    for (const struct backend *const *b = backends; rc == RC_OK && *b; b++) {
+        struct install_place place;
+        rc = install_find(c->ctx, c->server->place->data_dir, getenv("PATH"), *b, &place, &c->err);
+        if (rc != RC_OK)
+            break;
+        place.outside = places ? place.outside : NULL;
+        install_json(&c->out, *b, &place);
+    }
+    jo_end_arr(&c->out);
+    jo_end_obj(&c->out);
+    return rc;
 }
 
 /* ---- setting ---- */
@@ -163,6 +188,14 @@ static enum rc agent_delete(struct route_call *c)
 
 const struct route route_agents_list = {"GET", "/api/v1/agents",        "named agents with their versions", agents_list,
                                         NULL,  .query = "name project", .gives = "AgentConfigurations"};
+const struct route route_agents_available = {"GET",
+                                             "/api/v1/agents/available",
+                                             "coding agents that can be run, and which of them are here",
+                                             agents_available,
+                                             NULL,
+                                             .access = ACCESS_READ,
+                                             .narrow = NARROW_SHARED,
+                                             .gives = "AvailableAgents"};
 const struct route route_agent_put = {"PUT",
                                       "/api/v1/agents/:id",
                                       "set up a named agent: a new version where it differs",

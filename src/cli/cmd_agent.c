@@ -107,40 +107,6 @@ static enum rc named(struct cli *cli, const struct backend **ret, struct err *er
 
 /* --- ls --- */
 
-static void member_list(struct json_out *o, const char *key, const char *const *list)
-{
-    jo_key(o, key);
-    jo_arr(o);
-    for (; list && *list; list++)
-        jo_z(o, *list);
-    jo_end_arr(o);
-}
-
-static void agent_write(struct json_out *o, const struct backend *b, const struct install_place *p)
-{
-    static const char *const sessions[] = {
-        [BACKEND_SESSION_NONE] = "none", [BACKEND_SESSION_CHOSEN] = "chosen", [BACKEND_SESSION_READ] = "read"};
-    jo_obj(o);
-    jo_kz(o, "name", b->name);
-    jo_kz(o, "title", b->title);
-    jo_kb(o, "here", p->origin != NULL);
-    jo_kz(o, "origin", p->origin);
-    jo_kz(o, "path", p->outside);
-    jo_kz(o, "version", p->version);
-    jo_kz(o, "package", b->package);
-    jo_kz(o, "pinned", b->version);
-    jo_kz(o, "source", b->source);
-    jo_kz(o, "licence", b->licence);
-    jo_ki(o, "node", b->node);
-    jo_kz(o, "wire", b->wire);
-    jo_kz(o, "session", sessions[b->session]);
-    jo_kb(o, "resumes", b->resumes);
-    jo_kb(o, "mcp", b->servers);
-    member_list(o, "hosts", b->hosts);
-    member_list(o, "ignores", b->deaf);
-    jo_end_obj(o);
-}
-
 static void agent_line(struct cli *cli, const struct backend *b, const struct install_place *p, struct buf *out)
 {
     const char *state = p->origin ? p->origin : "not here";
@@ -171,7 +137,7 @@ static enum rc list(struct cli *cli, int *status, struct err *err)
         enum rc rc = look(cli, *b, &place, err);
         if (rc)
             return rc;
-        agent_write(&o, *b, &place);
+        install_json(&o, *b, &place);
         if (place.origin || all)
             agent_line(cli, *b, &place, &text);
         else
@@ -317,7 +283,7 @@ static enum rc install(struct cli *cli, struct err *err)
     buf_init(&out, cli->ctx, 65536);
     if (cli->json) {
         json_out_init(&o, &out);
-        agent_write(&o, b, &place);
+        install_json(&o, b, &place);
         cli_document(cli, "agent", buf_view(&out), -1);
         return RC_OK;
     }
@@ -347,7 +313,7 @@ static void report_write(struct json_out *o, const struct backend *b, const stru
     jo_ki(o, "first_request_ms", r->first_ms);
     jo_ki(o, "elapsed_ms", r->all_ms);
     jo_kz(o, "session", r->session);
-    member_list(o, "hosts", r->hosts);
+    install_list_json(o, "hosts", r->hosts);
     jo_kz(o, "last_error_line", r->output_tail);
     jo_end_obj(o);
 }

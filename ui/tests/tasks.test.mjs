@@ -79,7 +79,12 @@ describe('work screens', { skip: missing }, () => {
           ready: async (page) => {
             await page.getByLabel('Repository').fill(`${t.folder}/calc`);
             await page.getByLabel('What should change').fill('Add a function triple to calc.py, with a test.');
-            await page.getByRole('complementary', { name: 'Plan' }).getByText('make test').waitFor();
+            const plan = page.getByRole('complementary', { name: 'Plan' });
+            await plan.getByText('make test').waitFor();
+            // Who can do it, and what it may cost.
+            await page.getByLabel('Agent').selectOption('builtin');
+            await plan.getByText(/scripted costs 3\.00 in and 15\.00 out, USD for a million tokens/).waitFor();
+            assert.match((await page.getByLabel('Agent').locator('option').allTextContents()).join('; '), /Nightmill, built in: 2 of 2 done here.*Codex/);
           },
         },
         { name: 'nowhere', path: '/no/such/page', ready: (page) => page.getByText('There is no such page').waitFor() },

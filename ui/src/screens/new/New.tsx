@@ -9,6 +9,7 @@ import { navigate } from '../../router';
 import type { ScreenProps } from '../../screens';
 import { may } from '../../session';
 import type { Schemas, Task } from '../../types';
+import { AgentChoice, BudgetsOver, ModelChoices, Price, useChoices, type Choices } from './choices';
 import './new.css';
 
 interface Draft {
@@ -90,7 +91,7 @@ function usePlan(draft: Draft): { plan: Spec | null; problem: Problem | null; ma
   return state;
 }
 
-function Plan({ plan, record }: { plan: Spec; record: Record_ | undefined }) {
+function Plan({ plan, record, choices }: { plan: Spec; record: Record_ | undefined; choices: Choices }) {
   const cost = record?.costs.find((one) => one.currency === plan.limits.currency && one.median !== null);
   return (
     <>
@@ -140,6 +141,24 @@ function Plan({ plan, record }: { plan: Spec; record: Record_ | undefined }) {
               )}
             </span>
           </li>
+          {!cost?.median && (
+            <li>
+              <Icon name="right" />
+              <span class="muted">No task of {plan.agent?.name ?? 'nightmill'} has ended here yet, so nobody can say what one usually costs.</span>
+            </li>
+          )}
+          <li>
+            <Icon name="models" />
+            <Price plan={plan} choices={choices} />
+          </li>
+          {choices.budgets.length > 0 && (
+            <li>
+              <Icon name="money" />
+              <span class="new-budgets">
+                <BudgetsOver plan={plan} choices={choices} />
+              </span>
+            </li>
+          )}
           <li>
             <Icon name="state-working" />
             <span>
@@ -215,8 +234,7 @@ export default function New({ query }: ScreenProps) {
   const [draft, setDraft] = useState(() => readDraft(query));
   const { plan, problem, making } = usePlan(draft);
   const tasks = useData<{ tasks: Task[] }>('tasks', { query: { limit: 200 } });
-  const models = useData<{ models: { id: string }[] }>('models');
-  const record = useData<{ records: Record_[] }>('agents/record', { query: { by: 'agent' } });
+  const choices = useChoices(draft.repo.trim());
   const settings = useCell(kept);
   const key = useRef(freshKey());
   const starting = useRef(false);
@@ -238,9 +256,8 @@ export default function New({ query }: ScreenProps) {
   }, [settings]);
 
   const repos = [...new Set((tasks.data?.tasks ?? []).map((task) => task.repo))];
-  const agents = [...new Set((record.data?.records ?? []).map((one) => one.agent).filter(Boolean))];
   const agentName = plan?.agent?.name ?? 'nightmill';
-  const evidence = record.data?.records.find((one) => one.agent === agentName);
+  const evidence = choices.records.find((one) => one.agent === agentName);
   const iterations = draft.iterations || plan?.limits.iterations || 0;
   const currency = plan?.limits.currency ?? '';
   const money = draft.money || plan?.limits.money || '';
@@ -284,6 +301,13 @@ export default function New({ query }: ScreenProps) {
           <Field name="Checks" optional help="Commands that must pass, one a line. Left empty, they are taken from nightmill.yaml or found in the repository.">
             {(id) => <textarea {...id} rows={2} class="mono" spellcheck={false} placeholder="make test" value={draft.checks} onInput={(event) => change({ checks: event.currentTarget.value })} />}
           </Field>
+          <Field name="Agent" help="Who does it, in a sandbox of its own. Every one is judged by the same checks.">
+            {(id) => <AgentChoice id={id} value={draft.agent} choices={choices} onChoose={(agent) => change({ agent })} />}
+          </Field>
+          <Field name="Model" optional help="A tier or a model. Left empty, as the agent, the project and the settings say.">
+            {(id) => <input {...id} list="new-models" value={draft.model} autocomplete="off" spellcheck={false} onInput={(event) => change({ model: event.currentTarget.value })} />}
+          </Field>
+          <ModelChoices id="new-models" choices={choices} />
           <Slider
             name="Iterations"
             unit="at most"
@@ -318,22 +342,6 @@ export default function New({ query }: ScreenProps) {
           <details>
             <summary>More choices</summary>
             <div class="stack new-more">
-              <Field name="Agent" optional help="Left empty, as the settings and the project say.">
-                {(id) => <input {...id} list="new-agents" value={draft.agent} autocomplete="off" onInput={(event) => change({ agent: event.currentTarget.value })} />}
-              </Field>
-              <datalist id="new-agents">
-                {agents.map((agent) => (
-                  <option key={agent} value={agent} />
-                ))}
-              </datalist>
-              <Field name="Model" optional help="A model, or a tier.">
-                {(id) => <input {...id} list="new-models" value={draft.model} autocomplete="off" onInput={(event) => change({ model: event.currentTarget.value })} />}
-              </Field>
-              <datalist id="new-models">
-                {(models.data?.models ?? []).map((model) => (
-                  <option key={model.id} value={model.id} />
-                ))}
-              </datalist>
               <Slider name="Working time" unit="minutes" value={draft.minutes} least={0} most={600} curved off="no limit" onChange={(value) => change({ minutes: value })} effect={draft.minutes ? `After ${draft.minutes} minutes of work it pauses.` : 'As long as it takes.'} />
               {(
                 [
@@ -354,7 +362,7 @@ export default function New({ query }: ScreenProps) {
         <aside class="new-plan stack" aria-label="Plan" aria-busy={making}>
           <h2>Plan</h2>
           {plan ? (
-            <Plan plan={plan} record={evidence} />
+            <Plan plan={plan} record={evidence} choices={choices} />
           ) : problem ? (
             <Banner kind="you" icon="warning" role="status">
               <Cut text={problem.words} />
