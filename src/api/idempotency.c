@@ -1,6 +1,8 @@
 /* Creations that are asked for twice and done once (draft-ietf-httpapi-idempotency-key-header-07): a client that got no
  * answer asks again with the same Idempotency-Key and gets the first answer.
  *
+ * Where the answer holds a secret it is not kept, and asking again is a conflict.
+ *
  * The key is taken before the work and the answer is put beside it afterwards, each durable. When the server dies in
  * between, it cannot be known whether the work was done: asking again is then a conflict, and never done twice. */
 #include "api/server_room.h"
@@ -47,6 +49,12 @@ static enum rc answer_again(struct route_call *c, const struct idempotency *was,
         err_set(&c->err, RC_CONFLICT, "a request with this Idempotency-Key is under way, or was when the server ended");
         return err_hint(&c->err, "look whether it was made before you ask with another key");
     }
+    if (c->route->shows_secret) {
+        err_set(&c->err, RC_CONFLICT,
+                "this was made already by a request with this Idempotency-Key; its secret is shown once");
+        return err_hint(&c->err,
+                        "did the answer get lost? remove what was made and make another one, with another key");
+    }
     c->status = (int)was->status;
     buf_str(&c->out_buf, str_of(was->body));
     route_line(c, "Idempotency-Replayed: true");
@@ -83,7 +91,7 @@ enum rc idempotency_handle(struct route_call *c)
         return rc;
     }
     mine.status = c->status;
-    mine.body = buf_view(&c->out_buf).p;
+    mine.body = c->route->shows_secret ? "" : buf_view(&c->out_buf).p;
     (void)!store_write(store, put_tx, &mine, NULL); /* it was made: that is what the client must hear */
     return RC_OK;
 }

@@ -72,6 +72,14 @@ enum rc permission_check(struct route_call *c)
     return err_set(&c->err, RC_BUG, "a route without a rule");
 }
 
+bool permission_may(const struct principal *p, const struct route *r)
+{
+    bool known = p->by != CAME_UNKNOWN;
+    if (r->open || !known || r->narrow == NARROW_OWN)
+        return r->open || known;
+    return (r->narrow == NARROW_WHOLE ? principal_at(p, "") : principal_most(p)) >= route_needs(r);
+}
+
 bool permission_waits(const struct route_call *c)
 {
     enum route_narrow n = c->route->narrow;

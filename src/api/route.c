@@ -102,7 +102,8 @@ static void call_work(void *arg)
         c->err.rc = permission_narrow(c);
     if (c->err.rc == RC_OK) {
         audit_begin(c);
-        c->err.rc = c->route->creates && *c->idempotency_key && c->body.n ? idempotency_handle(c) : c->route->handle(c);
+        bool once = c->route->creates && *c->idempotency_key && c->body.n;
+        c->err.rc = version_handle(c, once ? idempotency_handle : c->route->handle);
         c->err.rc = audit_end(c, c->err.rc);
     } else if (c->err.rc == RC_DENIED || c->hidden) {
         audit_refused(c);

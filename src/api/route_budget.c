@@ -42,6 +42,37 @@ static void forecast_json(struct route_call *c, const struct budget_state *s)
     jo_end_obj(o);
 }
 
+static char *budget_version(mem *ctx, const struct budget *b)
+{
+    return version_of(ctx, mem_printf(ctx, "%lld\n%lld %lld %d %lld %d %d\n%s", (long long)b->id, (long long)b->money,
+                                      (long long)b->tokens, b->hard, (long long)b->soft_percent, b->pause,
+                                      b->keep_unused, b->zone));
+}
+
+/* :id, or the one that the body would change. */
+static bool is_asked_for(struct route_call *c, const struct budget *b)
+{
+    if (c->param)
+        return strcmp(mem_printf(c->ctx, "%lld", (long long)b->id), c->param) == 0;
+    struct settings *settings = settings_live_take(c->ctx, c->server->live);
+    const char *id = word(c, "scope_id", ""), *money = word(c, "money", NULL);
+    return strcmp(scope_name(b->scope), word(c, "scope", "")) == 0 && strcmp(b->scope_id ? b->scope_id : "", id) == 0 &&
+           strcmp(window_name(b->window), word(c, "window", "total")) == 0 &&
+           (!money || strcmp(b->currency, word(c, "currency", setting_text(settings, "money.currency"))) == 0);
+}
+
+static enum rc version_now(struct route_call *c, const char **ret)
+{
+    struct budget_state *list;
+    size_t n;
+    budgets_list(c->ctx, c->server->budgets, SCOPE_ORGANISATION, NULL, clock_wall_ns(), &list, &n);
+    *ret = VERSION_NONE;
+    for (size_t i = 0; i < n; i++)
+        if (is_asked_for(c, &list[i].budget))
+            *ret = budget_version(c->ctx, &list[i].budget);
+    return RC_OK;
+}
+
 static void budget_json(struct route_call *c, const struct budget_state *s)
 {
     struct json_out *o = &c->out;
@@ -49,6 +80,7 @@ static void budget_json(struct route_call *c, const struct budget_state *s)
     bool money = b->money >= 0;
     jo_obj(o);
     jo_ki(o, "id", b->id);
+    jo_kz(o, "version", budget_version(c->ctx, b));
     jo_kz(o, "scope", scope_name(b->scope));
     jo_kz(o, "scope_id", b->scope_id);
     jo_kz(o, "window", window_name(b->window));
@@ -295,7 +327,8 @@ const struct route route_budget_post = {"POST",
                                         .takes = "BudgetInput",
                                         .gives = "Budget",
                                         .creates = true,
-                                        .tells = "budget"};
+                                        .tells = "budget",
+                                        .version = version_now};
 const struct route route_budget_raise = {"POST",
                                          "/api/v1/budgets/:id/raise",
                                          "add to the limits of a budget",
@@ -305,9 +338,17 @@ const struct route route_budget_raise = {"POST",
                                          .narrow = NARROW_ONE,
                                          .takes = "BudgetRaise",
                                          .gives = "Budget",
-                                         .tells = "budget"};
-const struct route route_budget_delete = {"DELETE", "/api/v1/budgets/:id",  "remove a budget",    budget_delete,
-                                          NULL,     .access = ACCESS_ADMIN, .narrow = NARROW_ONE, .tells = "budget"};
+                                         .tells = "budget",
+                                         .version = version_now};
+const struct route route_budget_delete = {"DELETE",
+                                          "/api/v1/budgets/:id",
+                                          "remove a budget",
+                                          budget_delete,
+                                          NULL,
+                                          .access = ACCESS_ADMIN,
+                                          .narrow = NARROW_ONE,
+                                          .tells = "budget",
+                                          .version = version_now};
 const struct route route_rates_list = {
     "GET", "/api/v1/rates",       "exchange rates, newest first", rates_get,
     NULL,  .access = ACCESS_READ, .narrow = NARROW_ONE,           .gives = "ExchangeRates"};

@@ -227,7 +227,9 @@ const struct route route_key_create = {"POST",
                                        .narrow = NARROW_ONE,
                                        .takes = "UserKeyInput",
                                        .gives = "UserKey",
-                                       .tells = "key"};
+                                       .tells = "key",
+                                       .creates = true,
+                                       .shows_secret = true};
 const struct route route_key_revoke = {
     "DELETE",      "/api/v1/keys/:id",     "revoke a user key at once", key_revoke,
     NULL,          .access = ACCESS_ADMIN, .narrow = NARROW_ONE,        .gives = "UserKey",

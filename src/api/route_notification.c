@@ -39,6 +39,19 @@ static const char *target_shown(mem *ctx, const struct channel *h)
                       strcmp(url.target, "/") == 0 ? "/" : "/...");
 }
 
+static char *channel_version(mem *ctx, const struct channel *h)
+{
+    return version_of(ctx, mem_printf(ctx, "%s\n%lld\n%d", h->name, (long long)h->levels, h->enabled));
+}
+
+static enum rc version_now(struct route_call *c, const char **ret)
+{
+    struct channel h;
+    enum rc rc = channel_find(c->ctx, c->server->store, c->param, &h, &c->err);
+    *ret = rc ? NULL : channel_version(c->ctx, &h);
+    return rc;
+}
+
 static void channel_json(struct route_call *c, const struct channel *h, const char *secret)
 {
     jo_obj(&c->out);
@@ -53,6 +66,7 @@ static void channel_json(struct route_call *c, const struct channel *h, const ch
     jo_kz(&c->out, "last_ok_at", time_text(c, h->last_ok_ns));
     jo_ki(&c->out, "failures", h->failures);
     jo_kz(&c->out, "problem", *h->problem ? h->problem : NULL);
+    jo_kz(&c->out, "version", channel_version(c->ctx, h));
     if (secret)
         jo_kz(&c->out, "secret", secret);
     jo_end_obj(&c->out);
@@ -415,7 +429,9 @@ const struct route route_channel_create = {"POST",
                                            .takes = "ChannelInput",
                                            .access = ACCESS_ADMIN,
                                            .gives = "Channel",
-                                           .tells = "channel"};
+                                           .tells = "channel",
+                                           .creates = true,
+                                           .shows_secret = true};
 const struct route route_channel_put = {"PUT",
                                         "/api/v1/notifications/channels/:id",
                                         "another name, other levels, on or off",
@@ -423,14 +439,16 @@ const struct route route_channel_put = {"PUT",
                                         .takes = "ChannelChange",
                                         .access = ACCESS_ADMIN,
                                         .gives = "Channel",
-                                        .tells = "channel"};
+                                        .tells = "channel",
+                                        .version = version_now};
 const struct route route_channel_delete = {"DELETE",
                                            "/api/v1/notifications/channels/:id",
                                            "remove a channel",
                                            channel_delete,
                                            .access = ACCESS_ADMIN,
                                            .gives = "Removed",
-                                           .tells = "channel"};
+                                           .tells = "channel",
+                                           .version = version_now};
 const struct route route_channel_test = {"POST",
                                          "/api/v1/notifications/channels/:id/test",
                                          "send a test now, and tell how it went",

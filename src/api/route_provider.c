@@ -26,6 +26,23 @@ static void key_json(struct route_call *c, const struct provider_view *p)
     credential_wipe(secret);
 }
 
+static char *provider_version(mem *ctx, const struct provider *r)
+{
+    return version_of(ctx, mem_printf(ctx, "%s\n%s\n%s\n%s\n%s\n%lld %lld %lld %lld %lld %lld %lld %lld %d", r->kind,
+                                      r->base_url, r->credential, r->dialect, r->headers, (long long)r->concurrency,
+                                      (long long)r->queue, (long long)r->weight, (long long)r->cooldown_ms,
+                                      (long long)r->cancel, (long long)r->connect_ms, (long long)r->first_byte_ms,
+                                      (long long)r->idle_ms, r->enabled));
+}
+
+static enum rc version_now(struct route_call *c, const char **ret)
+{
+    struct provider p;
+    enum rc rc = provider_find(c->ctx, c->server->store, c->param, &p, &c->err);
+    *ret = rc ? VERSION_NONE : provider_version(c->ctx, &p);
+    return rc == RC_NOT_FOUND ? RC_OK : rc;
+}
+
 static void provider_json(struct route_call *c, const struct provider_view *p)
 {
     struct json_out *o = &c->out;
@@ -48,6 +65,7 @@ static void provider_json(struct route_call *c, const struct provider_view *p)
     jo_kb(o, "cancel_stops_bill", p->cancel_stops_bill);
     jo_kb(o, "enabled", r->enabled);
     jo_kb(o, "implicit", p->implicit);
+    jo_kz(o, "version", p->implicit ? VERSION_NONE : provider_version(c->ctx, r));
     jo_kz(o, "changed_at", r->changed_ns ? clock_rfc3339(c->ctx, r->changed_ns) : NULL);
     jo_end_obj(o);
 }
@@ -310,7 +328,8 @@ const struct route route_provider_set = {"PUT",
                                          .takes = "ProviderInput",
                                          .gives = "Provider",
                                          .access = ACCESS_ADMIN,
-                                         .tells = "provider"};
+                                         .tells = "provider",
+                                         .version = version_now};
 const struct route route_provider_delete = {"DELETE",
                                             "/api/v1/providers/:id",
                                             "remove a provider and its sealed key",
@@ -318,7 +337,8 @@ const struct route route_provider_delete = {"DELETE",
                                             NULL,
                                             .gives = "Removed",
                                             .access = ACCESS_ADMIN,
-                                            .tells = "provider"};
+                                            .tells = "provider",
+                                            .version = version_now};
 const struct route route_provider_test = {"POST",
                                           "/api/v1/providers/:id/test",
                                           "ask a provider for its models, at no cost",

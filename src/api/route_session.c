@@ -38,6 +38,18 @@ static void self_json(struct json_out *o, const struct principal *p)
     jo_end_obj(o);
 }
 
+/* The routes that it may ask for, of some project at least: so a page shows no more than it may, by the same rows of
+ * the register that the server decides by. */
+static void may_json(struct route_call *c, const struct principal *p)
+{
+    jo_key(&c->out, "may");
+    jo_arr(&c->out);
+    for (size_t i = 0; i < route_count; i++)
+        if (permission_may(p, routes[i]))
+            jo_z(&c->out, route_names[i]);
+    jo_end_arr(&c->out);
+}
+
 /* What a page needs to know of who looks at it. */
 static enum rc session_json(struct route_call *c, const struct principal *p)
 {
@@ -52,6 +64,7 @@ static enum rc session_json(struct route_call *c, const struct principal *p)
     jo_kb(o, "setup_needed", needed);
     self_json(o, p);
     jo_kz(o, "access", access_name(principal_most(p)));
+    may_json(c, p);
     jo_key(o, "session");
     if (session) {
         jo_obj(o);

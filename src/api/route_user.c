@@ -19,6 +19,17 @@ static void roles_json(struct json_out *o, const char *user_id, const struct use
     jo_end_arr(o);
 }
 
+static char *user_version(mem *ctx, const struct user *u, const struct user_role *roles, size_t n)
+{
+    struct buf b;
+    buf_init(&b, ctx, SIZE_MAX);
+    buf_printf(&b, "%s\n%s\n%s\n%d", u->name, u->role, u->subject, u->disabled_ns != 0);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(roles[i].user_id, u->id) == 0)
+            buf_printf(&b, "\n%s %s", roles[i].role, roles[i].project);
+    return version_of(ctx, buf_view(&b).p);
+}
+
 static void user_json(struct route_call *c, const struct user *u, const struct user_role *roles, size_t n,
                       const struct opaque *ticket, int64_t now_ns)
 {
@@ -35,6 +46,7 @@ static void user_json(struct route_call *c, const struct user *u, const struct u
     jo_kb(o, "has_password", *u->password != '\0');
     jo_kz(o, "created_at", clock_rfc3339(c->ctx, u->created_ns));
     jo_kz(o, "seen_at", u->seen_ns ? clock_rfc3339(c->ctx, u->seen_ns) : NULL);
+    jo_kz(o, "version", user_version(c->ctx, u, roles, n));
     if (ticket) {
         jo_key(o, "setup");
         ticket_json(c, ticket, now_ns);
@@ -47,6 +59,17 @@ static enum rc user_named(struct route_call *c, struct user *ret)
 {
     enum rc rc = user_find(c->ctx, c->server->store, c->param, ret, &c->err);
     return rc == RC_NOT_FOUND ? user_by_name(c->ctx, c->server->store, c->param, ret, &c->err) : rc;
+}
+
+static enum rc version_now(struct route_call *c, const char **ret)
+{
+    struct user u;
+    struct user_role *roles;
+    size_t n = 0;
+    enum rc rc = user_named(c, &u);
+    rc = rc ? rc : user_role_list(c->ctx, c->server->store, u.id, &roles, &n, &c->err);
+    *ret = rc ? NULL : user_version(c->ctx, &u, roles, n);
+    return rc;
 }
 
 static enum rc user_answer(struct route_call *c, const struct user *u, const struct opaque *ticket, int64_t now_ns)
@@ -324,14 +347,16 @@ const struct route route_user_patch = {.method = "PATCH",
                                        .access = ACCESS_ADMIN,
                                        .takes = "UserChange",
                                        .gives = "User",
-                                       .tells = "user"};
+                                       .tells = "user",
+                                       .version = version_now};
 const struct route route_user_delete = {.method = "DELETE",
                                         .pattern = "/api/v1/users/:id",
                                         .summary = "remove a user; its sessions and keys end",
                                         .handle = user_delete,
                                         .access = ACCESS_ADMIN,
                                         .gives = "Removed",
-                                        .tells = "user"};
+                                        .tells = "user",
+                                        .version = version_now};
 const struct route route_user_role_set = {.method = "PUT",
                                           .pattern = "/api/v1/users/:id/roles",
                                           .summary = "give a role in a project, or with \"\" take it away",
@@ -339,7 +364,8 @@ const struct route route_user_role_set = {.method = "PUT",
                                           .access = ACCESS_ADMIN,
                                           .takes = "ProjectRole",
                                           .gives = "User",
-                                          .tells = "user"};
+                                          .tells = "user",
+                                          .version = version_now};
 const struct route route_user_reset = {.method = "POST",
                                        .pattern = "/api/v1/users/:id/reset",
                                        .summary = "a link by which the user sets a new password",

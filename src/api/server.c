@@ -353,6 +353,7 @@ int server_main(const struct server_place *place)
     s->began_mono_ms = clock_mono_ms();
     signal(SIGPIPE, SIG_IGN);
     BUG_ON(uv_loop_init(&s->uv) != 0);
+    BUG_ON(uv_mutex_init(&s->edit_lock) != 0);
     loop_open(&s->loop, &s->uv);
     s->terminals = terminals_new(s);
     s->credentials = credentials_new(s->ctx, settings_seal_file(s->ctx, place->settings));

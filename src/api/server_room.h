@@ -36,6 +36,7 @@ struct server {
     const struct settings *settings;  /* as they were at the start, with those of the database */
     struct settings_live *live;       /* as they are now; any thread */
     uv_mutex_t settings_lock;         /* one refresh at a time (settings_line.h) */
+    uv_mutex_t edit_lock;             /* one change of things with versions at a time (version.c) */
     struct health_memory *health;     /* route_health.c; any thread */
     bool settings_unwritten;          /* the last refresh could not be written down for the command line */
     uv_loop_t uv;
@@ -265,14 +266,17 @@ struct route {
     bool known;                              /* an open one that looks who asks all the same (principal.by) */
     bool logs_in;                            /* an open one that gives a session: not for pages of others */
     bool creates;                            /* an Idempotency-Key is honoured: asked again, it is not done twice */
+    bool shows_secret;                       /* of what creates: its answer is not kept for who asks again */
     bool slow;                               /* handle runs on the lane: it hashes passwords */
     enum access access;                      /* that the asker needs; 0: the owner's alone */
     enum route_narrow narrow;
     /* A GET that shows a secret or what is confidential leaves a row in the audit log, as every change does: each one,
      * or one for a sitting (auth/refusals.h) where a page reads again and again. Its on_loop asks audit_read. */
     enum { AUDITED_NOT, AUDITED_EACH, AUDITED_SITTING } audited;
-    const char
-        *tells; /* what its change is told as in the live stream: feed_event.c; NULL: what it does tells itself */
+    /* Of a change that keeps to If-Match: the version that the thing has now; VERSION_NONE: there is none yet. */
+    enum rc (*version)(struct route_call *c, const char **ret);
+    /* What its change is told as in the live stream (feed_event.c); NULL: what it does tells itself. */
+    const char *tells;
     /* For its description (openapi.h): */
     const char *query;         /* names of parameters in schemas.def, separated by blanks */
     const char *takes, *gives; /* schemas of schemas.def, or a media type (with the schema of each line
@@ -286,7 +290,9 @@ size_t routes_body_limit(void *server, const struct http_request *r);
 void route_call_free(struct route_call *c);
 void route_line(struct route_call *c, const char *line); /* adds a header line to the answer; in c->ctx or static */
 /* permission.c. RC_DENIED, RC_NOT_FOUND. */
-MUST_USE enum rc permission_check(struct route_call *c);  /* before anything is read: the loop's */
+MUST_USE enum rc permission_check(struct route_call *c); /* before anything is read: the loop's */
+/* Whether somebody may ask for a route at all, in some project at least. */
+bool permission_may(const struct principal *p, const struct route *r);
 bool permission_waits(const struct route_call *c);        /* whether permission_narrow has to read the database */
 MUST_USE enum rc permission_narrow(struct route_call *c); /* not the loop's; the body is parsed */
 MUST_USE enum rc permission_kept(struct route_call *c);   /* after the handler */
@@ -307,6 +313,11 @@ void route_audit(struct route_call *c, const char *object, const char *before, c
 /* For handlers, before their store_write: what the stream is told of `tells`. NULL: as it stands in the audit log, the
  * body and the query. */
 void route_tell(struct route_call *c, const char *id, const char *project);
+/* version.c */
+#define VERSION_NONE "new"
+char *version_of(mem *ctx, const char *text); /* of all that can be changed, written as a text; in ctx */
+/* Runs the handler, for a route with versions after a look at If-Match (412) and nothing between. Pool thread. */
+MUST_USE enum rc version_handle(struct route_call *c, enum rc (*handle)(struct route_call *c));
 /* From on_loop: runs `handle` after all, on the lane when it is slow. */
 void route_run(struct route_call *c, bool slow);
 /* For handlers. Whether who asks may do this in a project (of a task: its repo): RC_NOT_FOUND when it may not even see
