@@ -156,14 +156,16 @@ static bool refusal_let(const struct route_call *c)
     return refusals_let(measure(c), p->by == CAME_UNKNOWN ? network : name, p->by == CAME_UNKNOWN, clock_mono_ns());
 }
 
-/* A reading that leaves a row: each, or the first of a sitting. */
+/* A reading that leaves a row: each, or the first one of this thing in a sitting. */
 static bool reading_noted(const struct route_call *c)
 {
+    CLEANUP_MEM mem *tmp = mem_root();
     const struct principal *p = &c->principal;
+    const char *what = mem_printf(tmp, "%s %s", c->route->pattern, c->param ? c->param : "");
     if (c->route->audited == AUDITED_EACH)
         return true;
     return c->route->audited == AUDITED_SITTING &&
-           refusals_first(measure(c), p->user_id ? p->user : p->name, c->route->pattern, clock_mono_ns());
+           refusals_first(measure(c), p->user_id ? p->user : p->name, what, clock_mono_ns());
 }
 
 void audit_begin(struct route_call *c)

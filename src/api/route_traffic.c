@@ -172,7 +172,7 @@ const struct route route_traffic_show = {"GET",
                                          traffic_show,
                                          .access = ACCESS_ADMIN,
                                          .narrow = NARROW_ONE,
-                                         .audited = AUDITED_EACH,
+                                         .audited = AUDITED_SITTING,
                                          .gives = "Traffic"};
 
 /* ---- hosts ---- */

@@ -18,7 +18,7 @@ ELSEWHERE = {
     "subscription_create": "test_notifications", "subscription_delete": "test_notifications", "approval_post": "test_questions", "task_approve": "test_questions",
     "task_deny": "test_questions", "short_approve": "an alias", "short_stop": "an alias", "short_task_create": "an alias", "hold_settle": "test_gateway_budget",
     "hold_release": "test_gateway_budget", "trial_create": "test_trials", "trial_stop": "test_trials", "trial_pause": "test_trials", "trial_resume": "test_trials",
-    "proxy_post": "test_proxy", "proxy_delete": "test_proxy", "prices_import": "test_access", "task_undo": "test_job", "task_create": "test_tasks_api", "model_test": "test_access", "plan_make": "changes nothing: test_tasks_api", "provider_test": "test_access",
+    "proxy_post": "test_proxy", "proxy_delete": "test_proxy", "prices_import": "test_access", "task_undo": "test_job", "task_create": "test_tasks_api", "model_test": "test_access", "plan_make": "changes nothing: test_tasks_api", "sample_begin": "test_sample", "provider_test": "test_access",
 }
 
 

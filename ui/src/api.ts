@@ -105,6 +105,9 @@ export const put = async <T>(path: string, body: unknown, options: Changing = {}
 export const del = async <T>(path: string, options: Changing = {}): Promise<T> =>
   (await request<T>('DELETE', path, options)).data;
 
+// A change is made to what was read, or not at all: If-Match of a thing's version.
+export const asRead = (thing: { version: string }): { ifMatch: string } => ({ ifMatch: `"${thing.version}"` });
+
 // A fresh idempotency key: one for each press of a button that creates something.
 export const freshKey = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');

@@ -14,6 +14,10 @@ const ranks: Record<string, number> = { viewer: 0, read: 0, member: 1, use: 1, a
 // Whether the user may do what wants this role. Only to hide what would fail: the server decides.
 export const may = (role: Role): boolean => (ranks[session.value?.user?.role ?? ''] ?? -1) >= ranks[role]!;
 
+// Whether the server would answer this operation (operationId of its description), of some project at least: by the
+// register that it decides by.
+export const mayAsk = (operation: string): boolean => session.value?.may.includes(operation) ?? false;
+
 const bare = (path: string) => path === '/login' || path === '/setup';
 
 export function toLogin(): void {
@@ -23,7 +27,7 @@ export function toLogin(): void {
   navigate(next === '/' ? '/login' : `/login?next=${encodeURIComponent(next)}`, { replace: true });
 }
 
-const nobody: Session = { setup_needed: false, user: null, access: '', session: null, build: '' };
+const nobody: Session = { setup_needed: false, user: null, access: '', may: [], session: null, build: '' };
 
 export async function loadSession(): Promise<void> {
   try {

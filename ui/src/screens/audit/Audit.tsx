@@ -127,7 +127,7 @@ async function exported(query: URLSearchParams): Promise<void> {
 }
 
 export default function Audit({ query }: ScreenProps) {
-  const data = useData<{ entries: Entry[]; next: number | null }>('audit', { query: pageQuery(query, filters, { limit: 50 }), topics: query.get('before') ? [] : ['system', 'settings', 'approvals'] });
+  const data = useData<{ entries: Entry[]; next: number | null }>('audit', { query: pageQuery(query, filters, { limit: 50 }), topics: query.get('before') ? [] : ['system', 'settings', 'approvals', 'access', 'models', 'notifications'] });
   const [open, setOpen] = useState<Entry | null>(null);
   const [found, setFound] = useState<Verified | null>(null);
   const verify = async () => setFound(await get<Verified>('audit/verify'));

@@ -7,7 +7,7 @@ import { useData } from '../../live';
 import { Button, Command, Cut, Icon, Outcome, StateMark, Used, Waiting, Wrong, isFinal } from '../../parts';
 import { Link } from '../../router';
 import type { ScreenProps } from '../../screens';
-import { may } from '../../session';
+import { may, mayAsk } from '../../session';
 import type { Schemas, Task, TaskShown } from '../../types';
 import { Model } from '../login/Model';
 import type { Providers } from '../models/types';
@@ -116,7 +116,7 @@ function Watch({ id, onAgain }: { id: string; onAgain: () => Promise<void> }) {
 export default function First(_: ScreenProps) {
   const id = useCell(sample);
   const shown = useData<Task>(`tasks/${id}`, { off: !id, topics: id ? [`task:${id}`] : [] });
-  const providers = useData<Providers>('providers', { topics: ['settings'], off: !may('admin') });
+  const providers = useData<Providers>('providers', { topics: ['models'], off: !mayAsk('providers_list') });
   const [added, setAdded] = useState(false);
   const known = added || (providers.data?.providers ?? []).some((one) => one.key.known && one.enabled);
   const proven = shown.data?.state === 'done';

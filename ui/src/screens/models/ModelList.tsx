@@ -4,7 +4,7 @@ import { Problem, del, post } from '../../api';
 import { useData } from '../../live';
 import { Banner, Button, Dialog, Empty, Field, Icon, Money, Outcome, Table, Time, durationText, moneyText, toast } from '../../parts';
 import { Link } from '../../router';
-import { may } from '../../session';
+import { may, mayAsk } from '../../session';
 import { Loaded, tokensText } from '../list';
 import type { Model, ModelTest, Models, Price, Providers } from './types';
 
@@ -119,8 +119,8 @@ export function TestResult({ of }: { of: ModelTest }) {
 }
 
 export function ModelList() {
-  const data = useData<Models>('models', { topics: ['settings', 'system'] });
-  const providers = useData<Providers>('providers');
+  const data = useData<Models>('models', { topics: ['models', 'money'] });
+  const providers = useData<Providers>('providers', { topics: ['models'], off: !mayAsk('providers_list') });
   const [adding, setAdding] = useState(false);
   const [priced, setPriced] = useState<Model | null>(null);
   const [tested, setTested] = useState<ModelTest | null>(null);

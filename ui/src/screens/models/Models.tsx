@@ -2,6 +2,7 @@
 // tiers. Keys go in and never come out.
 import { Tabs } from '../../parts';
 import { navigate } from '../../router';
+import { mayAsk } from '../../session';
 import type { ScreenProps } from '../../screens';
 import { Head } from '../list';
 import { Agents } from './Agents';
@@ -18,11 +19,12 @@ const tabs = [
 ];
 
 export default function ModelsScreen({ query }: ScreenProps) {
-  const tab = tabs.find((one) => one.id === query.get('tab'))?.id ?? 'agents';
+  const shown = tabs.filter((one) => one.id !== 'providers' || mayAsk('providers_list'));
+  const tab = shown.find((one) => one.id === query.get('tab'))?.id ?? 'agents';
   return (
     <div class="stack models">
       <Head title="Agents and models" />
-      <Tabs tabs={tabs} now={tab} onChoose={(id) => navigate(id === 'agents' ? '/models' : `/models?tab=${id}`, { replace: true })} label="Agents and models" />
+      <Tabs tabs={shown} now={tab} onChoose={(id) => navigate(id === 'agents' ? '/models' : `/models?tab=${id}`, { replace: true })} label="Agents and models" />
       <section role="tabpanel" id={`panel-${tab}`} aria-labelledby={`tab-${tab}`} class="stack">
         {tab === 'agents' ? <Agents /> : tab === 'models' ? <ModelList /> : tab === 'providers' ? <ProviderList /> : <Tiers />}
       </section>

@@ -1,6 +1,6 @@
 // Providers: where models are asked, with which key. A key is written and never shown; only whether it is there.
 import { useState } from 'preact/hooks';
-import { Problem, del, post, put } from '../../api';
+import { Problem, asRead, del, post, put } from '../../api';
 import { useData } from '../../live';
 import { Banner, Button, Dialog, Empty, Field, Icon, Outcome, Table, durationText, toast } from '../../parts';
 import { may } from '../../session';
@@ -27,7 +27,7 @@ export function ProviderDialog({ kinds, known, onClose, onDone }: { kinds: Provi
         ...(url && url !== row?.url ? { url } : {}),
         ...(key ? { key } : {}),
         ...(own && dialect ? { dialect } : {}),
-      });
+      }, known && !result ? asRead(known) : {});
       setKey('');
       setResult(await post<ProviderTest>(`providers/${encodeURIComponent(name)}/test`));
     } catch (error) {
@@ -108,7 +108,7 @@ export function ProviderDialog({ kinds, known, onClose, onDone }: { kinds: Provi
 type Tested = { result?: ProviderTest; problem?: Problem };
 
 export function ProviderList() {
-  const data = useData<Providers>('providers', { topics: ['settings', 'system'] });
+  const data = useData<Providers>('providers', { topics: ['models'] });
   const [open, setOpen] = useState<{ known: Provider | null } | null>(null);
   const [tested, setTested] = useState<Record<string, Tested>>({});
   const [removing, setRemoving] = useState<Provider | null>(null);
@@ -124,13 +124,13 @@ export function ProviderList() {
   };
   const remove = async () => {
     if (!removing) return;
-    await del(`providers/${encodeURIComponent(removing.id)}`);
+    await del(`providers/${encodeURIComponent(removing.id)}`, asRead(removing));
     toast(`The provider ${removing.id} is removed`);
     setRemoving(null);
     data.reload();
   };
   const switchOn = async (one: Provider) => {
-    await put(`providers/${encodeURIComponent(one.id)}`, { enabled: !one.enabled });
+    await put(`providers/${encodeURIComponent(one.id)}`, { enabled: !one.enabled }, asRead(one));
     data.reload();
   };
   const add = changes && (

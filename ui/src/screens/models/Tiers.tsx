@@ -49,7 +49,7 @@ function TierDialog({ tier, onClose, onDone }: { tier: Tier | null; onClose: () 
 }
 
 export function Tiers() {
-  const data = useData<{ tiers: Tier[] }>('tiers', { topics: ['settings', 'system'] });
+  const data = useData<{ tiers: Tier[] }>('tiers', { topics: ['models', 'settings'] });
   const [open, setOpen] = useState<{ tier: Tier | null } | null>(null);
   const changes = may('admin');
   const remove = async (tier: Tier) => {

@@ -1,6 +1,6 @@
 // Budgets: what each may spend, what happens at the line, and how near it is.
 import { useState } from 'preact/hooks';
-import { del, post } from '../../api';
+import { asRead, del, post } from '../../api';
 import { useData } from '../../live';
 import { Button, Cut, Dialog, Empty, Field, Icon, Table, Time, Used, moneyText, toast } from '../../parts';
 import { may } from '../../session';
@@ -52,7 +52,7 @@ function Raise({ one, onDone, onClose }: { one: Budget; onDone: () => void; onCl
   const wrong = money && !/^\d{1,12}([.,]\d{1,12})?$/.test(money) ? 'An amount such as 20 or 12.50' : null;
   const after = one.money !== null && money && !wrong ? fromPico(toPico(one.money) + toPico(money.replace(',', '.'))) : null;
   const save = async () => {
-    await post(`budgets/${one.id}/raise`, { ...(money ? { money: money.replace(',', '.') } : {}), ...(tokens ? { tokens: Number(tokens) } : {}) });
+    await post(`budgets/${one.id}/raise`, { ...(money ? { money: money.replace(',', '.') } : {}), ...(tokens ? { tokens: Number(tokens) } : {}) }, asRead(one));
     toast('The budget was raised; tasks that paused at it go on');
     onDone();
   };
@@ -86,7 +86,7 @@ export function Budgets() {
   const [raised, setRaised] = useState<Budget | null>(null);
   const changes = may('admin');
   const remove = async (one: Budget) => {
-    await del(`budgets/${one.id}`);
+    await del(`budgets/${one.id}`, asRead(one));
     data.reload();
     toast(`The budget is removed: ${nameOf(one)}`, {
       action: {

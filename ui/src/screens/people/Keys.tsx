@@ -109,7 +109,7 @@ function KeyDialog({ onClose, onDone }: { onClose: () => void; onDone: (key: Key
 }
 
 export function Keys() {
-  const data = useData<{ keys: Key[] }>('keys', { topics: ['system'] });
+  const data = useData<{ keys: Key[] }>('keys', { topics: ['access'] });
   const [adding, setAdding] = useState(false);
   const [made, setMade] = useState<Key | null>(null);
   const [revoked, setRevoked] = useState<Key | null>(null);

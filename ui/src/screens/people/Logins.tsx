@@ -56,7 +56,7 @@ function Password() {
 export function Logins() {
   const who = useCell(session);
   const account = !!who?.user?.id;
-  const data = useData<{ sessions: Login[] }>('sessions', { topics: ['system'], off: !account });
+  const data = useData<{ sessions: Login[] }>('sessions', { topics: ['access'], off: !account });
   const end = async (one: Login) => {
     await del(`sessions/${encodeURIComponent(one.id)}`);
     if (one.current) await loadSession();

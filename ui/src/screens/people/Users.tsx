@@ -1,6 +1,6 @@
 // Users: people and service accounts, their role here and in projects.
 import { useState } from 'preact/hooks';
-import { Problem, del, post, put, request } from '../../api';
+import { Problem, asRead, del, post, put, request } from '../../api';
 import { useData } from '../../live';
 import { Banner, Button, Cut, Dialog, Empty, Field, Icon, Outcome, Table, Time, toast } from '../../parts';
 import { session } from '../../session';
@@ -111,7 +111,7 @@ function EditUser({ user, onClose, onDone }: { user: User; onClose: () => void; 
           {user.projects.map((one) => (
             <span class="line" key={one.project}>
               <span title={one.project}>{projectName(one.project)}</span> <span class="muted">{roleTitle(one.role)}</span>
-              <Button small kind="quiet" label={`Take away the role in ${projectName(one.project)}`} onClick={() => tried(() => put(`${path}/roles`, { project: one.project, role: '' }))}>
+              <Button small kind="quiet" label={`Take away the role in ${projectName(one.project)}`} onClick={() => tried(() => put(`${path}/roles`, { project: one.project, role: '' }, asRead(user)))}>
                 <Icon name="cross" />
               </Button>
             </span>
@@ -125,14 +125,14 @@ function EditUser({ user, onClose, onDone }: { user: User; onClose: () => void; 
                 </option>
               ))}
             </select>
-            <Button small why={project ? null : 'Name the folder of the project'} onClick={() => tried(() => put(`${path}/roles`, { project, role: projectRole }))}>
+            <Button small why={project ? null : 'Name the folder of the project'} onClick={() => tried(() => put(`${path}/roles`, { project, role: projectRole }, asRead(user)))}>
               Give the role
             </Button>
           </span>
         </div>
         <div class="actions">
           <Button onClick={onClose}>Cancel</Button>
-          <Button kind="primary" onClick={() => tried(() => request('PATCH', path, { body: { role, disabled } }))}>
+          <Button kind="primary" onClick={() => tried(() => request('PATCH', path, { body: { role, disabled }, ...asRead(user) }))}>
             Save
           </Button>
         </div>
@@ -142,7 +142,7 @@ function EditUser({ user, onClose, onDone }: { user: User; onClose: () => void; 
 }
 
 export function Users() {
-  const data = useData<{ users: User[] }>('users', { topics: ['system'] });
+  const data = useData<{ users: User[] }>('users', { topics: ['access'] });
   const [adding, setAdding] = useState(false);
   const [edited, setEdited] = useState<User | null>(null);
   const [removed, setRemoved] = useState<User | null>(null);
@@ -150,7 +150,7 @@ export function Users() {
   const reset = async (user: User) => setLink({ token: tokenOf(await post(`users/${encodeURIComponent(user.id)}/reset`)), name: user.name });
   const remove = async () => {
     if (!removed) return;
-    await del(`users/${encodeURIComponent(removed.id)}`);
+    await del(`users/${encodeURIComponent(removed.id)}`, asRead(removed));
     toast(`${removed.name} is removed`);
     setRemoved(null);
     data.reload();

@@ -1,6 +1,6 @@
 // Where word is sent when nobody looks: browsers, webhooks, e-mail; and what became of each message.
 import { useEffect, useState } from 'preact/hooks';
-import { Problem, del, post, put } from '../../api';
+import { Problem, asRead, del, post, put } from '../../api';
 import { useData } from '../../live';
 import { Banner, Button, Command, Copy, Cut, Dialog, Empty, Field, Icon, Outcome, Switch, Table, Time, durationText, toast } from '../../parts';
 import { Link } from '../../router';
@@ -157,11 +157,11 @@ function Channels({ data }: { data: ReturnType<typeof useData<{ channels: Channe
     setTested((now) => ({ ...now, [one.id]: found }));
   };
   const change = async (one: Channel, to: Partial<Channel>) => {
-    await put(path(one), to);
+    await put(path(one), to, asRead(one));
     data.reload();
   };
   const remove = async (one: Channel) => {
-    await del(path(one));
+    await del(path(one), asRead(one));
     data.reload();
     toast(`${one.name} is no longer told`);
   };
@@ -270,8 +270,8 @@ function Channels({ data }: { data: ReturnType<typeof useData<{ channels: Channe
 const filters: Filter[] = [{ name: 'level', title: 'Level', choices: [{ id: '', title: 'any' }, ...levels.map((one) => ({ id: one.id, title: one.title }))] }];
 
 export function Notifications({ query }: { query: URLSearchParams }) {
-  const channels = useData<{ channels: Channel[] }>('notifications/channels', { topics: ['system', 'settings'] });
-  const sent = useData<{ notifications: Notice[]; next: number | null }>('notifications', { query: pageQuery(query, filters, { limit: 30 }), topics: query.get('before') ? [] : ['tasks', 'approvals', 'system'] });
+  const channels = useData<{ channels: Channel[] }>('notifications/channels', { topics: ['notifications'] });
+  const sent = useData<{ notifications: Notice[]; next: number | null }>('notifications', { query: pageQuery(query, filters, { limit: 30 }), topics: query.get('before') ? [] : ['notifications'] });
   const nameOf = (id: string) => channels.data?.channels.find((one) => one.id === id)?.name ?? id;
   return (
     <div class="stack">
