@@ -33,6 +33,12 @@ void escape_filter_init(struct escape_filter *f, enum escape_level level)
     *f = (struct escape_filter){.level = level};
 }
 
+/* Text alone and its colours: no move of the cursor. */
+static bool of_lines(const struct escape_filter *f)
+{
+    return f->level == ESCAPE_COLOURS || f->level == ESCAPE_LINE;
+}
+
 static bool one_of(const char *list, unsigned char c)
 {
     return c && strchr(list, c) != NULL;
@@ -190,7 +196,7 @@ static void sequence_end(struct escape_filter *f, unsigned char final, struct bu
         return;
     if (final == 'm' && !marker && !between) {
         colours_pass(f, v, count, out);
-    } else if (f->level != ESCAPE_COLOURS && sequence_passes(f, final, marker, between, v, count)) {
+    } else if (!of_lines(f) && sequence_passes(f, final, marker, between, v, count)) {
         buf_add(out, "\x1b[", 2);
         buf_add(out, f->sequence, f->sequence_n);
         buf_char(out, (char) final);
@@ -205,9 +211,22 @@ static bool char_deceives(uint32_t c)
            c == 0x2028 || c == 0x2029 || c == 0xfeff || (c >= 0xe0000 && c <= 0xe007f);
 }
 
+static void picture(unsigned char c, struct buf *out)
+{
+    char text[3] = {(char)0xe2, (char)0x90, (char)(c == 0x7f ? 0xa1 : 0x80 + c)};
+    buf_add(out, text, sizeof text);
+}
+
 /* A control byte, wherever it comes. */
 static void control(struct escape_filter *f, unsigned char c, struct buf *out)
 {
+    if (f->level == ESCAPE_LINE) {
+        if (c == '\t')
+            buf_char(out, '\t');
+        else
+            picture(c, out);
+        return;
+    }
     if (f->level == ESCAPE_COLOURS) {
         if (c == '\n')
             line_end(f, out);
@@ -251,6 +270,8 @@ static void partial_take(struct escape_filter *f, bool more, struct buf *out)
         } else if (c >= 0xa0) { /* else a C1 control */
             carriage_settle(f, out);
             buf_add(out, f->partial, used);
+        } else if (f->level == ESCAPE_LINE) {
+            replacement(f, out);
         }
         used = used ? used : 1;
         f->partial_n -= used;
@@ -271,8 +292,7 @@ static void escape_byte(struct escape_filter *f, unsigned char c, struct buf *ou
         f->state = INTERMEDIATE;
         f->sequence[0] = c;
         f->sequence_n = 1;
-    } else if (f->level != ESCAPE_COLOURS &&
-               (one_of(escapes_screen, c) || (f->level == ESCAPE_WORK && one_of(escapes_work, c)))) {
+    } else if (!of_lines(f) && (one_of(escapes_screen, c) || (f->level == ESCAPE_WORK && one_of(escapes_work, c)))) {
         char text[2] = {0x1b, (char)c};
         buf_add(out, text, 2);
     }
@@ -285,7 +305,7 @@ static void intermediate_byte(struct escape_filter *f, unsigned char c, struct b
         return;
     }
     f->state = GROUND;
-    if (f->level != ESCAPE_COLOURS && f->sequence_n == 1 && one_of("()", f->sequence[0]) && one_of(charsets, c)) {
+    if (!of_lines(f) && f->sequence_n == 1 && one_of("()", f->sequence[0]) && one_of(charsets, c)) {
         char text[3] = {0x1b, (char)f->sequence[0], (char)c};
         buf_add(out, text, 3);
     }
@@ -316,7 +336,7 @@ static bool string_byte(struct escape_filter *f, unsigned char c)
     if (f->string_escape || c == 7 || c == 0x18 || c == 0x1a)
         f->state = GROUND;
     f->string_escape = c == 0x1b && f->state == STRING;
-    if (c == '\n' && f->level == ESCAPE_COLOURS) {
+    if (c == '\n' && of_lines(f)) {
         f->state = GROUND;
         return false;
     }

@@ -1,4 +1,5 @@
-/* The one sanitizer for what programs print, before it reaches somebody's terminal (a page's, or a real one).
+/* The one sanitizer for what programs print, before it is kept or reaches somebody's terminal (a page's, or a real
+ * one).
  *
  * A stream goes in by pieces of any size, bytes that only paint come out. Whatever acts is left out: strings to the
  * terminal (OSC: title, clipboard, links; DCS, APC, PM, SOS), window operations, printing, and everything that is not
@@ -18,6 +19,9 @@ enum escape_level {
     /* A screen to work at: also the modes of keyboard and mouse, the bell, and (while `queries`) questions that the
      * terminal answers as if they were typed. */
     ESCAPE_WORK,
+    /* One line that is kept: colours as above, left on at its end; every other control byte becomes a picture of it
+     * (U+2400 and on, also the line's end), a C1 control U+FFFD: a log shows what was there. */
+    ESCAPE_LINE,
 };
 enum { ESCAPE_SEQUENCE_MAX = 64 }; /* parameters of one sequence; a longer one is left out */
 

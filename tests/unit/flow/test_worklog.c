@@ -115,6 +115,10 @@ START_TEST(lines_are_clean)
          "c1\xEF\xBF\xBD"
          "31m"},
         {"del\x7f", "del\xE2\x90\xA1"},
+        {"\x1b[8mconcealed", "concealed"},
+        {"\x1b[1;8;31mred", "\x1b[1;31mred"},
+        {"right\xE2\x80\xAEtfel", "right\xEF\xBF\xBDtfel"},
+        {"tag\xF3\xA0\x81\x81", "tag\xEF\xBF\xBD"},
         {"\x1b", ""},
         {"\x1b[", ""},
         {"\x1b]never ends", ""},
