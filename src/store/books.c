@@ -425,14 +425,14 @@ static void ends_join(struct batch *t)
 
 /* ---- rows ---- */
 
-static enum rc hold_apply(struct store_tx *tx, struct entry *e, struct err *err)
+static enum rc hold_apply(struct store_tx *tx, struct entry *e, struct quarter_sums *sums, struct err *err)
 {
     const struct ending *end = e->end ? &e->end->ending : NULL;
     bool over = end && strcmp(end->state, "kept") != 0; /* nobody asks for it again, but a run for its next attempt */
     bool needed = !over || e->hold.spender.task || e->hold.rate_count;
     e->hold.state = end ? end->state : "open";
     enum rc rc = needed ? hold_insert(tx, &e->hold, err) : RC_OK;
-    return !rc && end && end->has_row ? ledger_insert_of(tx, &e->hold, &e->end->row, err) : rc;
+    return !rc && end && end->has_row ? ledger_insert_of(tx, &e->hold, &e->end->row, sums, err) : rc;
 }
 
 static enum rc end_apply(struct store_tx *tx, struct entry *e, struct err *err)
@@ -465,13 +465,14 @@ static bool only_its_own(enum rc rc)
 
 static enum rc batch_apply(struct store_tx *tx, struct batch *t, struct err *err)
 {
+    struct quarter_sums sums = {.n = 0};
     ends_join(t);
     for (size_t i = 0; i < t->n; i++) {
         struct entry *e = &t->v[i];
         struct err own = {0};
         if (e->taken)
             continue;
-        enum rc rc = e->kind == KIND_HOLD ? hold_apply(tx, e, &own) : end_apply(tx, e, &own);
+        enum rc rc = e->kind == KIND_HOLD ? hold_apply(tx, e, &sums, &own) : end_apply(tx, e, &own);
         if (only_its_own(rc)) {
             log_err(&own, "a model request could not be written into the books");
         } else if (rc != RC_OK) {
@@ -479,7 +480,8 @@ static enum rc batch_apply(struct store_tx *tx, struct batch *t, struct err *err
             return rc;
         }
     }
-    return mark_write(tx, t->last, err);
+    enum rc rc = quarter_sums_write(tx, &sums, err);
+    return rc ? rc : mark_write(tx, t->last, err);
 }
 
 static enum rc apply(struct books *b, struct store_tx *tx, uint64_t *ret_last, size_t *ret_n, struct err *err)

@@ -39,6 +39,65 @@ static const struct db_column ledger_columns[] = {
 const struct db_shape ledger_given_shape = DB_SHAPE_HEAD(ledger_row, ledger_columns, 13);
 static const struct db_shape read_shape = DB_SHAPE(ledger_row, ledger_columns);
 
+/* ---- what a quarter of an hour cost ---- */
+
+#define QUARTER_ADDED                                                                                                  \
+    " ON CONFLICT (quarter, currency) DO UPDATE SET requests = requests + excluded.requests,"                          \
+    " unpriced = unpriced + excluded.unpriced,"                                                                        \
+    " cost_units = cost_units + excluded.cost_units + (cost_rest + excluded.cost_rest) / 1000000000000,"               \
+    " cost_rest = (cost_rest + excluded.cost_rest) % 1000000000000"
+_Static_assert(LEDGER_QUARTER_NS == 900000000000, "the migration and the statement below count in these");
+
+static enum rc quarter_add(struct store_tx *tx, int64_t hold_id, struct err *err)
+{
+    DB_SQL(sql, "INSERT INTO ledger_quarter (quarter, currency, requests, unpriced, cost_units, cost_rest)"
+                " SELECT opened_ns / 900000000000, currency, 1, price_id = 0, cost / 1000000000000,"
+                " cost % 1000000000000 FROM ledger WHERE hold_id = $1" QUARTER_ADDED);
+    return db_exec(tx->c, &sql, DB_ARGS(db_int(hold_id)), NULL, err);
+}
+
+enum rc quarter_sums_write(struct store_tx *tx, struct quarter_sums *sums, struct err *err)
+{
+    DB_SQL(sql, "INSERT INTO ledger_quarter (quarter, currency, requests, unpriced, cost_units, cost_rest)"
+                " VALUES ($1, $2, $3, $4, $5, $6)" QUARTER_ADDED);
+    enum rc rc = RC_OK;
+    for (size_t i = 0; i < sums->n && !rc; i++) {
+        const struct quarter_sum *q = &sums->v[i];
+        rc = db_exec(tx->c, &sql,
+                     DB_ARGS(db_int(q->quarter), db_text(q->currency), db_int(q->requests), db_int(q->unpriced),
+                             db_int(q->units), db_int(q->rest)),
+                     NULL, err);
+    }
+    sums->n = 0;
+    return rc;
+}
+
+static enum rc quarter_sums_add(struct store_tx *tx, struct quarter_sums *sums, const struct ledger_row *row,
+                                struct err *err)
+{
+    int64_t quarter = row->opened_ns / LEDGER_QUARTER_NS;
+    struct quarter_sum *q = sums->v, *end = sums->v + sums->n;
+    while (q < end && (q->quarter != quarter || !str_eqz(str_of(q->currency), row->currency)))
+        q++;
+    if (q == end) {
+        enum rc rc = sums->n == QUARTER_SUMS ? quarter_sums_write(tx, sums, err) : RC_OK;
+        if (rc)
+            return rc;
+        q = &sums->v[sums->n++];
+        *q = (struct quarter_sum){.quarter = quarter};
+        (void)snprintf(q->currency, sizeof q->currency, "%s", row->currency);
+    }
+    q->requests++;
+    q->unpriced += row->price_id == 0;
+    q->units += row->cost / PICO_PER_UNIT;
+    q->rest += row->cost % PICO_PER_UNIT;
+    q->units += q->rest / PICO_PER_UNIT;
+    q->rest %= PICO_PER_UNIT;
+    return RC_OK;
+}
+
+/* ---- rows ---- */
+
 /* A provider that is not given stays that of the hold. */
 enum rc ledger_insert(struct store_tx *tx, int64_t hold_id, const struct ledger_row *row, struct err *err)
 {
@@ -48,10 +107,12 @@ enum rc ledger_insert(struct store_tx *tx, int64_t hold_id, const struct ledger_
            " " FROM_HOLD " FROM hold WHERE id = $1");
     struct ledger_row r = *row;
     r.hold_id = hold_id;
-    return db_exec(tx->c, &sql, DB_ROW(&ledger_given_shape, &r), NULL, err);
+    enum rc rc = db_exec(tx->c, &sql, DB_ROW(&ledger_given_shape, &r), NULL, err);
+    return rc ? rc : quarter_add(tx, hold_id, err);
 }
 
-enum rc ledger_insert_of(struct store_tx *tx, const struct hold *h, const struct ledger_row *row, struct err *err)
+enum rc ledger_insert_of(struct store_tx *tx, const struct hold *h, const struct ledger_row *row,
+                         struct quarter_sums *sums, struct err *err)
 {
     DB_SQL(sql, "INSERT INTO ledger (hold_id, " GIVEN ", " FROM_HOLD
                 ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,"
@@ -65,7 +126,8 @@ enum rc ledger_insert_of(struct store_tx *tx, const struct hold *h, const struct
     r.dialect = h->dialect;
     r.iteration = h->iteration;
     r.opened_ns = h->opened_ns;
-    return db_exec(tx->c, &sql, DB_ROW(&read_shape, &r), NULL, err);
+    enum rc rc = db_exec(tx->c, &sql, DB_ROW(&read_shape, &r), NULL, err);
+    return rc ? rc : quarter_sums_add(tx, sums, &r, err);
 }
 
 enum rc ledger_list(mem *ctx, struct store *s, const char *task_id, struct ledger_row **ret, size_t *ret_n,

@@ -125,11 +125,13 @@ static const struct db_shape siblings_shape = DB_SHAPE(siblings, siblings_column
  * what several attempts wait for is told by the first of them. */
 static enum rc trial_apply(mem *ctx, struct store_tx *tx, struct json data, struct notice *n, struct err *err)
 {
-    DB_SQL(sql, "SELECT t.trial, t.attempt, (SELECT count(*) FROM task o WHERE o.trial = t.trial AND o.id <> t.id AND"
-                " o.state NOT IN ('done', 'unproven', 'stopped', 'failed')) AS alive,"
-                " (SELECT count(*) FROM task o WHERE o.trial = t.trial AND o.id <> t.id AND o.state = 'done') AS done,"
-                " (SELECT count(*) FROM task o WHERE o.trial = t.trial AND o.id <> t.id AND o.state = $2"
-                " AND o.reason = $3) AS waiting FROM task t WHERE t.id = $1 AND t.trial <> ''");
+    DB_SQL(
+        sql,
+        "SELECT t.trial, t.attempt, (SELECT count(*) FROM task o WHERE o.trial = t.trial AND o.trial <> '' AND o.id <> t.id AND"
+        " o.state NOT IN ('done', 'unproven', 'stopped', 'failed')) AS alive,"
+        " (SELECT count(*) FROM task o WHERE o.trial = t.trial AND o.trial <> '' AND o.id <> t.id AND o.state = 'done') AS done,"
+        " (SELECT count(*) FROM task o WHERE o.trial = t.trial AND o.trial <> '' AND o.id <> t.id AND o.state = $2"
+        " AND o.reason = $3) AS waiting FROM task t WHERE t.id = $1 AND t.trial <> ''");
     struct siblings s;
     const char *state = json_z(ctx, json_get(data, "state"), "needs_you"),
                *reason = json_z(ctx, json_get(data, "reason"), "approval");

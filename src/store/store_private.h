@@ -44,8 +44,21 @@ extern const struct db_shape hold_shape, ledger_given_shape;
 MUST_USE enum rc hold_check(const struct hold *h, struct err *err);
 MUST_USE enum rc hold_insert(struct store_tx *tx, struct hold *h, struct err *err);
 MUST_USE enum rc ledger_check(const struct ledger_row *row, struct err *err);
+/* What rows of ledger_quarter grow by. The writer of many ledger rows keeps one and writes it at the end of its
+ * transaction. */
+#define QUARTER_SUMS 8
+struct quarter_sums {
+    struct quarter_sum {
+        int64_t quarter; /* of LEDGER_QUARTER_NS since 1970 */
+        char currency[4];
+        int64_t requests, unpriced, units, rest; /* rest: below one unit, in pico */
+    } v[QUARTER_SUMS];
+    size_t n;
+};
 MUST_USE enum rc ledger_insert_of(struct store_tx *tx, const struct hold *h, const struct ledger_row *row,
-                                  struct err *err);
+                                  struct quarter_sums *sums, struct err *err);
+MUST_USE enum rc quarter_sums_write(struct store_tx *tx, struct quarter_sums *sums,
+                                    struct err *err); /* and empties it */
 /* The ledger's row of a hold: who asked is copied from the hold. */
 MUST_USE enum rc ledger_insert(struct store_tx *tx, int64_t hold_id, const struct ledger_row *row, struct err *err);
 

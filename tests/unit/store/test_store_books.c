@@ -107,6 +107,47 @@ static const char *state(int64_t id)
     return hold_find(root, s, id, &h, NULL) == RC_OK ? h.state : "none";
 }
 
+/* More pairs of quarter and currency in one batch than are kept at a time; a later batch adds to the same. */
+START_TEST(test_quarters_are_those_of_the_rows)
+{
+    static const char *const currencies[] = {"USD", "EUR", "GBP"};
+    ck_assert_int_eq(begin(), 0);
+    for (int64_t id = 1; id <= 120; id++) {
+        struct hold h = hold(id);
+        struct ledger_row r = row(PICO_PER_UNIT / 3 * id);
+        h.opened_ns = id % 7 * LEDGER_QUARTER_NS + id;
+        h.currency = r.currency = currencies[id % 3];
+        FINE(books_hold(b, &h, &err));
+        if (id == 60 || id == 61)
+            FINE(books_sync(b, &err)); /* 61 is a row before it ends */
+        FINE(books_end(b, id, "settled", &r, &err));
+    }
+    FINE(books_sync(b, &err));
+    int64_t requests = 0;
+    for (int64_t quarter = 0; quarter < 7; quarter++) {
+        struct ledger_tally *sums;
+        size_t n;
+        FINE(ledger_span(root, s, quarter * LEDGER_QUARTER_NS, (quarter + 1) * LEDGER_QUARTER_NS, &sums, &n, &err));
+        ck_assert_uint_eq(n, 3);
+        for (size_t i = 0; i < n; i++) {
+            int64_t count = 0;
+            pico cost = 0;
+            for (int64_t id = 1; id <= 120; id++)
+                if (id % 7 == quarter && strcmp(currencies[id % 3], sums[i].currency) == 0) {
+                    count++;
+                    cost += PICO_PER_UNIT / 3 * id;
+                }
+            ck_assert_int_eq(sums[i].requests, count);
+            ck_assert_int_eq(sums[i].unpriced, 0);
+            ck_assert_int_eq(sums[i].cost, cost);
+            requests += count;
+        }
+    }
+    ck_assert_int_eq(requests, 120);
+    end();
+}
+END_TEST
+
 START_TEST(test_what_ended_becomes_what_it_ended_as)
 {
     ck_assert_int_eq(begin(), 0);
@@ -373,6 +414,7 @@ int main(void)
     tcase_set_timeout(t, 120);
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, test_what_ended_becomes_what_it_ended_as);
+    tcase_add_test(t, test_quarters_are_those_of_the_rows);
     tcase_add_test(t, test_a_hold_that_is_a_row_ends_later);
     tcase_add_test(t, test_exchange_rates_stay_with_their_hold);
     tcase_add_test(t, test_the_end_of_the_process_loses_nothing);
