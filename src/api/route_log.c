@@ -1,5 +1,6 @@
-/* The log of a task: windows by line number, sections, search, the whole as a file. Lines are data: what control bytes
- * programs wrote was taken out when they were added (flow/worklog.h), and whoever shows them escapes for the target. */
+/* The log of a task: windows by line number, sections, steps, search, the whole as a file. Lines are data: what control
+ * bytes programs wrote was taken out when they were added (flow/worklog.h), and whoever shows them escapes for the
+ * target. */
 #include "api/download.h"
 #include "api/route_rows.h"
 #include "base/clock.h"
@@ -183,9 +184,17 @@ static enum rc sections_json(struct route_call *c, const struct worklog *w)
         rc = number_read(c, "count", 1000, 0, LINES_MOST, &count);
     if (rc != RC_OK)
         return rc;
+    int64_t event;
+    rc = number_read(c, "event", 0, 0, INT64_MAX, &event);
+    if (rc != RC_OK)
+        return rc;
     const char *failed = route_query(c, "failed");
     bool only = failed && strcmp(failed, "1") == 0;
     size_t i = from < (int64_t)w->section_n ? (size_t)from : w->section_n;
+    if (event) {
+        i = worklog_section_of(w, event);
+        i = i < w->section_n ? i : 0; /* before all of them: the first */
+    }
     jo_obj(&c->out);
     jo_ki(&c->out, "total", (int64_t)w->section_n);
     jo_ki(&c->out, "lines_total", w->lines);
@@ -212,6 +221,69 @@ static enum rc task_log_sections(struct route_call *c)
 {
     enum rc rc = task_there(c);
     return rc == RC_OK ? with_log(c, OPEN_MS, sections_json) : rc;
+}
+
+/* ---- steps ---- */
+
+static void step_json(struct route_call *c, const struct worklog_step *s)
+{
+    jo_obj(&c->out);
+    jo_ki(&c->out, "line", s->section->line);
+    jo_ki(&c->out, "lines", s->lines);
+    jo_kz(&c->out, "time", clock_rfc3339(c->ctx, s->section->time_ns));
+    jo_ki(&c->out, "event", s->section->event);
+    jo_ki(&c->out, "iteration", s->section->iteration);
+    jo_kz(&c->out, "kind", worklog_kind_name(s->section->kind));
+    jo_kb(&c->out, "ended", s->ended);
+    jo_kb(&c->out, "failed", s->failed);
+    jo_key(&c->out, "exit_code");
+    if (s->exit_code == WORKLOG_NO_CODE)
+        jo_null(&c->out);
+    else
+        jo_int(&c->out, s->exit_code);
+    jo_key(&c->out, "ms");
+    if (s->took_ms < 0)
+        jo_null(&c->out);
+    else
+        jo_int(&c->out, s->took_ms);
+    jo_end_obj(&c->out);
+}
+
+static enum rc steps_json(struct route_call *c, const struct worklog *w)
+{
+    int64_t from, count, iteration, first, last;
+    enum rc rc = range_read(c, w, &iteration, &first, &last);
+    if (rc == RC_OK)
+        rc = number_read(c, "from", 0, 0, INT64_MAX, &from);
+    if (rc == RC_OK)
+        rc = number_read(c, "count", 1000, 0, LINES_MOST, &count);
+    if (rc != RC_OK)
+        return rc;
+    struct worklog_step *steps;
+    size_t n = worklog_steps(c->ctx, w, iteration, &steps);
+    size_t i = from < (int64_t)n ? (size_t)from : n, end = n - i < (size_t)count ? n : i + (size_t)count;
+    jo_obj(&c->out);
+    jo_ki(&c->out, "total", (int64_t)n);
+    jo_ki(&c->out, "lines_total", w->lines);
+    jo_kb(&c->out, "complete", w->complete);
+    jo_key(&c->out, "steps");
+    jo_arr(&c->out);
+    for (; i < end; i++)
+        step_json(c, &steps[i]);
+    jo_end_arr(&c->out);
+    jo_key(&c->out, "next");
+    if (i < n)
+        jo_int(&c->out, (int64_t)i);
+    else
+        jo_null(&c->out);
+    jo_end_obj(&c->out);
+    return RC_OK;
+}
+
+static enum rc task_log_steps(struct route_call *c)
+{
+    enum rc rc = task_there(c);
+    return rc == RC_OK ? with_log(c, OPEN_MS, steps_json) : rc;
 }
 
 /* ---- search ---- */
@@ -251,14 +323,20 @@ static bool in_mark(const struct worklog *w, size_t at)
 static enum rc search_json(struct route_call *c, const struct worklog *w)
 {
     const char *q = route_query(c, "q"), *exact = route_query(c, "case");
-    int64_t from, limit, iteration, first, last, total = 0, listed = 0, next = 0;
+    int64_t from, limit, iteration, first, last, low, high, total = 0, listed = 0, next = 0;
     enum rc rc = range_read(c, w, &iteration, &first, &last);
+    if (rc == RC_OK)
+        rc = number_read(c, "first", 1, 1, INT64_MAX, &low);
+    if (rc == RC_OK)
+        rc = number_read(c, "last", INT64_MAX - 1, 1, INT64_MAX - 1, &high);
     if (rc == RC_OK)
         rc = number_read(c, "from", 1, 1, INT64_MAX, &from);
     if (rc == RC_OK)
         rc = number_read(c, "limit", MATCHES_USUAL, 0, MATCHES_MOST, &limit);
     if (rc != RC_OK)
         return rc;
+    first = low > first ? low : first;
+    last = high < last ? high : last;
     struct str what = str_of(q);
     bool any_case = !exact || strcmp(exact, "1") != 0;
     size_t end = worklog_offset(w, last + 1), list_from = worklog_offset(w, from);
@@ -338,15 +416,23 @@ const struct route route_task_log_sections = {"GET",
                                               task_log_sections,
                                               .access = ACCESS_READ,
                                               .narrow = NARROW_TASK,
-                                              .query = "from count failed",
+                                              .query = "from count failed event",
                                               .gives = "TaskLogSections"};
+const struct route route_task_log_steps = {"GET",
+                                           "/api/v1/tasks/:id/log/steps",
+                                           "its commands, calls of tools and checks, by their lines",
+                                           task_log_steps,
+                                           .access = ACCESS_READ,
+                                           .narrow = NARROW_TASK,
+                                           .query = "from count iteration",
+                                           .gives = "TaskLogSteps"};
 const struct route route_task_log_search = {"GET",
                                             "/api/v1/tasks/:id/log/search",
                                             "lines of its log that hold a text, and how many there are",
                                             task_log_search,
                                             .access = ACCESS_READ,
                                             .narrow = NARROW_TASK,
-                                            .query = "q case from limit iteration",
+                                            .query = "q case from limit iteration first last",
                                             .gives = "TaskLogMatches"};
 const struct route route_task_log_raw = {"GET",
                                          "/api/v1/tasks/:id/log/raw",

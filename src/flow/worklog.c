@@ -12,20 +12,31 @@
 #include <unistd.h>
 
 #define STEP        64
-#define MAGIC       "NMLOG02"
+#define MAGIC       "NMLOG03"
 #define PAGE_EVENTS 200
 #define FLUSH_BYTES (1u << 20)
 #define PIECE_BYTES (256u << 10)  /* of an output, read at a time */
 #define OUTPUT_MOST (64ll << 20)  /* of one output */
 #define TEXT_MOST   (512ll << 20) /* of one log */
 #define LOCKS       64
+#define OPEN_CALLS  8  /* of tools, that are told when they have ended */
+#define OPEN_CHECKS 64 /* whose verdict is awaited */
 
 struct state { /* as in its file */
     char magic[8];
     int64_t lines, bytes, sections, event;
     int64_t iteration;
-    int64_t follow_at; /* how much of it is in the log */
-    char follow[256];  /* an output that is still written, in the task's folder; "": none */
+    int64_t follow_at;   /* how much of it is in the log */
+    char follow[256];    /* an output that is still written, in the task's folder; "": none */
+    int64_t follow_line; /* the step that writes it */
+    struct {
+        int64_t turn, call, time_ns;
+    } calls[OPEN_CALLS]; /* a ring: began, by their numbers */
+    struct {
+        int64_t line;
+        uint64_t name;
+    } checks[OPEN_CHECKS]; /* began in this iteration, and their steps */
+    int64_t call_n, check_n;
 };
 
 struct writing {
@@ -212,22 +223,42 @@ static void cut_add(struct writing *w, int64_t bytes, const char *where)
     w->s.lines++;
 }
 
-/* A section and its first line. */
-static void section(struct writing *w, enum worklog_kind kind, bool failed, const char *words)
+/* A section and its first line. as: what else is known of it. */
+static void section_as(struct writing *w, enum worklog_kind kind, bool failed, const char *words,
+                       struct worklog_section as)
 {
-    struct worklog_section s = {.line = w->s.lines + 1,
-                                .event = w->e->number,
-                                .time_ns = w->e->time_ns,
-                                .iteration = (int32_t)w->s.iteration,
-                                .kind = (uint8_t)kind,
-                                .failed = failed};
     struct str rest = str_of(words), first = rest;
-    buf_add(&w->sections, &s, sizeof s);
+    as.line = w->s.lines + 1;
+    as.event = w->e->number;
+    as.time_ns = w->e->time_ns;
+    as.iteration = (int32_t)w->s.iteration;
+    as.kind = (uint8_t)kind;
+    as.failed = failed;
+    buf_add(&w->sections, &as, sizeof as);
     w->s.sections++;
     if (!str_line(&rest, &first))
         first = STR("");
     line_add(w, first);
     text_add(w, rest);
+}
+
+static void section(struct writing *w, enum worklog_kind kind, bool failed, const char *words)
+{
+    section_as(w, kind, failed, words, (struct worklog_section){.took_ms = -1, .exit_code = WORKLOG_NO_CODE});
+}
+
+/* A step whose end is told later. Returns its line. */
+static int64_t step_begin(struct writing *w, enum worklog_kind kind, const char *words)
+{
+    int64_t line = w->s.lines + 1;
+    section_as(w, kind, false, words, (struct worklog_section){.step = 1, .took_ms = -1, .exit_code = WORKLOG_NO_CODE});
+    return line;
+}
+
+static int32_t code_read(struct json code)
+{
+    int64_t n = json_int(code, WORKLOG_NO_CODE);
+    return json_is(code) && n > INT32_MIN && n <= INT32_MAX ? (int32_t)n : WORKLOG_NO_CODE;
 }
 
 static const char *member(struct writing *w, const char *name)
@@ -371,13 +402,35 @@ static void on_text(struct writing *w)
     section(w, WORKLOG_AGENT, failed, member(w, "text"));
 }
 
+static void call_begin(struct writing *w)
+{
+    size_t at = (size_t)(w->s.call_n++ % OPEN_CALLS);
+    w->s.calls[at].turn = number(w, "turn");
+    w->s.calls[at].call = number(w, "call");
+    w->s.calls[at].time_ns = w->e->time_ns;
+}
+
+/* How long ago this call of a tool began, in milliseconds; -1: nobody said. */
+static int64_t call_took(struct writing *w)
+{
+    int64_t turn = number(w, "turn"), call = number(w, "call");
+    for (int64_t i = w->s.call_n - 1; i >= 0 && i >= w->s.call_n - OPEN_CALLS; i--) {
+        size_t at = (size_t)(i % OPEN_CALLS);
+        if (w->s.calls[at].turn == turn && w->s.calls[at].call == call && w->s.calls[at].time_ns <= w->e->time_ns)
+            return (w->e->time_ns - w->s.calls[at].time_ns) / 1000000;
+    }
+    return -1;
+}
+
 static void on_tool_started(struct writing *w)
 {
     const char *output = tool_output(w);
+    call_begin(w);
     if (!output)
         return; /* it is told when it has ended */
     follow_end(w);
-    section(w, WORKLOG_TOOL, false, mem_printf(w->tmp, "%s: %s", member(w, "name"), member(w, "summary")));
+    w->s.follow_line =
+        step_begin(w, WORKLOG_TOOL, mem_printf(w->tmp, "%s: %s", member(w, "name"), member(w, "summary")));
     follow_begin(w, output);
 }
 
@@ -386,32 +439,71 @@ static void on_tool(struct writing *w)
     const char *output = tool_output(w), *name = member(w, "name"), *summary = member(w, "summary");
     struct json code = json_get(w->data, "exit_code");
     bool failed = json_bool(json_get(w->data, "is_error"), false) || json_int(code, 0) != 0;
-    bool begun = output && strcmp(output, w->s.follow) == 0;
+    bool begun = output && strcmp(output, w->s.follow) == 0, kept = there(w, output);
+    struct worklog_section end = {.ends = w->s.follow_line, .took_ms = call_took(w), .exit_code = code_read(code)};
     if (!begun) {
+        struct worklog_section whole = {.step = 1, .ended = 1, .took_ms = end.took_ms, .exit_code = end.exit_code};
         follow_end(w);
-        section(w, WORKLOG_TOOL, failed, mem_printf(w->tmp, "%s%s%s", name, *summary ? ": " : "", summary));
-        if (there(w, output)) {
+        end.ends = w->s.lines + 1;
+        section_as(w, WORKLOG_TOOL, failed, mem_printf(w->tmp, "%s%s%s", name, *summary ? ": " : "", summary), whole);
+        if (kept)
             follow_begin(w, output);
-            begun = true;
-        }
     }
-    if (!begun || !there(w, output)) {
+    if (kept) {
+        follow_end(w);
+    } else {
         *w->s.follow = 0;
         text_add(w, str_of(member(w, "result")));
-        return;
     }
-    follow_end(w);
-    if (json_is(code))
-        section(w, WORKLOG_TOOL, failed, mem_printf(w->tmp, "exit code %lld", (long long)json_int(code, 0)));
+    if (begun || (kept && json_is(code)))
+        section_as(w, WORKLOG_TOOL, failed,
+                   json_is(code) ? mem_printf(w->tmp, "exit code %lld", (long long)json_int(code, 0)) : "no exit code",
+                   end);
+}
+
+/* A check's runs are told by the verdict: which step is which is known by name and kind. */
+static uint64_t check_name(const char *check, const char *kind)
+{
+    uint64_t h = 1469598103934665603u; /* FNV-1a */
+    for (const char *p = check; *p; p++)
+        h = (h ^ (unsigned char)*p) * 1099511628211u;
+    h *= 1099511628211u;
+    for (const char *p = kind; *p; p++)
+        h = (h ^ (unsigned char)*p) * 1099511628211u;
+    return h;
+}
+
+static int64_t check_line_take(struct writing *w, uint64_t name)
+{
+    for (size_t i = 0; i < OPEN_CHECKS; i++) {
+        int64_t line = w->s.checks[i].line;
+        if (!line || w->s.checks[i].name != name)
+            continue;
+        w->s.checks[i].line = 0;
+        return line;
+    }
+    return 0;
 }
 
 static void on_check(struct writing *w)
 {
     const char *below = path_below(w, member(w, "log"));
+    size_t at = (size_t)(w->s.check_n++ % OPEN_CHECKS);
     follow_end(w);
-    section(w, WORKLOG_CHECK, false, mem_printf(w->tmp, "check %s (%s)", member(w, "check"), member(w, "kind")));
+    w->s.checks[at].name = check_name(member(w, "check"), member(w, "kind"));
+    w->s.checks[at].line =
+        step_begin(w, WORKLOG_CHECK, mem_printf(w->tmp, "check %s (%s)", member(w, "check"), member(w, "kind")));
     if (below && strncmp(below, "verify/", 7) == 0)
         follow_begin(w, below);
+}
+
+/* Some runs prove something by failing, and how the base does is only compared with (verify.h). */
+static bool run_failed(const char *kind, int64_t code)
+{
+    if (strcmp(kind, "base") == 0)
+        return false;
+    bool must_fail = strcmp(kind, "red") == 0 || strstr(kind, "canary");
+    return (code != 0) != must_fail;
 }
 
 /* Ends of the runs, and the outputs that are not in the log yet. */
@@ -424,15 +516,21 @@ static void on_verdict(struct writing *w)
         const char *check = json_z(w->tmp, json_get(it.value, "check"), ""),
                    *kind = json_z(w->tmp, json_get(it.value, "kind"), "");
         int64_t code = json_int(json_get(it.value, "exit_code"), 0);
+        bool late = json_bool(json_get(it.value, "timed_out"), false);
         struct str tail = json_str(w->tmp, json_get(it.value, "tail"));
-        section(w, WORKLOG_CHECK, code != 0,
-                mem_printf(w->tmp, "check %s (%s): %s", check, kind,
-                           json_bool(json_get(it.value, "timed_out"), false)
-                               ? "timed out"
-                               : mem_printf(w->tmp, "exit status %lld", (long long)code)));
-        if (!followed && tail.n) /* nothing is kept of the whole */
+        struct worklog_section as = {.ends = check_line_take(w, check_name(check, kind)),
+                                     .took_ms = json_int(json_get(it.value, "elapsed_ns"), -1000000) / 1000000,
+                                     .exit_code = late ? WORKLOG_NO_CODE : code_read(json_get(it.value, "exit_code")),
+                                     .step = !followed && tail.n};
+        as.ended = as.step;
+        section_as(w, WORKLOG_CHECK, late || run_failed(kind, code),
+                   mem_printf(w->tmp, "check %s (%s): %s", check, kind,
+                              late ? "timed out" : mem_printf(w->tmp, "exit status %lld", (long long)code)),
+                   as);
+        if (as.step) /* nothing is kept of the whole */
             text_add(w, tail);
     }
+    memset(w->s.checks, 0, sizeof w->s.checks);
     section(w, WORKLOG_CHECK, !json_eqz(json_get(verdict, "outcome"), "proven"),
             mem_printf(w->tmp, "verdict: %s%s%s", json_z(w->tmp, json_get(verdict, "outcome"), ""),
                        *json_z(w->tmp, json_get(verdict, "words"), "") ? ", " : "",
@@ -442,8 +540,12 @@ static void on_verdict(struct writing *w)
 static void on_setup(struct writing *w)
 {
     int64_t code = number(w, "exit_code");
-    section(w, WORKLOG_SETUP, code != 0,
-            mem_printf(w->tmp, "setup: %s (exit status %lld)", member(w, "command"), (long long)code));
+    section_as(w, WORKLOG_SETUP, code != 0,
+               mem_printf(w->tmp, "setup: %s (exit status %lld)", member(w, "command"), (long long)code),
+               (struct worklog_section){.step = 1,
+                                        .ended = 1,
+                                        .took_ms = json_int(json_get(w->data, "ms"), -1),
+                                        .exit_code = code_read(json_get(w->data, "exit_code"))});
     text_add(w, str_of(member(w, "output")));
 }
 

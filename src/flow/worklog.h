@@ -24,8 +24,24 @@ struct worklog_section {                     /* as in its file, in the machine's
     int64_t line;                            /* its first, 1.. */
     int64_t event;                           /* number in the task */
     int64_t time_ns;
+    int64_t ends;      /* the first line of the step that this one ends; 0: of none */
+    int64_t took_ms;   /* how long that step took, or this one when it is told after it has ended; -1: not known */
     int32_t iteration; /* 0: before the first */
-    uint8_t kind, failed, unused[2];
+    int32_t exit_code; /* of the same; WORKLOG_NO_CODE: it has none */
+    uint8_t kind, failed;
+    uint8_t step;  /* a step begins here: a command, a call of a tool, a check */
+    uint8_t ended; /* and it is over */
+    uint8_t unused[4];
+};
+#define WORKLOG_NO_CODE INT32_MIN
+
+/* A command, a call or a check: what is folded in a long log. Its title is its first line. */
+struct worklog_step {
+    const struct worklog_section *section; /* where it begins */
+    int64_t lines;                         /* with the first */
+    int64_t took_ms;                       /* -1: not known */
+    int32_t exit_code;                     /* WORKLOG_NO_CODE: none, or not yet */
+    bool ended, failed;
 };
 
 struct worklog { /* a view that does not change any more */
@@ -53,6 +69,10 @@ int64_t worklog_line_at(const struct worklog *w, size_t offset); /* the number o
 size_t worklog_section_at(const struct worklog *w, int64_t line);
 /* First and last line of an iteration; false: it has none. */
 bool worklog_iteration(const struct worklog *w, int64_t iteration, int64_t *ret_first, int64_t *ret_last);
+/* All steps in the order of their lines; of an iteration, or of all (0). They belong to ctx and point into w. */
+size_t worklog_steps(mem *ctx, const struct worklog *w, int64_t iteration, struct worklog_step **ret);
+/* The section that an event is told in, or the one before it; section_n when the log begins later. */
+size_t worklog_section_of(const struct worklog *w, int64_t event);
 /* The next line that holds `what`, at or after an offset, before `end`: the offset of the match, or `end`. */
 size_t worklog_find(const struct worklog *w, struct str what, bool any_case, size_t from, size_t end);
 

@@ -79,6 +79,67 @@ size_t worklog_section_at(const struct worklog *w, int64_t line)
     return low;
 }
 
+size_t worklog_section_of(const struct worklog *w, int64_t event)
+{
+    size_t low = 0, high = w->section_n; /* the first that is of a later event */
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (w->sections[mid].event > event)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return low ? low - 1 : w->section_n;
+}
+
+static struct worklog_step *step_at(struct worklog_step *steps, size_t n, int64_t line)
+{
+    size_t low = 0, high = n;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (steps[mid].section->line < line)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low < n && steps[low].section->line == line ? &steps[low] : NULL;
+}
+
+static void step_end(struct worklog_step *step, const struct worklog_section *s)
+{
+    step->ended = true;
+    step->failed |= s->failed;
+    step->took_ms = s->took_ms;
+    step->exit_code = s->exit_code;
+}
+
+size_t worklog_steps(mem *ctx, const struct worklog *w, int64_t iteration, struct worklog_step **ret)
+{
+    struct worklog_step *steps = mem_array(ctx, struct worklog_step, w->section_n + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < w->section_n; i++) {
+        const struct worklog_section *s = &w->sections[i];
+        int64_t end = i + 1 < w->section_n ? w->sections[i + 1].line : w->lines + 1;
+        struct worklog_step *ends = s->ends ? step_at(steps, n, s->ends) : NULL;
+        if (iteration && s->iteration != iteration)
+            continue;
+        if (ends) {
+            step_end(ends, s);
+            if (!s->step && ends->section->line + ends->lines == s->line) /* its last words */
+                ends->lines = end - ends->section->line;
+        }
+        if (!s->step)
+            continue;
+        steps[n] = (struct worklog_step){
+            .section = s, .lines = end - s->line, .took_ms = -1, .exit_code = WORKLOG_NO_CODE, .failed = s->failed};
+        if (s->ended)
+            step_end(&steps[n], s);
+        n++;
+    }
+    *ret = steps;
+    return n;
+}
+
 /* Iterations only grow along the log. */
 bool worklog_iteration(const struct worklog *w, int64_t iteration, int64_t *ret_first, int64_t *ret_last)
 {

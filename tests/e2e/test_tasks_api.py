@@ -74,7 +74,7 @@ class Tasks(Case):
         self.assertEqual(len(cost["line"]), sum(i["requests"] for i in cost["by_iteration"]))
         # As described, too.
         description = self.get("/api/openapi.json")["paths"]
-        for path in ("iterations", "checks", "changes", "changes/file", "log", "log/search", "log/sections", "files", "file", "cost"):
+        for path in ("iterations", "checks", "changes", "changes/file", "log", "log/search", "log/sections", "log/steps", "files", "file", "cost"):
             self.assertIn("get", description["/api/v1/tasks/{id}/" + path], path)
 
     def test_log_of_hostile_output(self):
@@ -102,6 +102,21 @@ class Tasks(Case):
         self.assertEqual((first["from"], first["lines"][0]["text"]), (first["iteration_range"]["from"], texts[first["from"] - 1]))
         sections = self.get(place + "/sections")
         self.assertEqual(sum(s["lines"] for s in sections["sections"]), log["total"] - sections["sections"][0]["line"] + 1)
+        # Steps: the command with all of its output, how it ended, and the checks; each has its title as its first line.
+        steps = self.get(place + "/steps")
+        mine = next(s for s in steps["steps"] if s["line"] <= at + 1 < s["line"] + s["lines"])
+        self.assertEqual((mine["kind"], mine["ended"], mine["failed"], mine["exit_code"]), ("tool", True, False, 0))
+        self.assertGreaterEqual(mine["ms"], 0)
+        self.assertTrue(texts[mine["line"] - 1].startswith("run: "))
+        self.assertEqual(texts[mine["line"] + mine["lines"] - 2], "exit code 0")
+        checks = [s for s in steps["steps"] if s["kind"] == "check"]
+        self.assertTrue(checks and all(s["ended"] and not s["failed"] and s["exit_code"] is not None for s in checks), checks)
+        second = self.get(place + "/steps", count=1, **{"from": 1})
+        self.assertEqual((second["steps"], second["next"], second["total"]), (steps["steps"][1:2], 2, len(steps["steps"])))
+        self.assertEqual(self.get(place + "/steps", iteration=1)["total"], sum(s["iteration"] == 1 for s in steps["steps"]))
+        self.assertEqual(self.get(place + "/sections", event=mine["event"], count=1)["sections"][0]["line"], mine["line"])
+        self.assertEqual(self.get(place + "/search", q="script>alert", first=at + 2)["total"] + self.get(place + "/search", q="script>alert", last=at + 1)["total"],
+                         self.get(place + "/search", q="script>alert")["total"])
         found = self.get(place + "/search", q="SCRIPT>alert")
         self.assertEqual((found["matches"][-1]["line"], found["total"]), (at + 1, sum("script>alert" in t.lower() for t in texts)))
         self.assertEqual(self.get(place + "/search", q="SCRIPT>alert", case=1)["total"], 0)

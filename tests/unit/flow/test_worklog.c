@@ -9,6 +9,7 @@
 static mem *ctx;
 static struct board board;
 static struct err err;
+static int64_t now_ns = 1000000000;
 static char dir[] = "/tmp/nightmill-worklog-XXXXXX";
 
 static enum rc insert_tx(struct store_tx *tx, void *arg, struct err *e)
@@ -56,7 +57,7 @@ struct append {
 static enum rc append_tx(struct store_tx *tx, void *arg, struct err *e)
 {
     const struct append *a = arg;
-    struct event event = {.time_ns = 1000000000, .type = a->type, .actor = "system", .data = a->data};
+    struct event event = {.time_ns = now_ns, .type = a->type, .actor = "system", .data = a->data};
     int64_t number;
     bool fresh;
     return event_append(tx, "aaaaaa1", &event, &number, &fresh, e);
@@ -193,6 +194,72 @@ START_TEST(grows_while_things_run)
 }
 END_TEST
 
+static void step_is(const struct worklog_step *s, int64_t line, int64_t lines, int32_t code, int64_t ms,
+                    const char *state)
+{
+    const char *now = !s->ended ? "open" : s->failed ? "failed" : "passed";
+    ck_assert_int_eq(s->section->line, line);
+    ck_assert_int_eq(s->lines, lines);
+    ck_assert_int_eq(s->exit_code, code);
+    ck_assert_int_eq(s->took_ms, ms);
+    ck_assert_str_eq(now, state);
+}
+
+/* Commands, calls and checks know their lines, how they ended and how long they took, also when that is told later. */
+START_TEST(steps_fold)
+{
+    struct worklog w;
+    struct worklog_step *steps;
+    happens("task.created", "{\"text\":\"do it\"}");
+    happens("setup.finished", "{\"command\":\"make deps\",\"exit_code\":0,\"ms\":1200,\"output\":\"one\\ntwo\"}");
+    happens("iteration.started", "{\"iteration\":1,\"limit\":3}");
+    happens("agent.text", "{\"text\":\"I look\\naround\"}");
+    happens("tool.started", "{\"turn\":1,\"call\":0,\"name\":\"run\",\"summary\":\"make\"}");
+    file_put("out/i1.t1.c0.run.txt", "one\ntwo\nthr", false);
+    log_text(&w);
+    ck_assert_uint_eq(worklog_steps(ctx, &w, 0, &steps), 2);
+    step_is(&steps[0], 2, 3, 0, 1200, "passed");
+    step_is(&steps[1], 8, 3, WORKLOG_NO_CODE, -1, "open");
+    ck_assert_uint_eq(worklog_steps(ctx, &w, 1, &steps), 1);
+    ck_assert_int_eq(w.sections[worklog_section_of(&w, 4)].line, 6);
+    ck_assert_uint_eq(worklog_section_of(&w, 0), w.section_n);
+    worklog_close(&w);
+    now_ns += 2500000000;
+    happens("tool.finished",
+            "{\"turn\":1,\"call\":0,\"name\":\"run\",\"summary\":\"make\",\"result\":\"cut\",\"exit_code\":2}");
+    happens("tool.started", "{\"turn\":1,\"call\":1,\"name\":\"read\",\"summary\":\"a.txt\"}");
+    now_ns += 40000000;
+    happens("tool.finished",
+            "{\"turn\":1,\"call\":1,\"name\":\"read\",\"summary\":\"a.txt\",\"result\":\"x\\ny\",\"is_error\":false}");
+    happens("tool.started", "{\"turn\":1,\"call\":2,\"name\":\"run\",\"summary\":\"sleep\"}");
+    happens("tool.finished",
+            "{\"turn\":1,\"call\":2,\"name\":\"run\",\"summary\":\"sleep\",\"result\":\"too late\",\"is_error\":true}");
+    static const char *const kinds[] = {"delivered", "red"};
+    for (size_t i = 0; i < 2; i++) {
+        happens("check.started",
+                mem_printf(ctx, "{\"kind\":\"%s\",\"check\":\"test\",\"log\":\"%s/tasks/aaaaaa1/verify/abc/0%zu.log\"}",
+                           kinds[i], dir, i));
+        file_put(mem_printf(ctx, "verify/abc/0%zu.log", i), "not ok\n", false);
+    }
+    happens("verdict", "{\"iteration\":1,\"verdict\":{\"outcome\":\"red\",\"words\":\"no\",\"runs\":["
+                       "{\"kind\":\"delivered\",\"check\":\"test\",\"exit_code\":1,\"elapsed_ns\":3000000},"
+                       "{\"kind\":\"red\",\"check\":\"test\",\"exit_code\":1,\"elapsed_ns\":4000000},"
+                       "{\"kind\":\"red\",\"check\":\"unheard\",\"exit_code\":0}]}}");
+    for (int again = 0; again < 2; again++) { /* and the same when the log is made anew */
+        log_text(&w);
+        ck_assert_uint_eq(worklog_steps(ctx, &w, 0, &steps), 6);
+        step_is(&steps[1], 8, 5, 2, 2500, "failed"); /* with "thr" and "exit code 2" */
+        step_is(&steps[2], 13, 3, WORKLOG_NO_CODE, 40, "passed");
+        step_is(&steps[3], 16, 3, WORKLOG_NO_CODE, 0, "failed");
+        step_is(&steps[4], 19, 2, 1, 3, "failed");
+        step_is(&steps[5], 21, 2, 1, 4, "passed");     /* must fail, and did */
+        ck_assert(w.sections[w.section_n - 2].failed); /* must fail, and did not */
+        worklog_close(&w);
+        ck_assert_int_eq(path_remove_tree(mem_printf(ctx, "%s/tasks/aaaaaa1/log", dir), &err), RC_OK);
+    }
+}
+END_TEST
+
 /* Names in events come from agents: nothing outside of the task's outputs is read. */
 START_TEST(reads_its_own_outputs_only)
 {
@@ -245,6 +312,7 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, lines_are_clean);
     tcase_add_test(t, grows_while_things_run);
+    tcase_add_test(t, steps_fold);
     tcase_add_test(t, reads_its_own_outputs_only);
     tcase_add_test(t, search_finds_all);
     suite_add_tcase(s, t);

@@ -20,11 +20,12 @@ interface LinesProps {
   follow?: boolean; // stays at the end when lines come
   onFollow?: (follow: boolean) => void; // somebody scrolled away from the end, or back to it
   onSeen?: (from: number, to: number) => void;
+  pin?: number; // stays in the document wherever the window is: the row that has the focus
   handle?: { current: LinesHandle | null };
   class?: string;
 }
 
-export function Lines({ total, render, label, follow, onFollow, onSeen, handle, class: more }: LinesProps) {
+export function Lines({ total, render, label, follow, onFollow, onSeen, pin, handle, class: more }: LinesProps) {
   const area = useRef<HTMLDivElement>(null);
   const [page, setPage] = useState(0);
   const [seen, setSeen] = useState<{ from: number; to: number }>({ from: 1, to: 60 });
@@ -106,7 +107,15 @@ export function Lines({ total, render, label, follow, onFollow, onSeen, handle, 
   const from = Math.max(base + 1, seen.from - beyond);
   const to = Math.min(base + here, Math.max(seen.to, seen.from + 10) + beyond);
   const rows: ComponentChildren[] = [];
-  for (let line = from; line <= to; line++) rows.push(<div key={line} class="lines-row" style={{ top: `${(line - base - 1) * lineHeight}px` }}>{render(line)}</div>);
+  const row = (line: number) =>
+    rows.push(
+      <div key={line} class="lines-row" style={{ top: `${(line - base - 1) * lineHeight}px` }}>
+        {render(line)}
+      </div>,
+    );
+  if (pin && pin > base && pin < from) row(pin);
+  for (let line = from; line <= to; line++) row(line);
+  if (pin && pin > to && pin <= base + here) row(pin);
   const word = (n: number) => n.toLocaleString('en').replaceAll(',', ' ');
   return (
     <div class={`lines ${more ?? ''}`}>

@@ -1,16 +1,18 @@
 // The whole log from line 1 and its end at any moment. Lines are fetched in windows by number, search runs on the server,
-// what storage has cut is marked where it was.
-import { useCallback, useEffect, useRef, useState } from 'preact/hooks';
+// what storage has cut is marked where it was. Commands, calls and checks fold: what passed is one line, until it is
+// opened or something in it is looked for.
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { get, type Problem } from '../../api';
 import { stored, useCell } from '../../cell';
 import { useLive } from '../../live';
-import { Button, Copy, Empty, Icon, Waiting, Wrong, clockTime, copyText, marked } from '../../parts';
+import { Button, Copy, Empty, Icon, Waiting, Wrong, clockTime, copyText, durationText, isFinal, marked } from '../../parts';
 import { Lines, type LinesHandle } from '../../parts/Lines';
 import { sgrRuns, withoutSgr } from '../../parts/sgr';
 import { setQuery } from '../../router';
 import type { LogLine, LogSection, LogWindow } from '../../types';
-import type { TabProps } from './Task';
 import type { Schemas } from '../../types';
+import { foldRule, foldSet, foldsKept, foldsOf, isFolded, rowsOf, stepOf, useSteps, type FoldRule, type LogStep, type Rows } from './folds';
+import type { Scope, TabProps } from './Task';
 
 type Search = Schemas['TaskLogMatches'];
 
@@ -22,11 +24,10 @@ const wrap = stored<'off' | 'on'>('log-wrap', 'off');
 interface Store {
   total: number;
   complete: boolean;
-  offset: number; // lines before the chosen iteration
   chunks: Map<number, LogLine[]>;
   sections: Map<number, LogSection>; // by first line
 }
-const nothing = (): Store => ({ total: 0, complete: false, offset: 0, chunks: new Map(), sections: new Map() });
+const nothing = (): Store => ({ total: 0, complete: false, chunks: new Map(), sections: new Map() });
 
 // Lines by number; what is not there yet is asked for when it is seen.
 function useLog(task: string, iteration: number | null, final: boolean) {
@@ -147,34 +148,119 @@ function highlight(text: string, words: string) {
 const lineText = (line: LogLine, words: string) => (words ? highlight(withoutSgr(line.text), words) : sgrRuns(line.text).map((run) => (run.look ? <span class={run.look}>{marked(run.text)}</span> : marked(run.text))));
 const bytesText = (bytes: number) => (bytes < 10_000 ? `${bytes} bytes` : bytes < 10_000_000 ? `${(bytes / 1000).toFixed(0)} kB` : `${(bytes / 1e6).toFixed(1)} MB`);
 
-export function Log({ task, iteration, query }: TabProps) {
-  const final = ['done', 'unproven', 'stopped', 'failed'].includes(task.state);
+
+// The lines that a range of events is told in.
+function useScopeLines(task: string, scope: Scope | null, total: number): { first: number; last: number } | null {
+  const [lines, setLines] = useState<{ key: string; first: number; last: number } | null>(null);
+  const key = scope ? `${task} ${scope.from} ${scope.to} ${total}` : '';
+  useEffect(() => {
+    if (!scope) return;
+    let gone = false;
+    const section = (event: number) => get<{ sections: LogSection[] }>(`tasks/${task}/log/sections`, { event, count: 1 }).then((answer) => answer.sections[0]);
+    void Promise.all([section(scope.from), section(scope.to)]).then(
+      ([from, to]) => {
+        if (!gone && from && to) setLines({ key, first: from.line, last: to.line + to.lines - 1 });
+      },
+      () => undefined, // all of it is shown; the next change asks again
+    );
+    return () => {
+      gone = true;
+    };
+  }, [key]);
+  return scope && lines ? lines : null;
+}
+
+const figure = (n: number) => n.toLocaleString('en').replaceAll(',', ' ');
+const linesWords = (n: number) => `${figure(n)} ${n === 1 ? 'line' : 'lines'}`;
+function stepState(step: LogStep, last: boolean): { icon: 'state-done' | 'state-failed' | 'state-working' | null; tone: string; words: string } {
+  const took = step.ms === null ? '' : durationText(step.ms);
+  const code = step.exit_code ? `exit ${step.exit_code}` : '';
+  const words = [code, took].filter(Boolean).join(', ');
+  if (!step.ended) return last ? { icon: 'state-working', tone: 'accent', words: 'runs' } : { icon: null, tone: '', words: '' };
+  return step.failed ? { icon: 'state-failed', tone: 'bad', words: words || 'failed' } : { icon: 'state-done', tone: 'good', words };
+}
+
+export function Log({ task, iteration, scope, query }: TabProps) {
+  const final = isFinal(task.state);
   const log = useLog(task.id, iteration, final);
+  const steps = useSteps(task.id, iteration, log.store.total, log.store.complete);
+  const scoped = useScopeLines(task.id, scope, log.store.total);
   const withTimes = useCell(times) === 'on';
   const wrapped = useCell(wrap) === 'on';
+  const rule = useCell(foldRule);
+  const foldsText = useCell(foldsKept);
   const permanent = Number(query.get('line')) || 0;
   const [follow, setFollow] = useState(!permanent);
   const [seenTotal, setSeenTotal] = useState(0);
   const [words, setWords] = useState(query.get('find') ?? '');
   const [found, setFound] = useState<Search | null>(null);
   const [at, setAt] = useState(0);
+  const [cursor, setCursor] = useState(0); // the step that the keyboard is at, by its line
+  const [wish, setWish] = useState<{ line: number; where: 'middle' | 'top'; focus?: boolean } | null>(null);
   const handle = useRef<LinesHandle | null>(null);
   const field = useRef<HTMLInputElement>(null);
+  const frame = useRef<HTMLDivElement>(null);
   const jumped = useRef(false);
+  const seenOpen = useRef(new Set<number>());
 
-  const base = iteration && log.range ? log.range.from - 1 : 0;
-  const total = iteration ? (log.range ? log.range.to - log.range.from + 1 : 0) : log.store.total;
+  let first = 1;
+  let last = log.store.total;
+  if (iteration) {
+    first = log.range?.from ?? 1;
+    last = log.range?.to ?? 0;
+  }
+  if (scoped) {
+    first = Math.max(first, scoped.first);
+    last = Math.min(last, scoped.last);
+  }
+  const total = Math.max(0, last - first + 1);
   const fresh = follow ? 0 : Math.max(0, total - seenTotal);
+  const ready = log.ready && steps.ready;
+
+  const folds = useMemo(() => foldsOf(task.id), [foldsText, task.id]);
+  for (const step of steps.list.slice(-20)) if (!step.ended) seenOpen.current.add(step.line);
+  const rows: Rows = useMemo(() => rowsOf(first, last, steps.list.filter((step) => isFolded(step, rule, folds, seenOpen.current))), [first, last, steps.list, rule, folds]);
+  const heads = useMemo(() => new Map(steps.list.map((step) => [step.line, step])), [steps.list]);
+  const lastStep = steps.list.at(-1);
+  const lineAt = (row: number) => rows.lineOf(row);
+  const topLine = () => lineAt(Math.max(1, handle.current?.first() ?? 1));
+
+  const fold = (step: LogStep, folded: boolean) => {
+    if (!folded) setFollow(false);
+    foldSet(task.id, step.line, folded);
+  };
+  // Opens what a line is folded away in, and goes there when it has been drawn.
+  const goTo = (line: number, more: { where?: 'middle' | 'top'; focus?: boolean; keep?: boolean } = {}) => {
+    const step = stepOf(steps.list, line);
+    if (step && line !== step.line && isFolded(step, rule, folds, seenOpen.current)) foldSet(task.id, step.line, false);
+    setFollow(false);
+    setSeenTotal(total);
+    if (!more.keep) setQuery({ line: String(line) });
+    setWish({ line, where: more.where ?? 'middle', ...(more.focus ? { focus: true } : {}) });
+  };
+  useEffect(() => {
+    if (!wish || !ready) return;
+    handle.current?.goTo(rows.rowOf(Math.max(first, Math.min(last, wish.line))), wish.where);
+    if (!wish.focus) setWish(null);
+  }, [wish, rows, ready, wrapped]);
+  // A step that was gone to by keyboard takes the focus once its row is there.
+  useLayoutEffect(() => {
+    if (!wish?.focus) return;
+    const button = frame.current?.querySelector<HTMLElement>(`[data-step="${wish.line}"]`);
+    if (!button) return;
+    button.focus({ preventScroll: true });
+    setWish(null);
+  });
 
   useEffect(() => {
     if (follow) setSeenTotal(total);
   }, [follow, total]);
   useEffect(() => {
-    if (log.ready && permanent && !jumped.current) {
+    if (ready && permanent && !jumped.current) {
       jumped.current = true;
-      handle.current?.goTo(permanent - base);
+      goTo(permanent);
     }
-  }, [log.ready, permanent, base]);
+  }, [ready, permanent]);
 
   // Ctrl+F opens our search: the browser's finds only what is in the window.
   useEffect(() => {
@@ -189,21 +275,17 @@ export function Log({ task, iteration, query }: TabProps) {
     return () => window.removeEventListener('keydown', key);
   }, []);
 
-  const goTo = (line: number) => {
-    setFollow(false);
-    setSeenTotal(total);
-    setQuery({ line: String(line) });
-    handle.current?.goTo(line - base);
-  };
+  const search = (more: Record<string, unknown>, signal?: AbortSignal) =>
+    get<Search>(`tasks/${task.id}/log/search`, { q: words, limit: 100, iteration, ...(scoped ? { first: scoped.first, last: scoped.last } : {}), ...more }, signal);
   useEffect(() => {
-    if (!words) {
+    if (!words || !ready) {
       setFound(null);
       return;
     }
     const control = new AbortController();
     const timer = setTimeout(async () => {
       try {
-        const answer = await get<Search>(`tasks/${task.id}/log/search`, { q: words, limit: 100, iteration }, control.signal);
+        const answer = await search({}, control.signal);
         setFound(answer);
         setAt(0);
         if (answer.matches[0]) goTo(answer.matches[0].line);
@@ -215,13 +297,13 @@ export function Log({ task, iteration, query }: TabProps) {
       clearTimeout(timer);
       control.abort();
     };
-  }, [words, iteration]);
+  }, [words, iteration, scoped?.first, scoped?.last, ready]);
   const step = async (by: number) => {
     if (!found?.matches.length) return;
     let matches = found.matches;
     let to = at + by;
     if (to >= matches.length && found.next) {
-      const more = await get<Search>(`tasks/${task.id}/log/search`, { q: words, limit: 100, from: found.next, iteration });
+      const more = await search({ from: found.next });
       matches = [...matches, ...more.matches];
       setFound({ ...found, matches, next: more.next });
     }
@@ -230,27 +312,55 @@ export function Log({ task, iteration, query }: TabProps) {
     goTo(matches[to]!.line);
   };
   const nextFailure = async () => {
-    const from = (handle.current?.first() ?? 0) + base;
-    const answer = await get<{ sections: LogSection[] }>(`tasks/${task.id}/log/sections`, { failed: 1, count: 1000 });
-    const bad = answer.sections.filter((one) => one.failed && (!iteration || one.iteration === iteration));
-    const next = bad.find((one) => one.line > from + 15) ?? bad[0];
-    if (next) goTo(next.line);
-    return next;
+    const from = cursor || topLine();
+    const answer = await get<{ sections: LogSection[] }>(`tasks/${task.id}/log/sections`, { failed: 1, count: 5000 });
+    const bad = [...new Set([...answer.sections.filter((one) => one.failed).map((one) => one.line), ...steps.list.filter((one) => one.failed).map((one) => one.line)])].filter((line) => line >= first && line <= last).sort((a, b) => a - b);
+    const next = bad.find((line) => line > from) ?? bad[0];
+    if (next === undefined) return;
+    setCursor(next);
+    goTo(next);
   };
   const copyNumbered = () => {
-    const first = (handle.current?.first() ?? 1) + base;
     const lines: string[] = [];
-    for (let n = first; n < first + 200 && n <= base + total; n++) {
-      const line = log.line(n);
-      if (line) lines.push(`${String(n).padStart(7)}  ${withoutSgr(line.text)}`);
+    const begin = Math.max(1, handle.current?.first() ?? 1);
+    for (let row = begin; row < begin + 200 && row <= rows.total; row++) {
+      const line = log.line(lineAt(row));
+      if (line) lines.push(`${String(line.n).padStart(7)}  ${withoutSgr(line.text)}`);
     }
     return copyText(lines.join('\n'));
   };
+  const foldAll = (next: FoldRule) => {
+    const line = topLine();
+    seenOpen.current.clear();
+    foldRule.set(next);
+    foldSet(task.id, 0, null);
+    if (!follow) setWish({ line, where: 'top' });
+  };
+  // From step to step; Home and End go to the ends of the log, not of what is in the document.
+  const key = (event: KeyboardEvent) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || (event.target as HTMLElement).tagName === 'INPUT') return;
+    const now = cursor && heads.has(cursor) ? cursor : topLine() - 1;
+    const here = heads.get(cursor);
+    if (event.key === ']' || event.key === '[') {
+      const next = event.key === ']' ? steps.list.find((one) => one.line > now && one.line >= first && one.line <= last) : steps.list.findLast((one) => one.line < (cursor || topLine()) && one.line >= first);
+      if (!next) return;
+      setCursor(next.line);
+      goTo(next.line, { focus: true, keep: true });
+    } else if ((event.key === 'ArrowRight' || event.key === 'ArrowLeft') && here && (event.target as HTMLElement).hasAttribute('data-step')) fold(here, event.key === 'ArrowLeft');
+    else if (event.key === 'Home') goTo(first, { where: 'top', keep: true });
+    else if (event.key === 'End') setFollow(true);
+    else return;
+    event.preventDefault();
+  };
 
   const render = (row: number) => {
-    const n = row + base;
+    const n = lineAt(row);
     const line = log.line(n);
     const section = log.store.sections.get(n);
+    const head = heads.get(n);
+    const shut = head ? isFolded(head, rule, folds, seenOpen.current) : false;
+    const state = head ? stepState(head, !final && head === lastStep) : null;
+    const title = line ? withoutSgr(line.text).slice(0, 120) : '';
     return (
       <>
         <a
@@ -265,23 +375,60 @@ export function Log({ task, iteration, query }: TabProps) {
         >
           {n}
         </a>
+        {head && head.lines > 1 ? (
+          <button
+            type="button"
+            class="log-fold"
+            data-step={n}
+            tabIndex={n === cursor ? 0 : -1}
+            aria-expanded={!shut}
+            aria-label={`${title}, ${[state!.words, linesWords(head.lines)].filter(Boolean).join(', ')}`}
+            onFocus={() => setCursor(n)}
+            onClick={() => fold(head, !shut)}
+          >
+            {shut ? '▸' : '▾'}
+          </button>
+        ) : (
+          <span class={`log-fold ${head ? '' : stepOf(steps.list, n) ? 'inside' : ''}`} />
+        )}
         {withTimes && <span class="log-time">{section ? clockTime(section.time) : ''}</span>}
-        <span class={`log-text ${line?.kind ?? ''} ${section?.failed ? 'failed' : ''} ${section ? 'head' : ''} ${n === permanent ? 'here' : ''}`} data-line={n}>
+        {state && (state.icon || state.words) && (
+          <span class={`log-step ${state.tone}`}>
+            {state.icon && <Icon name={state.icon} strong />}
+            {state.words}
+          </span>
+        )}
+        <span class={`log-text ${line?.kind ?? ''} ${(head ? head.failed : section?.failed) ? 'failed' : ''} ${section ? 'head' : ''} ${n === permanent ? 'here' : ''}`} data-line={n}>
           {line ? lineText(line, words) : <span class="muted">…</span>}
           {line?.cut ? <span class="cut-mark">{bytesText(line.cut)} of this line are not kept</span> : null}
         </span>
+        {head && shut && (
+          <button type="button" class="log-more" tabIndex={-1} aria-hidden="true" onClick={() => fold(head, false)}>
+            {linesWords(head.lines - 1)}
+          </button>
+        )}
       </>
     );
   };
+  const need = (from: number, to: number) => {
+    // Rows that are together need not be lines that are.
+    for (let row = Math.max(1, from), begin = lineAt(row); row <= Math.min(rows.total, to); row++) {
+      const next = row < Math.min(rows.total, to) ? lineAt(row + 1) : 0;
+      if (next === lineAt(row) + 1) continue;
+      log.need(begin, lineAt(row));
+      begin = next;
+    }
+  };
 
   if (log.problem && !log.store.total) return <Wrong error={log.problem} retry={log.retry} />;
-  if (!log.ready) return <Waiting what="the log" />;
+  if (!ready) return <Waiting what="the log" />;
   if (!total)
     return (
       <Empty title="No line yet" command={`nightmill log ${task.id} --follow`}>
         {final ? 'Nothing was written by this task.' : 'What the agent says and does appears here as it happens.'}
       </Empty>
     );
+  const foldable = steps.list.length > 0 || steps.tooMany > 0;
   return (
     <div class="log">
       <div class="line log-tools" role="toolbar" aria-label="Log">
@@ -316,13 +463,36 @@ export function Log({ task, iteration, query }: TabProps) {
             </>
           )}
         </span>
+        {foldable && (
+          <select
+            class="log-rule"
+            aria-label="Steps"
+            value={steps.tooMany ? 'none' : rule}
+            disabled={steps.tooMany > 0}
+            title={steps.tooMany ? `${figure(steps.tooMany)} steps are too many to fold; choose an iteration` : undefined}
+            onChange={(event) => foldAll(event.currentTarget.value as FoldRule)}
+          >
+            <option value="passed">Fold what passed</option>
+            <option value="all">Fold all steps</option>
+            <option value="none">{steps.tooMany ? 'Too many steps to fold' : 'Open all steps'}</option>
+          </select>
+        )}
         <Button small kind="quiet" icon="warning" onClick={nextFailure}>
           Next failure
         </Button>
         <Button small kind="quiet" icon="clock" pressed={withTimes} onClick={() => times.set(withTimes ? 'off' : 'on')}>
           Times
         </Button>
-        <Button small kind="quiet" pressed={wrapped} onClick={() => wrap.set(wrapped ? 'off' : 'on')}>
+        <Button
+          small
+          kind="quiet"
+          pressed={wrapped}
+          onClick={() => {
+            const line = topLine();
+            wrap.set(wrapped ? 'off' : 'on');
+            if (!follow) setWish({ line, where: 'top' });
+          }}
+        >
           Wrap
         </Button>
         <Button small kind="quiet" icon="copy" onClick={copyNumbered}>
@@ -333,16 +503,16 @@ export function Log({ task, iteration, query }: TabProps) {
           Download
         </a>
         <span class="push small mono muted">
-          {total.toLocaleString('en').replaceAll(',', ' ')} lines
+          {linesWords(total)}
           {log.problem ? ', not up to date' : ''}
         </span>
       </div>
-      {wrapped ? (
-        <Wrapped total={total} base={base} first={handle.current?.first() ?? (permanent ? permanent - base : 0)} line={log.line} need={log.need} version={log.version} words={words} />
-      ) : (
-        <div class="log-frame">
+      <div class="log-frame" ref={frame} onKeyDown={key}>
+        {wrapped ? (
+          <Wrapped total={rows.total} render={render} need={need} label={`Log of ${task.id}`} handle={handle} lineOf={lineAt} />
+        ) : (
           <Lines
-            total={total}
+            total={rows.total}
             render={render}
             label={`Log of ${task.id}`}
             follow={follow}
@@ -350,52 +520,84 @@ export function Log({ task, iteration, query }: TabProps) {
               setFollow(on);
               setSeenTotal(total);
             }}
-            onSeen={(from, to) => log.need(Math.max(1, from - 50) + base, Math.min(total, to + 50) + base)}
+            onSeen={(from, to) => need(from - 50, to + 50)}
+            pin={cursor >= first && cursor <= last && heads.has(cursor) ? rows.rowOf(cursor) : 0}
             handle={handle}
           />
-          {!follow && (
-            <Button small class="log-follow" icon="down" onClick={() => setFollow(true)}>
-              {fresh > 0 ? `${fresh.toLocaleString('en').replaceAll(',', ' ')} new ${fresh === 1 ? 'line' : 'lines'}` : final ? 'To the end' : 'Follow'}
-            </Button>
-          )}
-        </div>
-      )}
-      {permanent > 0 && (
-        <div class="line small muted">
-          Line {permanent} <Copy text={`${location.origin}/tasks/${task.id}?tab=log&line=${permanent}`} what="the link to this line" />
-        </div>
-      )}
+        )}
+        {!follow && !wrapped && (
+          <Button small class="log-follow" icon="down" onClick={() => setFollow(true)}>
+            {fresh > 0 ? `${figure(fresh)} new ${fresh === 1 ? 'line' : 'lines'}` : final ? 'To the end' : 'Follow'}
+          </Button>
+        )}
+      </div>
+      <div class="line small muted">
+        {permanent > 0 && (
+          <span>
+            Line {permanent} <Copy text={`${location.origin}/tasks/${task.id}?tab=log&line=${permanent}`} what="the link to this line" />
+          </span>
+        )}
+        {steps.list.length > 0 && (
+          <span class="log-keys">
+            In the log, <kbd>]</kbd> and <kbd>[</kbd> go from step to step, <kbd>→</kbd> opens and <kbd>←</kbd> folds.
+          </span>
+        )}
+      </div>
     </div>
   );
 }
 
-// Long lines in full: some hundred lines at a time, as ordinary text.
-const wrappedLines = 300;
-function Wrapped({ total, base, first, line, need, words }: { total: number; base: number; first: number; line: (n: number) => LogLine | null; need: (from: number, to: number) => void; version: number; words: string }) {
-  const [from, setFrom] = useState(Math.max(1, Math.min(first || total - wrappedLines + 1, total - wrappedLines + 1)));
-  const to = Math.min(total, from + wrappedLines - 1);
-  useEffect(() => need(from + base, to + base));
+// Long lines in full: some hundred rows at a time, as ordinary text.
+const wrappedRows = 300;
+function Wrapped({ total, render, need, label, handle, lineOf }: { total: number; render: (row: number) => preact.ComponentChildren; need: (from: number, to: number) => void; label: string; handle: { current: LinesHandle | null }; lineOf: (row: number) => number }) {
+  const area = useRef<HTMLDivElement>(null);
+  const whole = (row: number) => Math.max(1, Math.min(row, total - wrappedRows + 1));
+  const [from, setFrom] = useState(whole(total));
+  const jump = useRef<{ row: number; where: 'middle' | 'top' | 'end' } | null>(null);
+  const begin = whole(from);
+  const to = Math.min(total, begin + wrappedRows - 1);
+  const rowElement = (row: number) => area.current?.querySelector<HTMLElement>(`[data-row="${row}"]`);
+  useEffect(() => need(begin, to));
+  useLayoutEffect(() => {
+    handle.current = {
+      goTo: (row, where = 'middle') => {
+        jump.current = { row, where };
+        setFrom(row >= begin && row <= to ? begin : whole(row - wrappedRows / 2));
+        if (row >= begin && row <= to) put();
+      },
+      first: () => {
+        const top = area.current?.getBoundingClientRect().top ?? 0;
+        const rows = [...(area.current?.querySelectorAll<HTMLElement>('[data-row]') ?? [])];
+        return Number(rows.find((row) => row.getBoundingClientRect().bottom > top)?.dataset['row'] ?? begin);
+      },
+      focus: () => area.current?.focus({ preventScroll: true }),
+    };
+  });
+  const put = () => {
+    const element = jump.current && rowElement(jump.current.row);
+    if (!element || !area.current) return;
+    area.current.scrollTop = element.offsetTop - area.current.offsetTop - (jump.current!.where === 'top' ? 0 : area.current.clientHeight / 2);
+    jump.current = null;
+  };
+  useLayoutEffect(put);
   const rows = [];
-  for (let n = from; n <= to; n++) {
-    const one = line(n + base);
+  for (let row = begin; row <= to; row++)
     rows.push(
-      <div key={n} class="log-wrapped-line">
-        <span class="lines-number">{n + base}</span>
-        <span class={`log-text ${one?.kind ?? ''}`}>{one ? lineText(one, words) : '…'}</span>
+      <div key={lineOf(row)} class="log-wrapped-line" data-row={row}>
+        {render(row)}
       </div>,
     );
-  }
   return (
-    <div class="log-wrapped" tabIndex={0} role="region" aria-label="Log, wrapped">
-      {from > 1 && (
-        <Button small onClick={() => setFrom(Math.max(1, from - wrappedLines))}>
-          Lines before {from + base}
+    <div class="log-wrapped" tabIndex={0} role="region" aria-label={label} ref={area}>
+      {begin > 1 && (
+        <Button small onClick={() => setFrom(whole(begin - wrappedRows))}>
+          Lines before {lineOf(begin)}
         </Button>
       )}
       {rows}
       {to < total && (
-        <Button small onClick={() => setFrom(Math.min(from + wrappedLines, Math.max(1, total - wrappedLines + 1)))}>
-          Lines after {to + base}
+        <Button small onClick={() => setFrom(whole(begin + wrappedRows))}>
+          Lines after {lineOf(to)}
         </Button>
       )}
     </div>

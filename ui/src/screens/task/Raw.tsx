@@ -3,9 +3,10 @@ import { Button, Empty, Icon, Waiting, Wrong, marked } from '../../parts';
 import { useEvents } from './events';
 import type { TabProps } from './Task';
 
-export function Raw({ task, iteration, iterations }: TabProps) {
+export function Raw({ task, iteration, iterations, scope }: TabProps) {
   const one = iterations.find((each) => each.iteration === iteration);
-  const { events, loading, error, earlier, more } = useEvents(task.id, one?.first_event ?? 1, one?.ended_at ? one.last_event : (task.last_event ?? 0), !one?.ended_at, 100);
+  const end = Math.min(scope?.to ?? Infinity, one?.ended_at ? one.last_event : (task.last_event ?? 0));
+  const { events, loading, error, earlier, more } = useEvents(task.id, Math.max(scope?.from ?? 1, one?.first_event ?? 1), end, !one?.ended_at && !scope, 100);
   return (
     <div class="stack tight">
       <div class="line">

@@ -126,7 +126,8 @@ function Steps({ task, first, end, live }: { task: string; first: number; end: n
   );
 }
 
-function Round({ one, task, newest, open: first }: { one: Iteration; task: string; newest: number; open: boolean }) {
+// until: its last event, also while it is at work when a scope ends there.
+function Round({ one, task, until, live, open: first }: { one: Iteration; task: string; until: number; live: boolean; open: boolean }) {
   const [open, setOpen] = useState(first);
   const good = one.outcome === 'proven' || one.outcome === 'done' || one.outcome === 'green';
   const facts = [
@@ -154,15 +155,27 @@ function Round({ one, task, newest, open: first }: { one: Iteration; task: strin
           </p>
         )}
       </summary>
-      {open && <Steps task={task} first={one.first_event} end={one.ended_at ? one.last_event : newest} live={!one.ended_at} />}
+      {open && <Steps task={task} first={one.first_event} end={until} live={live} />}
     </details>
   );
 }
 
-export function Story({ task, iteration, iterations }: TabProps) {
-  const newest = task.last_event ?? 0;
+export function Story({ task, iteration, iterations: all, scope }: TabProps) {
+  const newest = Math.min(task.last_event ?? 0, scope?.to ?? Infinity);
+  // Of a scope, what falls into it.
+  const iterations = scope ? all.filter((one) => one.first_event <= scope.to && (!one.ended_at || one.last_event >= scope.from)) : all;
+  const round = (one: Iteration, open: boolean) => (
+    <Round
+      key={`${one.iteration} ${scope?.from} ${scope?.to}`}
+      one={scope ? { ...one, first_event: Math.max(one.first_event, scope.from) } : one}
+      task={task.id}
+      until={one.ended_at ? Math.min(one.last_event, newest) : newest}
+      live={!one.ended_at && !scope}
+      open={open}
+    />
+  );
   const chosen = iterations.find((one) => one.iteration === iteration);
-  if (chosen) return <Round key={chosen.iteration} one={chosen} task={task.id} newest={newest} open />;
+  if (chosen) return round(chosen, true);
   const firstEvent = iterations[0]?.first_event;
   const last = iterations.at(-1);
   return (
@@ -179,11 +192,9 @@ export function Story({ task, iteration, iterations }: TabProps) {
         <Empty title="It waits for its turn">The story begins when the task does. Other tasks are at work before it.</Empty>
       ) : (
         <>
-          <Steps task={task.id} first={1} end={firstEvent ? firstEvent - 1 : newest} live={!firstEvent} />
-          {iterations.map((one) => (
-            <Round key={one.iteration} one={one} task={task.id} newest={newest} open={one === last} />
-          ))}
-          {last?.ended_at && <Steps task={task.id} first={last.last_event + 1} end={newest} live />}
+          <Steps task={task.id} first={scope?.from ?? 1} end={firstEvent ? firstEvent - 1 : newest} live={!firstEvent && !scope} />
+          {iterations.map((one) => round(one, !!scope || one === last))}
+          {last?.ended_at && <Steps task={task.id} first={Math.max(last.last_event + 1, scope?.from ?? 1)} end={newest} live={!scope} />}
         </>
       )}
     </div>

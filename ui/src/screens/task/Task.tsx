@@ -28,7 +28,13 @@ export interface TabProps {
   task: TaskShown;
   iteration: number | null; // null: all of them
   iterations: Iteration[];
+  scope: Scope | null;
   query: URLSearchParams;
+}
+// Events that a person keeps to, chosen in Replay: `from` and `to` in the address. null: all of them.
+export interface Scope {
+  from: number;
+  to: number;
 }
 type TabBody = ComponentType<TabProps>;
 
@@ -43,17 +49,50 @@ function TerminalTab({ task }: TabProps) {
   return Body ? <Body taskId={task.id} /> : <Waiting what="the terminal" />;
 }
 
-const bodies: { id: string; title: string; body: TabBody }[] = [
+// commits: it shows what an iteration left, so a scope is shown as of its end.
+const bodies: { id: string; title: string; body: TabBody; commits?: boolean }[] = [
   { id: 'story', title: 'Story', body: Story },
   { id: 'log', title: 'Log', body: Log },
-  { id: 'changes', title: 'Changes', body: Changes },
-  { id: 'checks', title: 'Checks', body: Checks },
+  { id: 'changes', title: 'Changes', body: Changes, commits: true },
+  { id: 'checks', title: 'Checks', body: Checks, commits: true },
   { id: 'cost', title: 'Cost', body: Cost },
   ...(terminal ? [{ id: 'terminal', title: 'Terminal', body: TerminalTab }] : []),
   { id: 'replay', title: 'Replay', body: Replay },
-  { id: 'files', title: 'Files', body: Files },
+  { id: 'files', title: 'Files', body: Files, commits: true },
   { id: 'raw', title: 'Raw', body: Raw },
 ];
+function scopeRead(query: URLSearchParams, last: number): Scope | null {
+  const from = Math.max(1, Number(query.get('from')) || 1);
+  const to = Math.min(last, Number(query.get('to')) || last);
+  return (query.has('from') || query.has('to')) && from <= to ? { from, to } : null;
+}
+function ScopeLine({ scope, asOf, commits }: { scope: Scope; asOf: number | null; commits: boolean }) {
+  return (
+    <Banner
+      icon="clock"
+      actions={
+        <>
+          <Button small onClick={() => setQuery({ tab: 'replay' })}>
+            Change
+          </Button>
+          <Button small icon="cross" onClick={() => setQuery({ from: null, to: null })}>
+            Show all
+          </Button>
+        </>
+      }
+    >
+      {commits ? (
+        <>
+          As of event {scope.to}{asOf ? `: what iteration ${asOf} left` : ''}.
+        </>
+      ) : (
+        <>
+          Only events {scope.from} to {scope.to} of this task.
+        </>
+      )}
+    </Banner>
+  );
+}
 const lastTab = stored<string>('task-tab', 'story');
 
 function HintDialog({ task, open, onClose, first }: { task: TaskShown; open: boolean; onClose: () => void; first: string }) {
@@ -242,7 +281,7 @@ export default function Task({ params, query }: ScreenProps) {
   }, [task?.title]);
   const choose = (to: string) => {
     lastTab.set(to);
-    setQuery({ tab: to, line: null, path: null, at: null });
+    setQuery({ tab: to, line: null, path: null, kind: null });
   };
   useEffect(
     () =>
@@ -272,6 +311,8 @@ export default function Task({ params, query }: ScreenProps) {
     rounds.reload();
   };
   const Body = tab.body;
+  const scope = scopeRead(query, task.last_event ?? 0);
+  const asOf = (scope && iterations.findLast((one) => one.first_event <= scope.to)?.iteration) ?? null;
   return (
     <div class="stack task">
       <div class="stack tight">
@@ -298,7 +339,8 @@ export default function Task({ params, query }: ScreenProps) {
       <div class="task-body">
         <Tabs tabs={bodies.map(({ id: tabId, title }) => ({ id: tabId, title }))} now={tab.id} onChoose={choose} label="Views of this task" />
         <div role="tabpanel" id={`panel-${tab.id}`} aria-labelledby={`tab-${tab.id}`} class="task-panel" tabIndex={-1}>
-          {rounds.loading ? <Waiting what="the iterations" /> : <Body task={task} iteration={iteration} iterations={iterations} query={query} key={tab.id} />}
+          {scope && tab.id !== 'replay' && tab.id !== 'terminal' && <ScopeLine scope={scope} asOf={asOf} commits={!!tab.commits} />}
+          {rounds.loading ? <Waiting what="the iterations" /> : <Body task={task} iteration={iteration ?? (tab.commits ? asOf : null)} iterations={iterations} scope={scope} query={query} key={tab.id} />}
         </div>
       </div>
       <HintDialog task={task} open={hint !== null} first={hint ?? ''} onClose={() => setHint(null)} />
