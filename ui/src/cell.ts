@@ -47,14 +47,15 @@ export function stored<T extends string>(name: string, first: T): Cell<T> {
   const made = cell<T>((kept as T | null) ?? first);
   made.watch((value) => {
     try {
-      localStorage.setItem(`nightmill.${name}`, value);
+      if (value === first && first === '') localStorage.removeItem(`nightmill.${name}`);
+      else localStorage.setItem(`nightmill.${name}`, value);
     } catch {
       /* storage is off */
     }
   });
   if (typeof window !== 'undefined')
     window.addEventListener('storage', (event) => {
-      if (event.key === `nightmill.${name}` && event.newValue !== null) made.set(event.newValue as T);
+      if (event.key === `nightmill.${name}`) made.set((event.newValue as T | null) ?? first);
     });
   return made;
 }

@@ -250,9 +250,12 @@ export default function New({ query }: ScreenProps) {
     const timer = setTimeout(() => kept.set(text), 200);
     return () => clearTimeout(timer);
   }, [draft]);
+  const first = useRef(true);
   useEffect(() => {
-    if (!settings || settings === own.current || document.hasFocus()) return;
-    setDraft(readDraft(new URLSearchParams()));
+    const fresh = first.current; // what the address asked for comes before what was kept
+    first.current = false;
+    if (fresh || settings === own.current) return;
+    setDraft(settings ? readDraft(new URLSearchParams()) : emptyDraft); // taken away: it was begun in another tab
   }, [settings]);
 
   const repos = [...new Set((tasks.data?.tasks ?? []).map((task) => task.repo))];

@@ -19,7 +19,7 @@ function Line({ data }: { data: CostData }) {
   const top = Math.max(total, limit, 1e-12);
   const first = Date.parse(data.line[0]!.time);
   const span = Math.max(1, Date.parse(data.line.at(-1)!.time) - first);
-  const x = (time: string) => ((Date.parse(time) - first) / span) * width;
+  const x = (time: string) => ((Date.parse(time) - first) / span) * (width - 2);
   const y = (amount: number) => height - 4 - (amount / top) * (height - 16);
   let path = '';
   let before = y(moneyRough(data.line[0]!.total));

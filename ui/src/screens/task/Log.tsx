@@ -363,45 +363,47 @@ export function Log({ task, iteration, scope, query }: TabProps) {
     const title = line ? withoutSgr(line.text).slice(0, 120) : '';
     return (
       <>
-        <a
-          class={`lines-number ${n === permanent ? 'here' : ''}`}
-          href={`?tab=log&line=${n}`}
-          tabIndex={-1}
-          aria-label={`Line ${n}`}
-          onClick={(event) => {
-            event.preventDefault();
-            setQuery({ line: String(n), tab: 'log' });
-          }}
-        >
-          {n}
-        </a>
-        {head && head.lines > 1 ? (
-          <button
-            type="button"
-            class="log-fold"
-            data-step={n}
-            tabIndex={n === cursor ? 0 : -1}
-            aria-expanded={!shut}
-            aria-label={`${title}, ${[state!.words, linesWords(head.lines)].filter(Boolean).join(', ')}`}
-            onFocus={() => setCursor(n)}
-            onClick={() => fold(head, !shut)}
+        <span class="log-gutter">
+          <a
+            class={`lines-number ${n === permanent ? 'here' : ''}`}
+            href={`?tab=log&line=${n}`}
+            tabIndex={-1}
+            aria-label={`Line ${n}`}
+            onClick={(event) => {
+              event.preventDefault();
+              setQuery({ line: String(n), tab: 'log' });
+            }}
           >
-            {shut ? '▸' : '▾'}
-          </button>
-        ) : (
-          <span class={`log-fold ${head ? '' : stepOf(steps.list, n) ? 'inside' : ''}`} />
-        )}
+            {n}
+          </a>
+          {head && head.lines > 1 ? (
+            <button
+              type="button"
+              class="log-fold"
+              data-step={n}
+              tabIndex={n === cursor ? 0 : -1}
+              aria-expanded={!shut}
+              aria-label={`${title}, ${[head.failed ? 'failed' : '', state!.words, linesWords(head.lines)].filter(Boolean).join(', ')}`}
+              onFocus={() => setCursor(n)}
+              onClick={() => fold(head, !shut)}
+            >
+              {shut ? '▸' : '▾'}
+            </button>
+          ) : (
+            <span class={`log-fold ${head ? '' : stepOf(steps.list, n) ? 'inside' : ''}`} />
+          )}
+        </span>
         {withTimes && <span class="log-time">{section ? clockTime(section.time) : ''}</span>}
-        {state && (state.icon || state.words) && (
+        {state?.icon && (
           <span class={`log-step ${state.tone}`}>
-            {state.icon && <Icon name={state.icon} strong />}
-            {state.words}
+            <Icon name={state.icon} strong />
           </span>
         )}
         <span class={`log-text ${line?.kind ?? ''} ${(head ? head.failed : section?.failed) ? 'failed' : ''} ${section ? 'head' : ''} ${n === permanent ? 'here' : ''}`} data-line={n}>
           {line ? lineText(line, words) : <span class="muted">…</span>}
           {line?.cut ? <span class="cut-mark">{bytesText(line.cut)} of this line are not kept</span> : null}
         </span>
+        {state?.words && <span class={`log-took ${state.tone}`}>{state.words}</span>}
         {head && shut && (
           <button type="button" class="log-more" tabIndex={-1} aria-hidden="true" onClick={() => fold(head, false)}>
             {linesWords(head.lines - 1)}

@@ -202,8 +202,8 @@ export function Replay({ task, iteration, iterations, scope, query }: TabProps) 
             </option>
           ))}
         </select>
-        <Button kind="quiet" icon="up" label="Event before" onClick={() => go(now - 1)} />
-        <Button kind="quiet" icon="down" label="Next event" onClick={() => go(now + 1)} />
+        <Button kind="quiet" icon="left" label="Event before" onClick={() => go(now - 1)} />
+        <Button kind="quiet" icon="right" label="Next event" onClick={() => go(now + 1)} />
         <label class="line">
           <span class="hidden">Event number</span>
           <input class="replay-number mono" type="number" min={low} max={high} value={now} onChange={(event) => go(Number(event.currentTarget.value) || low)} />

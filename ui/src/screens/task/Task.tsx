@@ -96,8 +96,13 @@ function ScopeLine({ scope, asOf, commits }: { scope: Scope; asOf: number | null
 const lastTab = stored<string>('task-tab', 'story');
 
 function HintDialog({ task, open, onClose, first }: { task: TaskShown; open: boolean; onClose: () => void; first: string }) {
-  const [text, setText] = useState(first);
-  useEffect(() => setText(first), [first, open]);
+  // What was begun survives a reload, and is the same in every tab of this browser.
+  const draft = useMemo(() => stored<string>(`hint-${task.id}`, ''), [task.id]);
+  const text = useCell(draft);
+  const setText = (next: string) => draft.set(next);
+  useEffect(() => {
+    if (open && first && !draft.value.includes(first)) setText(draft.value ? `${draft.value}\n\n${first}` : first);
+  }, [first, open]);
   return (
     <Dialog open={open} title="Hint for the agent" onClose={onClose}>
       <form
@@ -107,6 +112,7 @@ function HintDialog({ task, open, onClose, first }: { task: TaskShown; open: boo
           try {
             await post(`tasks/${task.id}/hint`, { text });
             toast('The agent reads it at its next step');
+            setText('');
             onClose();
           } catch (error) {
             toast((error as { words?: string }).words ?? String(error), { kind: 'bad' });

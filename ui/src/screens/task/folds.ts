@@ -3,24 +3,10 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { get } from '../../api';
 import { stored } from '../../cell';
+import type { Schemas } from '../../types';
 
-export interface LogStep {
-  line: number;
-  lines: number;
-  time: string;
-  event: number;
-  iteration: number;
-  kind: string;
-  ended: boolean;
-  failed: boolean;
-  exit_code: number | null;
-  ms: number | null;
-}
-interface StepsPage {
-  total: number;
-  steps: LogStep[];
-  next: number | null;
-}
+export type LogStep = Schemas['LogStep'];
+type StepsPage = Schemas['TaskLogSteps'];
 const page = 5000; // steps of one request
 const most = 50_000; // of a log that folds; more are read open, or an iteration at a time
 const again = 200; // the newest ones, whose end may come late

@@ -1,21 +1,24 @@
 // All work: a list, or the same as a board. Filters live in the address, so that they can be kept and shared. Rows change
-// in place; what is new is announced by a pill instead of moving what is read.
-import { useEffect, useMemo, useState } from 'preact/hooks';
+// in place; what is new is announced by a pill instead of moving what is read. Older ones come as one scrolls.
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { get } from '../../api';
 import { useCell } from '../../cell';
 import { useData, useLive } from '../../live';
-import { Button, Cut, Empty, Icon, Money, StateMark, Switch, Table, Time, Waiting, Wrong, moneyRough, moneyText, stateWord, toast } from '../../parts';
+import { Button, Cut, Empty, Icon, Money, StateMark, Switch, Time, Waiting, Wrong, moneyRough, moneyText, stateWord } from '../../parts';
 import { Link, navigate, setQuery } from '../../router';
 import type { ScreenProps } from '../../screens';
 import { stored } from '../../cell';
 import type { Task } from '../../types';
+import { LongTable, Near } from './LongTable';
 import './tasks.css';
 import type { Schemas } from '../../types';
 
 type Page = Schemas['Tasks'];
 type Counts = Schemas['TaskCounts'];
 
-const size = 50;
+const size = 100;
+const calm = 500; // milliseconds between events of rows below and their fetch
+const burst = 20; // rows of one fetch
 const layout = stored<'list' | 'board'>('tasks-layout', 'list');
 
 const repoName = (repo: string) => repo.replace(/\/+$/, '').split('/').pop() || repo;
@@ -92,7 +95,7 @@ function useFilter(query: URLSearchParams) {
 function List({ query, counts }: { query: URLSearchParams; counts: Counts | undefined }) {
   const filter = { ...useFilter(query), state: query.get('state') };
   const first = useData<Page>('tasks', { query: { ...filter, limit: size }, topics: ['tasks'] });
-  const [more, setMore] = useState<{ key: string; pages: Task[]; next: number | null }>({ key: '', pages: [], next: null });
+  const [more, setMore] = useState<{ key: string; pages: Task[]; next?: number | null }>({ key: '', pages: [] });
   const key = JSON.stringify(filter);
   // Rows that are read do not move: what came after the page was opened waits behind a pill.
   const [top, setTop] = useState<{ key: string; number: number } | null>(null);
@@ -100,7 +103,7 @@ function List({ query, counts }: { query: URLSearchParams; counts: Counts | unde
   useEffect(() => {
     if (tasks && top?.key !== key) setTop({ key, number: tasks[0]?.number ?? 0 });
   }, [tasks, key]);
-  useEffect(() => setMore({ key, pages: [], next: null }), [key]);
+  useEffect(() => setMore({ key, pages: [] }), [key]);
 
   const limit = top?.key === key ? top.number : Infinity;
   const fresh = tasks?.filter((task) => task.number > limit).length ?? 0;
@@ -110,14 +113,37 @@ function List({ query, counts }: { query: URLSearchParams; counts: Counts | unde
     return [...head, ...(more.key === key ? more.pages.filter((task) => task.number < last) : [])];
   }, [tasks, more, limit, key]);
   // Pages below the first are brought up to date one by one, as events name them.
+  const stale = useRef(new Set<string>());
+  const timer = useRef<ReturnType<typeof setTimeout> | null>(null);
+  const freshen = async () => {
+    const ids = [...stale.current].slice(0, burst);
+    for (const one of ids) stale.current.delete(one);
+    const found = await Promise.all(ids.map((one) => get<Task>(`tasks/${one}`).catch(() => null)));
+    const byId = new Map(found.filter((task) => task !== null).map((task) => [task.id, task]));
+    setMore((old) => ({ ...old, pages: old.pages.map((one) => (byId.has(one.id) ? { ...one, ...byId.get(one.id)! } : one)) }));
+    timer.current = stale.current.size ? setTimeout(freshen, calm) : null;
+  };
+  useEffect(() => () => clearTimeout(timer.current ?? undefined), []);
   useLive(['tasks'], (event) => {
     if (!event.task || !more.pages.some((task) => task.id === event.task)) return;
-    void get<Task>(`tasks/${event.task}`).then((task) => setMore((old) => ({ ...old, pages: old.pages.map((one) => (one.id === task.id ? { ...one, ...task } : one)) })), () => undefined);
-  }, () => setMore({ key, pages: [], next: null }));
+    stale.current.add(event.task);
+    timer.current ??= setTimeout(freshen, calm);
+  }, () => setMore({ key, pages: [] }));
+  const busy = useRef(false);
+  const older = async (before: number) => {
+    if (busy.current) return;
+    busy.current = true;
+    try {
+      const page = await get<Page>('tasks', { ...filter, limit: size, before });
+      setMore((old) => ({ key, pages: [...(old.key === key ? old.pages : []), ...page.tasks], next: page.tasks.length ? page.next : null }));
+    } finally {
+      busy.current = false;
+    }
+  };
 
   if (first.error && !tasks) return <Wrong error={first.error} retry={first.reload} />;
   if (!tasks) return <Waiting what="tasks" />;
-  const next = more.key === key && more.pages.length ? more.next : (first.data?.next ?? null);
+  const next = more.key === key && more.next !== undefined ? more.next : (first.data?.next ?? null);
   const filtered = Object.values(filter).some(Boolean);
   if (!seen.length && !fresh)
     return filtered ? (
@@ -136,9 +162,10 @@ function List({ query, counts }: { query: URLSearchParams; counts: Counts | unde
           {fresh === 1 ? '1 new task' : `${fresh >= size ? `${size} or more` : fresh} new tasks`}
         </Button>
       )}
-      <Table
+      <LongTable
         caption="Tasks, newest first"
         rows={seen}
+        total={filter.state === 'active' ? (counts?.active ?? seen.length) : filter.state ? (counts?.states[filter.state] ?? seen.length) : (counts?.all ?? seen.length)}
         id={(task) => task.id}
         columns={[
           {
@@ -160,18 +187,17 @@ function List({ query, counts }: { query: URLSearchParams; counts: Counts | unde
           { name: 'Cost', number: true, cell: (task) => <Cost task={task} /> },
           { name: 'Changed', number: true, cell: (task) => <Time at={task.changed_at} /> },
         ]}
+        more={
+          next !== null &&
+          next > 0 && (
+            <Near onNear={() => void older(next).catch(() => undefined)}>
+              <Button small onClick={() => older(next)}>
+                Older ones
+              </Button>
+            </Near>
+          )
+        }
       />
-      {next !== null && next > 0 && (
-        <Button
-          onClick={async () => {
-            const page = await get<Page>('tasks', { ...filter, limit: size, before: next });
-            setMore((old) => ({ key, pages: [...(old.key === key ? old.pages : []), ...page.tasks], next: page.next }));
-            if (!page.tasks.length) toast('These are all');
-          }}
-        >
-          Older ones
-        </Button>
-      )}
     </>
   );
 }
