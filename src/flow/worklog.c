@@ -402,6 +402,16 @@ static void on_text(struct writing *w)
     section(w, WORKLOG_AGENT, failed, member(w, "text"));
 }
 
+/* "name: summary"; a summary that begins with the name says it once. */
+static const char *call_title(struct writing *w)
+{
+    const char *name = member(w, "name"), *summary = member(w, "summary");
+    size_t n = strlen(name);
+    if (n && strncmp(summary, name, n) == 0 && (summary[n] == ' ' || !summary[n]))
+        summary += summary[n] ? n + 1 : n;
+    return mem_printf(w->tmp, "%s%s%s", name, *summary ? ": " : "", summary);
+}
+
 static void call_begin(struct writing *w)
 {
     size_t at = (size_t)(w->s.call_n++ % OPEN_CALLS);
@@ -429,14 +439,13 @@ static void on_tool_started(struct writing *w)
     if (!output)
         return; /* it is told when it has ended */
     follow_end(w);
-    w->s.follow_line =
-        step_begin(w, WORKLOG_TOOL, mem_printf(w->tmp, "%s: %s", member(w, "name"), member(w, "summary")));
+    w->s.follow_line = step_begin(w, WORKLOG_TOOL, call_title(w));
     follow_begin(w, output);
 }
 
 static void on_tool(struct writing *w)
 {
-    const char *output = tool_output(w), *name = member(w, "name"), *summary = member(w, "summary");
+    const char *output = tool_output(w);
     struct json code = json_get(w->data, "exit_code");
     bool failed = json_bool(json_get(w->data, "is_error"), false) || json_int(code, 0) != 0;
     bool begun = output && strcmp(output, w->s.follow) == 0, kept = there(w, output);
@@ -445,7 +454,7 @@ static void on_tool(struct writing *w)
         struct worklog_section whole = {.step = 1, .ended = 1, .took_ms = end.took_ms, .exit_code = end.exit_code};
         follow_end(w);
         end.ends = w->s.lines + 1;
-        section_as(w, WORKLOG_TOOL, failed, mem_printf(w->tmp, "%s%s%s", name, *summary ? ": " : "", summary), whole);
+        section_as(w, WORKLOG_TOOL, failed, call_title(w), whole);
         if (kept)
             follow_begin(w, output);
     }

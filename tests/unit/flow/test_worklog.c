@@ -231,7 +231,7 @@ START_TEST(steps_fold)
     now_ns += 40000000;
     happens("tool.finished",
             "{\"turn\":1,\"call\":1,\"name\":\"read\",\"summary\":\"a.txt\",\"result\":\"x\\ny\",\"is_error\":false}");
-    happens("tool.started", "{\"turn\":1,\"call\":2,\"name\":\"run\",\"summary\":\"sleep\"}");
+    happens("tool.started", "{\"turn\":1,\"call\":2,\"name\":\"run\",\"summary\":\"run sleep\"}");
     happens("tool.finished",
             "{\"turn\":1,\"call\":2,\"name\":\"run\",\"summary\":\"sleep\",\"result\":\"too late\",\"is_error\":true}");
     static const char *const kinds[] = {"delivered", "red"};
@@ -252,8 +252,9 @@ START_TEST(steps_fold)
         step_is(&steps[2], 13, 3, WORKLOG_NO_CODE, 40, "passed");
         step_is(&steps[3], 16, 3, WORKLOG_NO_CODE, 0, "failed");
         step_is(&steps[4], 19, 2, 1, 3, "failed");
-        step_is(&steps[5], 21, 2, 1, 4, "passed");     /* must fail, and did */
-        ck_assert(w.sections[w.section_n - 2].failed); /* must fail, and did not */
+        step_is(&steps[5], 21, 2, 1, 4, "passed");              /* must fail, and did */
+        ck_assert(str_eqz(worklog_line(&w, 16), "run: sleep")); /* the name once */
+        ck_assert(w.sections[w.section_n - 2].failed);          /* must fail, and did not */
         worklog_close(&w);
         ck_assert_int_eq(path_remove_tree(mem_printf(ctx, "%s/tasks/aaaaaa1/log", dir), &err), RC_OK);
     }
