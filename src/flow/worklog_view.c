@@ -2,7 +2,8 @@
 #include "flow/worklog.h"
 #include <sys/mman.h>
 
-#define STEP 64 /* lines between two offsets of the index */
+#define STEP       64 /* lines between two offsets of the index */
+#define FIND_PIECE 4096
 
 const char *worklog_kind_name(uint8_t kind)
 {
@@ -167,6 +168,11 @@ static unsigned char low_case(char c)
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
 }
 
+static const char *piece_end(const char *p, const char *stop)
+{
+    return stop - p > FIND_PIECE ? p + FIND_PIECE : stop;
+}
+
 size_t worklog_find(const struct worklog *w, struct str what, bool any_case, size_t from, size_t end)
 {
     if (end > w->text.n)
@@ -178,23 +184,27 @@ size_t worklog_find(const struct worklog *w, struct str what, bool any_case, siz
         const char *hit = memmem(p, (size_t)(stop - p), what.p, what.n);
         return hit ? (size_t)(hit - w->text.p) : end;
     }
-    /* The next place of each case of the first letter; the nearer one is looked at. */
+    /* The next place of each case of the first letter; the nearer one is looked at. By pieces: a letter that comes in
+     * one case alone is not sought through the whole log again for each match. */
     char low = (char)low_case(*what.p), high = (char)(low >= 'a' && low <= 'z' ? low - 32 : low);
-    const char *a = memchr(p, low, (size_t)(stop - p));
-    const char *b = high == low ? NULL : memchr(p, high, (size_t)(stop - p));
-    while (a || b) {
-        const char *at = a && (!b || a < b) ? a : b;
-        size_t i = 1;
-        if ((size_t)(stop - at) < what.n)
-            return end;
-        while (i < what.n && low_case(at[i]) == low_case(what.p[i]))
-            i++;
-        if (i == what.n)
-            return (size_t)(at - w->text.p);
-        if (at == a)
-            a = memchr(at + 1, low, (size_t)(stop - at - 1));
-        else
-            b = memchr(at + 1, high, (size_t)(stop - at - 1));
+    for (; (size_t)(stop - p) >= what.n; p = piece_end(p, stop)) {
+        const char *piece = piece_end(p, stop);
+        const char *a = memchr(p, low, (size_t)(piece - p));
+        const char *b = high == low ? NULL : memchr(p, high, (size_t)(piece - p));
+        while (a || b) {
+            const char *at = a && (!b || a < b) ? a : b;
+            size_t i = 1;
+            if ((size_t)(stop - at) < what.n)
+                return end;
+            while (i < what.n && low_case(at[i]) == low_case(what.p[i]))
+                i++;
+            if (i == what.n)
+                return (size_t)(at - w->text.p);
+            if (at == a)
+                a = memchr(at + 1, low, (size_t)(piece - at - 1));
+            else
+                b = memchr(at + 1, high, (size_t)(piece - at - 1));
+        }
     }
     return end;
 }
