@@ -42,6 +42,23 @@ def currency_of(model):
     return "EUR" if model in EUROS else "USD"
 
 
+def many_tasks(path, count):
+    """Tasks that have ended, for lists; newer than what is there. Number k of them is "Task k of many", one in 100 failed."""
+    db = sqlite3.connect(path)
+    first = db.execute("SELECT coalesce(max(number), 0) FROM task").fetchone()[0] + 1
+    now = time.time_ns()
+    for k in range(count):
+        number, at = first + k, now - (count - k) * 60 * SECOND
+        task, title, state = f"{number * 2654435761 % 2**28:07x}", f"Task {k + 1} of many: {TITLES[k % len(TITLES)]}", "failed" if k % 100 == 50 else "done"
+        Filled.insert(db, "task", {"number": number, "id": task, "title": title, "repo": f"/srv/{PROJECTS[k % 3]}", "state": state, "reason": "", "words": "", "applied": 0, "iteration": 1 + k % 5,
+                            "iteration_limit": 10, "created_ns": at, "changed_ns": at, "started_ns": at, "ended_ns": at, "worked_ns": 60 * SECOND, "limit_time_s": 0, "limit_tokens": 0,
+                            "limit_money": 0, "currency": "USD", "agent": AGENTS[k % 4][0], "agent_version": "1", "model": "scripted", "kind": "simple"})
+        Filled.insert(db, "task_text", {"number": number, "text": title, "spec": "{}"})
+        db.execute("INSERT INTO task_search (rowid, heading, body) VALUES (?, ?, ?)", (number, title, title))
+    db.commit()
+    db.close()
+
+
 class Filled:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)

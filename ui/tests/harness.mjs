@@ -67,11 +67,12 @@ export async function open(plan, { owner = true } = {}) {
     server,
     browser,
     do: (what, more) => server.do(what, more),
-    // A page of a browser of its own. What goes wrong in it is collected in page.wrong.
-    async page({ width = 1280, height = 800, dark = false, login = true, keyboard = false } = {}) {
-      const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', reducedMotion: 'reduce', hasTouch: width < 500, baseURL: url });
+    // A page of a browser of its own. at: the server's address, when it has moved. What goes wrong in it is collected in page.wrong.
+    async page({ width = 1280, height = 800, dark = false, login = true, keyboard = false, at = url } = {}) {
+      const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? 'dark' : 'light', reducedMotion: 'reduce', hasTouch: width < 500, baseURL: at });
       contexts.add(context);
       if (login && cookies.length) await context.addCookies(cookies);
+      if (login && at !== url) await context.request.post(`${at}/api/v1/session`, { data: { name: 'ada', password: 'correct horse battery' }, headers: { 'X-Nightmill': '1', Origin: at } });
       const page = await context.newPage();
       page.setDefaultTimeout(15_000);
       page.wrong = [];

@@ -6,6 +6,7 @@ output. Everything lies in a folder of its own, and ends when standard input doe
   {"do":"wait", "task": ID, "states":[...]}                                               ->  {"state": ...}
   {"do":"empty"}   in place of "start": no model, no key                                            ->  {"url", "folder"}
   {"do":"filled"}   in place of "start": a daemon with a month behind it (filled.py)                 ->  {"url", "folder"}
+  {"do":"many", "count": N}         writes N ended tasks of the past, while the daemon is down    ->  {"url"}
   {"do":"kill", "role":"server"}   {"do":"gate", "name": ...}   {"do":"api", "method", "path", "body"}   {"do":"setup_link"}
 """
 import json
@@ -82,6 +83,13 @@ class Served:
     def gate(self, name):
         self.models[0].open_gate(name)
         return {}
+
+    def many(self, count):
+        from filled import many_tasks  # pylint: disable=import-outside-toplevel
+        self.nm.stop_daemon()
+        many_tasks(self.nm.data / "nightmill.db", count)
+        self.nm.run("daemon", "start", code=0)
+        return {"url": self.url()}
 
     def api(self, method, path, body=None):
         status, document = self.nm.api(method, path, body)

@@ -3,7 +3,10 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { everyWay, missing, open, tool, turn } from './harness.mjs';
 
-const hostile = 'x <img src=x onerror=alert(1)><script>document.title="owned"</script> \u202Egnp.exe\u202C \u0007\u001b[31mred\u001b[0m \u001b]0;title\u0007 end';
+// What acts in pages, terminals and readers' eyes: markup, a title, a link and a clipboard by escapes, a turned reading direction.
+const hostile = 'x <img src=x onerror="window.owned=1"><script>window.owned=1</script><style>main{display:none}</style><a href="javascript:window.owned=1">l</a> \u202Egnp.exe\u202C \u0007\u001b[31mred\u001b[0m \u001b]0;owned\u0007 \u001b]8;;https://evil.example/\u001b\\link\u001b]8;;\u001b\\ \u001b]52;c;b3duZWQ=\u0007 end';
+// Written by a command and by a check, with what JSON cannot carry: NUL, half a character, a line of 10 MB.
+const shout = `import sys\nsys.stdout.buffer.write(${JSON.stringify(hostile)}.encode() + b"\\nnul:\\x00:nul\\nhalf:\\xc3\\n")\n`;
 const calc = 'def add(a, b):\n    return a + b\n';
 const newTest = 'import unittest\n\nimport calc\n\n\nclass TestDouble(unittest.TestCase):\n    def test_double(self):\n        self.assertEqual(calc.double(4), 8)\n';
 const edit = (old, next) => tool('edit', { path: 'calc.py', old, new: next });
@@ -18,7 +21,7 @@ const plan = {
       match: ['hostile'],
       iterations: [
         [
-          turn(`I say ${hostile}`, tool('write', { path: 'out.py', content: `import sys\nsys.stdout.write(${JSON.stringify(hostile)} + "\\n")\nsys.stdout.write("nul:\\x00:nul\\n")\nfor i in range(3000):\n    print("line", i, "\\x1b[3%dmcolour\\x1b[0m" % (i % 8))\nprint("y" * 10000000)\nprint("last line")\n` }), run('python3 out.py')),
+          turn(`I say ${hostile}`, tool('write', { path: 'out.py', content: `${shout}for i in range(3000):\n    print("line", i, "\\x1b[3%dmcolour\\x1b[0m" % (i % 8))\nprint("y" * 10000000)\nprint("last line")\n` }), run('python3 out.py')),
           turn('', edit(calc, `${calc}\n\ndef double(a):\n    return a + a\n`), tool('write', { path: 'test_double.py', content: newTest }), tool('write', { path: 'evil <b>.txt', content: hostile })),
           turn('', finish(`All done ${hostile}`)),
         ],
@@ -43,7 +46,7 @@ describe('work screens', { skip: missing }, () => {
     t = await open(plan);
     done = (await t.do('task', { text: 'Add a function double to calc.py', checks: ['python3 -m unittest'], arguments: ['--budget', '2.00'] })).task;
     await t.do('wait', { task: done, states: ['done'] });
-    hostileTask = (await t.do('task', { text: `hostile ${hostile.replaceAll(/[\u0000-\u001f]/g, ' ')}`, repo: 'other', files: { 'calc.py': `"""Sums."""\n\n\n${calc}`, 'test_calc.py': 'import unittest\n\nimport calc\n\n\nclass T(unittest.TestCase):\n    def test_add(self):\n        self.assertEqual(calc.add(2, 3), 5)\n' }, checks: ['python3 -m unittest'] })).task;
+    hostileTask = (await t.do('task', { text: `hostile ${hostile.replaceAll(/[\u0000-\u001f]/g, ' ')}`, repo: 'other', files: { 'calc.py': `"""Sums."""\n\n\n${calc}`, 'test_calc.py': 'import unittest\n\nimport calc\n\n\nclass T(unittest.TestCase):\n    def test_add(self):\n        self.assertEqual(calc.add(2, 3), 5)\n', 'shout.py': shout }, checks: ['python3 -m unittest', 'python3 shout.py'] })).task;
     await t.do('wait', { task: hostileTask, states: ['done', 'unproven'] });
     asking = (await t.do('task', { text: 'Add double, but it asks before', checks: ['python3 -m unittest'], arguments: ['--approve', 'plan'] })).task;
     await t.do('wait', { task: asking, states: ['needs_you'] });
@@ -137,27 +140,148 @@ describe('work screens', { skip: missing }, () => {
     assert.deepEqual(page.wrong, []);
   });
 
-  test('hostile output is text', async () => {
+  test('hostile output is text, wherever it is shown', async () => {
     const page = await t.page();
     page.on('dialog', () => assert.fail('a script ran'));
-    for (const tab of ['story', 'log', 'changes', 'checks', 'files', 'raw', 'replay']) {
-      await page.goto(`/tasks/${hostileTask}?tab=${tab}`);
-      await page.getByRole('tabpanel').locator('*').first().waitFor();
-      await page.waitForTimeout(300);
-      assert.equal(await page.locator('img').count(), 0, tab);
-      assert.equal(await page.evaluate(() => document.querySelectorAll('main script').length), 0, tab);
-      assert.doesNotMatch(await page.title(), /owned/);
-      assert.doesNotMatch(await page.locator('main').innerText(), /[\u202a-\u202e\u2066-\u2069\u0000\u0007\u001b]/, `${tab}: a control character is there as itself`);
-    }
+    // mark: how the turned direction is shown, where what is there has one.
+    const harmless = async (where, mark = true) => {
+      assert.equal(await page.evaluate(() => window.owned), undefined, `${where}: a script ran`);
+      const made = await page.locator('main').locator('img, style, script, a').evaluateAll((all) => all.filter((one) => !one.href || new URL(one.href).host !== location.host).map((one) => one.outerHTML));
+      assert.deepEqual(made, [], where);
+      assert.match(await page.title(), /Nightmill/);
+      const words = await page.locator('main').innerText();
+      assert.doesNotMatch(words, /[\u202a-\u202e\u2066-\u2069\u0000\u0007\u001b]/, `${where}: a control character is there as itself`);
+      if (mark) assert.match(words, /RLO|u\{202e\}|U\+202E/i, `${where}: the reading direction is turned unseen`);
+      assert.deepEqual(page.wrong, [], where); // with violations of the policy
+    };
+    const look = async (where, path, ready, mark) => {
+      await page.goto(path);
+      await ready.waitFor();
+      await harmless(where, mark);
+    };
+    const panel = page.getByRole('tabpanel');
+    await look('story', `/tasks/${hostileTask}?tab=story`, panel.locator('blockquote', { hasText: 'I say' }));
+    await look('changes', `/tasks/${hostileTask}?tab=changes`, panel.getByText('evil <b>.txt'));
+    await look('checks', `/tasks/${hostileTask}?tab=checks`, panel.locator('.checks-run').first());
+    for (const one of await panel.locator('.checks-run:not([open]) > summary').all()) await one.click();
+    await panel.locator('.checks-tail', { hasText: 'nul:' }).first().waitFor();
+    await harmless('output of a check');
+    await look('cost', `/tasks/${hostileTask}?tab=cost`, panel.getByText('scripted').first());
+    await look('files', `/tasks/${hostileTask}?tab=files`, panel.getByRole('link', { name: 'evil <b>.txt' }));
+    await panel.getByRole('link', { name: 'evil <b>.txt' }).click();
+    await panel.locator('.lines-row', { hasText: 'gnp.exe' }).waitFor();
+    await harmless('a file');
+    await look('raw', `/tasks/${hostileTask}?tab=raw`, panel.getByText('task.created'));
+    await look('replay', `/tasks/${hostileTask}?tab=replay`, panel.getByText('task.created'));
+    await panel.getByText(/as it is written$/).click();
+    await harmless('an event');
+    await look('tasks', '/tasks', page.getByRole('link', { name: /^hostile x/ }));
+    await page.getByRole('button', { name: 'Board' }).click();
+    await page.getByRole('region', { name: 'Ended' }).getByRole('link', { name: /^hostile x/ }).waitFor();
+    await harmless('board');
+    await page.getByRole('button', { name: 'List' }).click();
+    await look('an approval', '/needs-you', page.getByText('The plan waits'));
+    await look('a task that waits', `/tasks/${asking}`, page.getByRole('button', { name: 'Approve' }));
     await page.goto(`/tasks/${hostileTask}?tab=log`);
     const find = page.getByRole('searchbox', { name: 'Find in the whole log' });
-    await find.fill('RLO');
+    await find.fill('nul:');
+    await page.locator('mark', { hasText: 'nul:' }).first().waitFor(); // in a step that is folded
+    await harmless('log');
     await find.fill('last line');
     await page.getByText(/^1 of \d+$/).waitFor();
-    await page.locator('mark').first().waitFor();
+    await page.locator('mark', { hasText: 'last line' }).first().waitFor();
+    await find.fill('yyyyyyyy');
+    await page.getByText(/^1 of 1$/).waitFor();
+    await page.getByText(/of this line are not kept/).waitFor();
+    await harmless('a line of 10 MB', false);
     await find.fill('line 1234');
     await page.locator('mark', { hasText: 'line 1234' }).first().waitFor();
+    await harmless('log');
+    await page.context().close();
+  });
+
+  test('replay: a range by keyboard, played, kept in the address and by the other tabs', async () => {
+    const page = await t.page();
+    await page.goto(`/tasks/${done}?tab=replay`);
+    const slider = page.getByRole('slider', { name: 'Event', exact: true });
+    await slider.focus();
+    const at = (n) => page.waitForURL((url) => url.searchParams.get('at') === String(n));
+    await page.keyboard.press('ArrowRight');
+    await page.keyboard.press('ArrowRight');
+    await at(3);
+    await page.keyboard.press('Shift+ArrowRight'); // the next iteration
+    const { body } = await t.do('api', { method: 'GET', path: `/api/v1/tasks/${done}/iterations` });
+    const [one, two] = body.iterations;
+    await at(one.first_event);
+    await page.keyboard.press('Shift+ArrowRight');
+    await at(two.first_event);
+    await page.keyboard.press('[');
+    for (let i = 0; i < 4; i++) await page.keyboard.press('ArrowRight');
+    await page.keyboard.press(']');
+    const from = two.first_event;
+    const to = from + 4;
+    await page.waitForURL((url) => url.searchParams.get('from') === String(from) && url.searchParams.get('to') === String(to));
+    assert.equal(await page.getByRole('slider', { name: 'Range from event' }).inputValue(), String(from));
+    // Played at its fastest, it ends where the range does.
+    for (let i = 0; i < 5; i++) await page.keyboard.press('+');
+    assert.equal(await page.getByRole('combobox', { name: 'Speed' }).inputValue(), '64');
+    await page.keyboard.press(' ');
+    await page.getByRole('button', { name: 'Play' }).waitFor();
+    await at(to);
+    // A link brings all of it back.
+    await page.goto(page.url());
+    await page.getByText(`Events ${from} to ${to}`).waitFor();
+    assert.equal(await slider.inputValue(), String(to));
+    const tab = (name) => page.getByRole('tab', { name }).click();
+    await tab('Raw');
+    await page.locator('.raw-events li').first().waitFor();
+    assert.deepEqual((await page.locator('.raw-events .lines-number').allInnerTexts()).map(Number), Array.from({ length: 5 }, (_, i) => from + i));
+    await tab('Log');
+    await page.getByText(/^\d+ lines?$/).first().waitFor();
+    const { body: log } = await t.do('api', { method: 'GET', path: `/api/v1/tasks/${done}/log?count=1` });
+    await page.locator('[data-line]').first().waitFor();
+    assert.ok(Number(await page.locator('[data-line]').first().getAttribute('data-line')) >= two.log_line - 1);
+    assert.ok(log.total > (await page.locator('[data-line]').count()));
+    await tab('Checks');
+    await page.getByText(/^As of event/).waitFor();
+    await page.getByRole('button', { name: 'Show all' }).click();
+    await page.waitForURL((url) => !url.searchParams.has('from'));
+    await tab('Replay');
+    await page.getByText('All events.').waitFor();
+    // The handles by themselves.
+    await page.getByRole('slider', { name: 'Range to event' }).focus();
+    await page.keyboard.press('ArrowLeft');
+    await page.waitForURL((url) => url.searchParams.has('to'));
+    await page.keyboard.press('Escape');
+    await page.waitForURL((url) => !url.searchParams.has('to'));
     assert.deepEqual(page.wrong, []);
+    await page.context().close();
+  });
+
+  test('what is begun in one tab is there in the other', async () => {
+    const one = await t.page();
+    const two = await one.context().newPage();
+    for (const page of [one, two]) {
+      await page.goto(`/tasks/${asking}?tab=story`);
+      await page.getByRole('button', { name: 'Hint', exact: true }).click();
+    }
+    const words = (page) => page.getByRole('textbox', { name: 'Words' });
+    await words(one).fill('try it with');
+    await two.waitForFunction(() => document.querySelector('dialog[open] textarea')?.value === 'try it with');
+    await words(two).press('End');
+    await words(two).pressSequentially(' tabs');
+    await one.waitForFunction(() => document.querySelector('dialog[open] textarea')?.value === 'try it with tabs');
+    await one.reload();
+    await one.getByRole('button', { name: 'Hint', exact: true }).click();
+    assert.equal(await words(one).inputValue(), 'try it with tabs');
+    await words(one).fill('');
+    for (const page of [one, two]) await page.goto('/new');
+    await one.getByLabel('What should change').fill('Add a function halve');
+    await two.waitForFunction(() => [...document.querySelectorAll('textarea')].some((field) => field.value === 'Add a function halve'));
+    await two.getByLabel('What should change').fill('');
+    await one.waitForFunction(() => ![...document.querySelectorAll('textarea')].some((field) => field.value.includes('halve')));
+    assert.deepEqual(one.wrong, []);
+    await one.context().close();
   });
 
   test('a second browser answers first', async () => {
@@ -186,16 +310,70 @@ describe('work screens', { skip: missing }, () => {
     await page.goto(`/tasks/${task}?tab=raw`);
     await page.getByRole('tabpanel').getByText('task.created').waitFor();
     await t.do('wait', { task, states: ['working'] });
+    const before = (await t.do('api', { method: 'GET', path: `/api/v1/tasks/${task}` })).body.last_event;
     await t.do('kill', { role: 'server' });
     await page.getByText(/reconnecting|connecting/).first().waitFor({ timeout: 10_000 });
     await t.do('gate', { name: 'go' });
     await t.do('wait', { task, states: ['done'] });
     await page.locator('.state[data-state=done]').first().waitFor({ timeout: 20_000 });
     const { body } = await t.do('api', { method: 'GET', path: `/api/v1/tasks/${task}` });
-    await page.waitForFunction((last) => document.querySelectorAll('.raw-events li').length >= last, Math.min(body.last_event, 200));
-    const numbers = await page.locator('.raw-events li .lines-number').allInnerTexts();
-    assert.deepEqual(numbers.map(Number), [...new Set(numbers.map(Number))].sort((a, b) => a - b));
-    assert.equal(Number(numbers.at(-1)), body.last_event);
+    await page.waitForFunction((last) => Number(document.querySelector('.raw-events li:last-child .lines-number')?.textContent) >= last, body.last_event);
+    // Each once, in order, without a gap; and no line of the log twice.
+    const numbers = (await page.locator('.raw-events li .lines-number').allInnerTexts()).map(Number);
+    assert.deepEqual(numbers, Array.from({ length: body.last_event }, (_, i) => i + 1));
+    assert.ok(body.last_event > before + 5, 'something happened meanwhile');
     assert.deepEqual(page.wrong, []);
+    await page.context().close();
+  });
+
+  test('ten thousand tasks: list and board', async () => {
+    const { url } = await t.do('many', { count: 10_000 });
+    const page = await t.page({ at: url });
+    await page.goto('/tasks');
+    const link = (k) => page.getByRole('link', { name: new RegExp(`^Task ${k} of many`) });
+    await link(10_000).waitFor();
+    await page.getByRole('link', { name: /^All 100\d\d$/ }).waitFor();
+    const rows = () => page.locator('tbody tr').count();
+    assert.ok(Number(await page.getByRole('table').getAttribute('aria-rowcount')) > 10_000);
+    // As one scrolls, older ones come; what is far out of sight leaves the document and keeps its place.
+    let most = 0;
+    for (let i = 0; i < 200 && (await link(9300).count()) === 0; i++) {
+      await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
+      await page.evaluate(() => new Promise((next) => requestAnimationFrame(() => setTimeout(next))));
+      most = Math.max(most, await rows());
+    }
+    await link(9300).waitFor();
+    assert.ok(most <= 350, `${most} rows`);
+    assert.equal(await link(10_000).count(), 0);
+    await page.evaluate(() => scrollTo(0, 0));
+    await link(10_000).waitFor();
+    // From row to row, and into one.
+    await link(10_000).focus();
+    for (let i = 0; i < 60; i++) await page.keyboard.press('ArrowDown');
+    await page.waitForFunction(() => document.activeElement?.textContent?.startsWith('Task 9940 of many'));
+    await page.keyboard.press('ArrowUp');
+    await page.waitForFunction(() => document.activeElement?.textContent?.startsWith('Task 9941 of many'));
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/tasks\/[0-9a-z]{7}/);
+    await page.getByRole('heading', { name: /^Task 9941 of many/ }).waitFor();
+    await page.goBack();
+    // Filters are the server's: what is far down is found at once, and counted.
+    await page.getByRole('searchbox').fill('Task 17 of many');
+    await link(17).waitFor();
+    assert.equal(await rows(), 1);
+    await page.getByRole('searchbox').fill('');
+    await page.getByRole('link', { name: /^Failed 100$/ }).click();
+    await link(9951).waitFor();
+    assert.ok((await rows()) <= 100);
+    await page.goto('/tasks');
+    await page.getByRole('button', { name: 'Board' }).click();
+    const ended = page.getByRole('region', { name: 'Ended' });
+    await ended.getByRole('link', { name: /^Task 10000 of many/ }).waitFor();
+    await ended.getByText(/^100\d\d$/).waitFor();
+    assert.ok((await page.locator('.tasks-card').count()) < 150);
+    await ended.getByRole('link', { name: 'All of them' }).click();
+    await link(10_000).waitFor();
+    assert.deepEqual(page.wrong, []);
+    await page.context().close();
   });
 });

@@ -238,8 +238,10 @@ export default function New({ query }: ScreenProps) {
   const settings = useCell(kept);
   const key = useRef(freshKey());
   const starting = useRef(false);
+  const touched = useRef(false); // by somebody here; what came from elsewhere is not written again
   const change = (part: Partial<Draft>) => {
     key.current = freshKey();
+    touched.current = true;
     setDraft((old) => ({ ...old, ...part }));
   };
   // The draft survives a reload, and follows into other tabs.
@@ -247,6 +249,7 @@ export default function New({ query }: ScreenProps) {
   useEffect(() => {
     const text = JSON.stringify(draft);
     own.current = text;
+    if (!touched.current) return;
     const timer = setTimeout(() => kept.set(text), 200);
     return () => clearTimeout(timer);
   }, [draft]);
@@ -255,6 +258,7 @@ export default function New({ query }: ScreenProps) {
     const fresh = first.current; // what the address asked for comes before what was kept
     first.current = false;
     if (fresh || settings === own.current) return;
+    touched.current = false;
     setDraft(settings ? readDraft(new URLSearchParams()) : emptyDraft); // taken away: it was begun in another tab
   }, [settings]);
 

@@ -402,13 +402,13 @@ export function Log({ task, iteration, scope, query }: TabProps) {
         <span class={`log-text ${line?.kind ?? ''} ${(head ? head.failed : section?.failed) ? 'failed' : ''} ${section ? 'head' : ''} ${n === permanent ? 'here' : ''}`} data-line={n}>
           {line ? lineText(line, words) : <span class="muted">…</span>}
           {line?.cut ? <span class="cut-mark">{bytesText(line.cut)} of this line are not kept</span> : null}
+          {state?.words && <span class={`log-took ${state.tone}`}>{state.words}</span>}
+          {head && shut && (
+            <button type="button" class="log-more" tabIndex={-1} aria-hidden="true" onClick={() => fold(head, false)}>
+              {linesWords(head.lines - 1)}
+            </button>
+          )}
         </span>
-        {state?.words && <span class={`log-took ${state.tone}`}>{state.words}</span>}
-        {head && shut && (
-          <button type="button" class="log-more" tabIndex={-1} aria-hidden="true" onClick={() => fold(head, false)}>
-            {linesWords(head.lines - 1)}
-          </button>
-        )}
       </>
     );
   };
@@ -432,7 +432,7 @@ export function Log({ task, iteration, scope, query }: TabProps) {
     );
   const foldable = steps.list.length > 0 || steps.tooMany > 0;
   return (
-    <div class="log">
+    <div class="log" style={{ '--digits': String(last).length }}>
       <div class="line log-tools" role="toolbar" aria-label="Log">
         <span class="log-find">
           <input
