@@ -4,7 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { everyWay, missing, open, tool, turn } from './harness.mjs';
 
 // What acts in pages, terminals and readers' eyes: markup, a title, a link and a clipboard by escapes, a turned reading direction.
-const hostile = 'x <img src=x onerror="window.owned=1"><script>window.owned=1</script><style>main{display:none}</style><a href="javascript:window.owned=1">l</a> \u202Egnp.exe\u202C \u0007\u001b[31mred\u001b[0m \u001b]0;owned\u0007 \u001b]8;;https://evil.example/\u001b\\link\u001b]8;;\u001b\\ \u001b]52;c;b3duZWQ=\u0007 end';
+const hostile = 'x \u202Egnp.exe\u202C <img src=x onerror="window.owned=1"><script>window.owned=1</script><style>main{display:none}</style><a href="javascript:window.owned=1">l</a> \u0007\u001b[31mred\u001b[0m \u001b]0;owned\u0007 \u001b]8;;https://evil.example/\u001b\\link\u001b]8;;\u001b\\ \u001b]52;c;b3duZWQ=\u0007 end';
 // Written by a command and by a check, with what JSON cannot carry: NUL, half a character, a line of 10 MB.
 const shout = `import sys\nsys.stdout.buffer.write(${JSON.stringify(hostile)}.encode() + b"\\nnul:\\x00:nul\\nhalf:\\xc3\\n")\n`;
 const calc = 'def add(a, b):\n    return a + b\n';
@@ -143,6 +143,7 @@ describe('work screens', { skip: missing }, () => {
   test('hostile output is text, wherever it is shown', async () => {
     const page = await t.page();
     page.on('dialog', () => assert.fail('a script ran'));
+    const panel = page.getByRole('tabpanel');
     // mark: how the turned direction is shown, where what is there has one.
     const harmless = async (where, mark = true) => {
       assert.equal(await page.evaluate(() => window.owned), undefined, `${where}: a script ran`);
@@ -151,7 +152,8 @@ describe('work screens', { skip: missing }, () => {
       assert.match(await page.title(), /Nightmill/);
       const words = await page.locator('main').innerText();
       assert.doesNotMatch(words, /[\u202a-\u202e\u2066-\u2069\u0000\u0007\u001b]/, `${where}: a control character is there as itself`);
-      if (mark) assert.match(words, /RLO|u\{202e\}|U\+202E/i, `${where}: the reading direction is turned unseen`);
+      const body = (await panel.count()) ? await panel.innerText() : words; // the title above has it everywhere
+      if (mark) assert.match(body, /RLO|u\{202e\}/, `${where}: the reading direction is turned unseen`);
       assert.deepEqual(page.wrong, [], where); // with violations of the policy
     };
     const look = async (where, path, ready, mark) => {
@@ -159,15 +161,14 @@ describe('work screens', { skip: missing }, () => {
       await ready.waitFor();
       await harmless(where, mark);
     };
-    const panel = page.getByRole('tabpanel');
     await look('story', `/tasks/${hostileTask}?tab=story`, panel.locator('blockquote', { hasText: 'I say' }));
     await look('changes', `/tasks/${hostileTask}?tab=changes`, panel.getByText('evil <b>.txt'));
-    await look('checks', `/tasks/${hostileTask}?tab=checks`, panel.locator('.checks-run').first());
-    for (const one of await panel.locator('.checks-run:not([open]) > summary').all()) await one.click();
+    await look('checks', `/tasks/${hostileTask}?tab=checks`, panel.locator('.checks-run').first(), false);
+    for (const one of await panel.locator('.checks-run > summary').all()) if (!(await one.evaluate((element) => element.parentElement.open))) await one.click();
     await panel.locator('.checks-tail', { hasText: 'nul:' }).first().waitFor();
     await harmless('output of a check');
-    await look('cost', `/tasks/${hostileTask}?tab=cost`, panel.getByText('scripted').first());
-    await look('files', `/tasks/${hostileTask}?tab=files`, panel.getByRole('link', { name: 'evil <b>.txt' }));
+    await look('cost', `/tasks/${hostileTask}?tab=cost`, panel.getByText('scripted').first(), false);
+    await look('files', `/tasks/${hostileTask}?tab=files`, panel.getByRole('link', { name: 'evil <b>.txt' }), false);
     await panel.getByRole('link', { name: 'evil <b>.txt' }).click();
     await panel.locator('.lines-row', { hasText: 'gnp.exe' }).waitFor();
     await harmless('a file');
@@ -181,7 +182,7 @@ describe('work screens', { skip: missing }, () => {
     await harmless('board');
     await page.getByRole('button', { name: 'List' }).click();
     await look('an approval', '/needs-you', page.getByText('The plan waits'));
-    await look('a task that waits', `/tasks/${asking}`, page.getByRole('button', { name: 'Approve' }));
+    await look('a task that waits', `/tasks/${asking}?tab=story`, page.getByRole('button', { name: 'Approve' }));
     await page.goto(`/tasks/${hostileTask}?tab=log`);
     const find = page.getByRole('searchbox', { name: 'Find in the whole log' });
     await find.fill('nul:');
