@@ -182,7 +182,7 @@ describe('work screens', { skip: missing }, () => {
     await harmless('board');
     await page.getByRole('button', { name: 'List' }).click();
     await look('an approval', '/needs-you', page.getByText('The plan waits'));
-    await look('a task that waits', `/tasks/${asking}?tab=story`, page.getByRole('button', { name: 'Approve' }));
+    await look('a task that waits', `/tasks/${asking}?tab=story`, page.getByRole('button', { name: 'Approve' }), false);
     await page.goto(`/tasks/${hostileTask}?tab=log`);
     const find = page.getByRole('searchbox', { name: 'Find in the whole log' });
     await find.fill('nul:');
@@ -197,7 +197,7 @@ describe('work screens', { skip: missing }, () => {
     await harmless('a line of 10 MB', false);
     await find.fill('line 1234');
     await page.locator('mark', { hasText: 'line 1234' }).first().waitFor();
-    await harmless('log');
+    await harmless('log', false);
     await page.context().close();
   });
 

@@ -399,7 +399,7 @@ export function Log({ task, iteration, scope, query }: TabProps) {
             <Icon name={state.icon} strong />
           </span>
         )}
-        <span class={`log-text ${line?.kind ?? ''} ${(head ? head.failed : section?.failed) ? 'failed' : ''} ${section ? 'head' : ''} ${n === permanent ? 'here' : ''}`} data-line={n}>
+        <span class={`log-text kind-${line?.kind ?? 'none'} ${(head ? head.failed : section?.failed) ? 'failed' : ''} ${section ? 'head' : ''} ${n === permanent ? 'here' : ''}`} data-line={n}>
           {line ? lineText(line, words) : <span class="muted">…</span>}
           {line?.cut ? <span class="cut-mark">{bytesText(line.cut)} of this line are not kept</span> : null}
           {state?.words && <span class={`log-took ${state.tone}`}>{state.words}</span>}

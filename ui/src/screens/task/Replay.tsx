@@ -70,7 +70,8 @@ function RangeSlider({ low, high, from, to, onChange }: { low: number; high: num
   );
 }
 
-export function Replay({ task, iteration, iterations, scope, query }: TabProps) {
+export function Replay({ task, iteration, iterations: all, scope, query }: TabProps) {
+  const iterations = all.filter((one) => one.first_event > 0); // one whose plan waits has not begun
   const last = task.last_event ?? 0;
   const chosen = iterations.find((one) => one.iteration === iteration);
   const low = chosen?.first_event ?? 1;

@@ -155,7 +155,7 @@ function Round({ one, task, until, live, open: first }: { one: Iteration; task: 
           </p>
         )}
       </summary>
-      {open && <Steps task={task} first={one.first_event} end={until} live={live} />}
+      {open && one.first_event > 0 && <Steps task={task} first={one.first_event} end={until} live={live} />}
     </details>
   );
 }

@@ -88,7 +88,7 @@ export function useEvents(task: string, first: number, end: number, live: boolea
   };
 
   useEffect(() => {
-    from.current = Math.max(first, end - window + 1);
+    from.current = Math.max(1, first, end - window + 1);
     reach.current = from.current - 1;
     setState({ key, events: [], loading: true, error: null });
     void fetchMore();
