@@ -195,7 +195,8 @@ class Sessions(AccountsCase):
 
         def ask(name, method="GET", path="/api/v1/status"):
             context = ssl.create_default_context(cafile=str(pem["authority"][0]))
-            context.load_cert_chain(*map(str, pem[name]))
+            if name:
+                context.load_cert_chain(*map(str, pem[name]))
             connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=20)
             try:
                 connection.request(method, path, None, {"Content-Type": "application/json"})
@@ -204,12 +205,20 @@ class Sessions(AccountsCase):
                 connection.close()
 
         self.assertEqual((ask("robot"), ask("stranger")), (200, 401))
+        self.assertIn(("status", "denied"), [(r["action"], r["outcome"]) for r in self.nm.json("audit", "ls", "--limit", "5")["entries"]])
+        # The same subject from another authority, and no certificate at all, do not get through the handshake.
+        pem["forger"] = self.certificate("forger", None)
+        (self.folder / "forged").mkdir()
+        pem["forged"] = self.certificate("robot", "forger", self.folder / "forged")
+        for name in ("forged", None):
+            with self.assertRaises((OSError, http.client.HTTPException), msg=str(name)):
+                ask(name)
         self.assertEqual(ask("robot", "POST", "/api/v1/daemon/stop"), 403)
         self.nm.run("user", "disable", "robot", code=0)
         self.assertEqual(ask("robot"), 401)
 
-    def certificate(self, name, issuer):
-        pem, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
+    def certificate(self, name, issuer, folder=None):
+        pem, key = (folder or self.folder) / f"{name}.pem", (folder or self.folder) / f"{name}.key"
         signed_by = ["-CA", str(self.folder / f"{issuer}.pem"), "-CAkey", str(self.folder / f"{issuer}.key")] if issuer else []
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}",
                         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(pem), *signed_by],
@@ -234,10 +243,11 @@ class OtherPages(AccountsCase):
         self.assertEqual(self.call("GET", "/api/v1/status", cookie=cookie).status, 200)
         upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
         for headers in ({}, {"Origin": "http://evil.example"}, {"Origin": f"http://localhost:{self.port}"}):
-            asking = Asking(self.port, "GET", "/api/v1/stream", b"", {"Cookie": cookie, **upgrade, **headers})
-            asking.wait_for(b"\r\n\r\n")  # the connection may stay open
-            asking.close()
-            self.assertTrue(asking.raw.startswith(b"HTTP/1.1 403 "), f"{headers}: {asking.raw[:200]!r}")
+            for path in ("/api/v1/stream", "/api/v1/tasks/0000000/terminal"):
+                asking = Asking(self.port, "GET", path, b"", {"Cookie": cookie, **upgrade, **headers})
+                asking.wait_for(b"\r\n\r\n")  # the connection may stay open
+                asking.close()
+                self.assertTrue(asking.raw.startswith(b"HTTP/1.1 403 "), f"{path} {headers}: {asking.raw[:200]!r}")
         asking = Asking(self.port, "GET", "/api/v1/stream", b"", {"Cookie": cookie, **upgrade, "Origin": self.own, "Sec-WebSocket-Protocol": "nightmill.stream.v1"})
         asking.wait_for(b"\r\n\r\n")
         asking.close()
