@@ -3,6 +3,7 @@
 #include "os/path.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define PIECE (128 << 10)
@@ -24,6 +25,19 @@ enum rc download_file(struct download *d, const char *path, struct err *err)
     if (d->fd < 0 || fstat(d->fd, &st) < 0 || !S_ISREG(st.st_mode))
         return err_sys(err, d->fd < 0 ? errno : EINVAL, "the file could not be opened");
     return RC_OK;
+}
+
+enum rc download_bytes(struct download *d, struct str bytes, struct err *err)
+{
+    d->fd = memfd_create("download", MFD_CLOEXEC);
+    d->size = (int64_t)bytes.n;
+    for (size_t done = 0; d->fd >= 0 && done < bytes.n;) {
+        ssize_t n = write(d->fd, bytes.p + done, bytes.n - done);
+        if (n <= 0)
+            return err_sys(err, errno, "the file could not be sent");
+        done += (size_t)n;
+    }
+    return d->fd < 0 ? err_sys(err, errno, "the file could not be sent") : RC_OK;
 }
 
 static void sending_end(struct sending *s)

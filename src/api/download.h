@@ -11,5 +11,7 @@ struct download {
 };
 /* Opens a regular file of ours, not through a link. */
 MUST_USE enum rc download_file(struct download *d, const char *path, struct err *err);
+/* Bytes that no file has, such as what git says. */
+MUST_USE enum rc download_bytes(struct download *d, struct str bytes, struct err *err);
 /* For on_loop: calls open on a pool thread, then sends the file or the error. Takes c. */
 void download_begin(struct route_call *c, enum rc (*open)(struct route_call *c, struct download *d));

@@ -1,12 +1,14 @@
 /* What a task changed: the list of files with its counts first, the hunks of one file when they are asked for. */
+#include "api/download.h"
 #include "api/route_rows.h"
 #include "api/task_tree.h"
 #include "repo/repo.h"
 
-#define FILES_MOST 5000
-#define DIFF_MOST  (2 << 20) /* bytes of one file's difference that are shown as hunks */
-#define LINES_MOST 20000
-#define LINE_MOST  4096
+#define FILES_MOST      5000
+#define DIFF_MOST       (2 << 20) /* bytes of one file's difference that are shown as hunks */
+#define DIFF_WHOLE_MOST (32 << 20)
+#define LINES_MOST      20000
+#define LINE_MOST       4096
 
 struct between {
     struct task task;
@@ -268,6 +270,27 @@ static enum rc task_change_file(struct route_call *c)
     return RC_OK;
 }
 
+static enum rc diff_open(struct route_call *c, struct download *d)
+{
+    struct between b = {0};
+    struct str diff = {0};
+    enum rc rc = between_read(c, &b);
+    if (rc == RC_OK)
+        rc = repo_diff(c->ctx, b.git_dir, b.base, b.commit, NULL, DIFF_WHOLE_MOST, &diff, &c->err);
+    if (rc == RC_OK && diff.n >= DIFF_WHOLE_MOST) /* a part of it would be no patch */
+        rc = err_set(&c->err, RC_LIMIT, "the difference is larger than %d MiB", DIFF_WHOLE_MOST >> 20);
+    if (rc != RC_OK)
+        return rc;
+    d->name = mem_printf(c->ctx, "task-%s.patch", c->param);
+    d->type = "text/x-diff; charset=utf-8";
+    return download_bytes(d, diff, &c->err);
+}
+
+static void task_changes_raw(struct route_call *c)
+{
+    download_begin(c, diff_open);
+}
+
 const struct route route_task_changes = {"GET",
                                          "/api/v1/tasks/:id/changes",
                                          "the files that it changed, with counts",
@@ -284,3 +307,12 @@ const struct route route_task_change_file = {"GET",
                                              .narrow = NARROW_TASK,
                                              .query = "path iteration from",
                                              .gives = "TaskChangedFile"};
+const struct route route_task_changes_raw = {"GET",
+                                             "/api/v1/tasks/:id/changes/raw",
+                                             "the whole difference as a patch file",
+                                             NULL,
+                                             task_changes_raw,
+                                             .access = ACCESS_READ,
+                                             .narrow = NARROW_TASK,
+                                             .query = "iteration from",
+                                             .gives = "text/x-diff"};

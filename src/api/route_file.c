@@ -216,20 +216,10 @@ static enum rc file_open(struct route_call *c, struct download *d)
         rc = err_set(&c->err, RC_LIMIT, "the file is larger than %d MiB", RAW_MOST >> 20);
     if (rc != RC_OK)
         return rc;
-    d->fd = memfd_create("file", MFD_CLOEXEC);
-    for (size_t done = 0; d->fd >= 0 && done < bytes.n;) {
-        ssize_t n = write(d->fd, bytes.p + done, bytes.n - done);
-        if (n <= 0)
-            return err_set(&c->err, RC_IO, "the file could not be read");
-        done += (size_t)n;
-    }
-    if (d->fd < 0)
-        return err_set(&c->err, RC_IO, "the file could not be read");
     const char *slash = strrchr(a.path, '/');
-    d->size = (int64_t)bytes.n;
     d->name = slash ? slash + 1 : a.path;
     d->type = "application/octet-stream";
-    return RC_OK;
+    return download_bytes(d, bytes, &c->err);
 }
 
 static void task_file_raw(struct route_call *c)

@@ -460,6 +460,32 @@ const struct route route_setting_put = {"PUT",
                                         .gives = "Setting"};
 const struct route route_setting_reset = {"DELETE",      "/api/v1/settings/:id", "back to the default",
                                           setting_reset, .access = ACCESS_ADMIN, .gives = "Setting"};
+/* What the next start would say of the file and the environment, which may have changed since this one. */
+static enum rc settings_check(struct route_call *c)
+{
+    struct settings *set;
+    struct setting_problem *problems = NULL;
+    struct settings_source source = {.without_stored = true};
+    bool exists;
+    enum rc rc = settings_load(c->ctx, &source, &set, &problems, &c->err);
+    if (rc != RC_OK && !set)
+        return rc;
+    jo_obj(&c->out);
+    jo_kz(&c->out, "file", settings_file(set, &exists));
+    jo_kb(&c->out, "file_exists", exists);
+    jo_key(&c->out, "problems");
+    jo_arr(&c->out);
+    for (; problems; problems = problems->next)
+        jo_z(&c->out, problems->sentence);
+    jo_end_arr(&c->out);
+    jo_end_obj(&c->out);
+    c->err = (struct err){0};
+    return RC_OK;
+}
+
+const struct route route_settings_check = {
+    "GET",          "/api/v1/settings/check", "what is wrong in the settings file as it is now",
+    settings_check, .access = ACCESS_ADMIN,   .gives = "SettingsCheck"};
 const struct route route_settings_history = {"GET",
                                              "/api/v1/settings/history",
                                              "who changed what, newest first",

@@ -8,7 +8,7 @@ from projects import CALC_RED, PLAIN, PLAIN_CHECK, PLAIN_TASK, TASK, UNITTEST, p
 
 # What is read from a stream or a WebSocket has tests of its own (test_stream.py, test_terminal.py), and clients' dialects have theirs.
 # Lists that show something only in passing, or only when something is wrong.
-MAY_BE_EMPTY = {"/api/v1/settings/{id}", "/api/v1/users/{id}", "/api/v1/tasks/{id}/terminals", "/api/v1/audit/verify", "/api/v1/holds"}
+MAY_BE_EMPTY = {"/api/v1/settings/{id}", "/api/v1/users/{id}", "/api/v1/tasks/{id}/terminals", "/api/v1/audit/verify", "/api/v1/settings/check", "/api/v1/holds"}
 STREAMS = {"/api/v1/stream", "/api/v1/tasks/{id}/terminal", "/v1/models", "/v1beta/models"}
 
 

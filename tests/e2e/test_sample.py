@@ -4,7 +4,7 @@ import pathlib
 import shutil
 import subprocess
 
-from harness import Case
+from harness import Case, UnixConnection
 
 EMPTY = {"PATH": "/usr/bin:/bin", "NIGHTMILL_MODEL_URL": "", "NIGHTMILL_MODEL_NAME": ""}
 
@@ -43,6 +43,16 @@ class Sample(Case):
         self.assertEqual(subprocess.run(["sh", "report.sh", "--json", "sales.csv"], cwd=repo, capture_output=True, text=True, check=True).stdout,
                          '{"tea":{"pieces":5,"cents":1750},"cups":{"pieces":2,"cents":900}}\n')
         self.git(repo, "checkout", "-q", "main")
+        # The same as a patch over HTTP: it fits the base, and gives the tree that was delivered.
+        connection = UnixConnection(str(self.nm.data / "run" / "nightmill.sock"), 20)
+        connection.request("GET", f"/api/v1/tasks/{task['id']}/changes/raw")
+        answer = connection.getresponse()
+        self.assertEqual((answer.status, answer.getheader("Content-Type")), (200, "text/x-diff; charset=utf-8"))
+        (self.folder / "it.patch").write_bytes(answer.read())
+        connection.close()
+        self.git(repo, "apply", "--index", str(self.folder / "it.patch"))
+        self.assertEqual(self.git(repo, "write-tree"), self.git(repo, "rev-parse", f"{task['branch']}^{{tree}}"))
+        self.git(repo, "reset", "-q", "--hard")
         self.another(repo)
 
     def another(self, repo):

@@ -52,6 +52,19 @@ class Settings(Case):
         self.assertFalse(page["restart_needed"])
         self.assertEqual(self.row("data.dir")["origin"], "environment")
 
+    def test_the_file_is_checked_before_the_next_start(self):
+        file = self.folder / "mine.yaml"
+        file.write_text("tasks:\n  parallel: 3\n", encoding="utf-8")
+        self.nm.env["NIGHTMILL_CONFIG"] = str(file)
+        self.nm.run("daemon", "start", code=0)
+        _, before, _ = self.ask("GET", "/api/v1/settings/check")
+        self.assertEqual(before, {"file": str(file), "file_exists": True, "problems": []})
+        file.write_text("tasks:\n  parallel: 9000\nnonsense: 1\n", encoding="utf-8")
+        status, after, _ = self.ask("GET", "/api/v1/settings/check")
+        self.assertEqual((status, after["file_exists"], len(after["problems"])), (200, True, 2), after)
+        self.assertEqual(after["problems"], [line for line in self.nm.run("config", "check", code=2).err.splitlines() if line])
+        file.write_text("", encoding="utf-8")
+
     def test_a_value_is_judged_set_seen_everywhere_and_taken_back(self):
         self.nm.run("daemon", "start", code=0)
         before = self.row("limits.turns")

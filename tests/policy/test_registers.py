@@ -1,5 +1,6 @@
 """Declared once, derived everywhere: each descriptor file has its line in its register, and each register is documented."""
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -114,6 +115,26 @@ class Documents(unittest.TestCase):
     def test_commands_are_in_the_tour(self):
         text = (ROOT / "README.md").read_text(encoding="utf-8") + (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
         self.assertEqual([c for c in lines_of("cli/commands.def", "COMMAND") if f"nightmill {c.replace('_', '-')}" not in text], [])
+
+    def test_commands_have_their_routes(self):
+        """api.md says of each command, verb by verb, which route does it (or why none): all of them, and no route that is not there."""
+        text = (SRC / "api" / "api.md").read_text(encoding="utf-8").split("## What the commands do, over HTTP")[1].split("\n## ")[0]
+        paths = json.loads(program("api-description"))["paths"]
+        described, wrong = [], []
+        for left, right in re.findall(r"^\| ([a-z].*?) \| (.*) \|$", text, re.M)[1:]:
+            words = left.split(", ")
+            command = words[0].split(" ")[0]
+            described += [word if " " in word or " " not in words[0] else f"{command} {word}" for word in words]
+            named = re.findall(r"\b(GET|POST|PUT|PATCH|DELETE) (/[\w/]+(?:\.json)?)", right)
+            wrong += [f"{left}: {m} {p}" for m, p in named if m.lower() not in paths.get(re.sub(r"/ID\b", "/{id}", p), {})]
+            if not named and not re.match(r"none: |the start of the daemon", right):
+                wrong.append(f"{left}: neither a route nor a reason")
+        self.assertEqual(wrong, [])
+        real = []
+        for command in json.loads(program("help", "--json"))["data"]["commands"]:
+            verbs = [a["choices"].split("|") for a in command["arguments"] if a.get("choices") and a["name"] == "VERB"]
+            real += [f"{command['name']} {verb}" for verb in verbs[0]] if verbs else [command["name"]]
+        self.assertEqual(sorted(described), sorted(real))
 
     def test_rooms_are_in_the_tour(self):
         tour = (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
