@@ -145,6 +145,13 @@ class Interface(Case):
         for member in schema.get("anyOf", ()):
             self.schema_lint(member, where)
 
+    def test_the_program_says_the_same_without_a_daemon(self):
+        said = self.nm.run("api-description", code=0)
+        self.assertFalse((self.nm.data / "run" / "nightmill.sock").exists())
+        self.assertEqual(self.nm.json("api-description"), json.loads(said.out))
+        self.nm.run("daemon", "start", code=0)
+        self.assertEqual(json.loads(self.raw("/api/openapi.json")[2]), json.loads(said.out))
+
     def test_description_is_well_formed(self):
         """What a linter of OpenAPI 3.1 asks for, so that generators of clients can read it."""
         self.nm.run("ls", code=0)
