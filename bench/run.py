@@ -340,7 +340,7 @@ def bench_http(wanted):
 
 def bench_interface(wanted):
     """The interface and the live stream."""
-    bench_api.bench(row, wanted, Place, fill)
+    bench_api.bench(row, wanted, Place, fill, BUILD)
 
 
 def main():

@@ -353,6 +353,7 @@ static enum rc log_copy(struct db_link *l, bool empty, int patience_ms, struct e
         code = sqlite3_wal_checkpoint_v2(l->h, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
         sqlite3_busy_timeout(l->h, BUSY_MS);
     }
+    sqlite_note(l->engine, code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY);
     return code == SQLITE_OK ? RC_OK : sqlite_failed(l->engine, l->h, code, "checkpoint", err);
 }
 

@@ -1,8 +1,10 @@
 /* Owning and judging the SQLite file: lock, first creation, foreign files, damage.
  *
  * Nothing here repairs or deletes a database. When all was closed in order, a note beside the file records its size and
- * change time; a missing or different note, or a log that was left over, leads to a check of all pages at the next
- * start. */
+ * change time. While it is open, another one does after each checkpoint, with the boot of the kernel: after a kill the
+ * kernel still has all that was written, and the log is judged by its own sums. Whatever else is found (no note that
+ * fits, another boot with a log that was left over) leads to a check of all pages, which takes seconds for gigabytes.
+ */
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -70,6 +72,36 @@ static char *note_text(mem *ctx, const struct db_engine *e)
         return NULL;
     return mem_printf(ctx, "%" PRIdMAX " %" PRIdMAX ".%09ld\n", (intmax_t)st.st_size, (intmax_t)st.st_ctim.tv_sec,
                       st.st_ctim.tv_nsec);
+}
+
+/* What is only to outlive this process: not flushed to the disk. */
+void sqlite_note(const struct db_engine *e, bool sound)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    const char *now = sound ? note_text(tmp, e) : NULL;
+    CLEANUP_FD int fd = now && *e->boot ? open(e->left, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+    const char *text = mem_printf(tmp, "%s %s", e->boot, now ? now : "");
+    size_t n = strlen(text);
+    if (fd < 0 || ftruncate(fd, 0) != 0 || pwrite(fd, text, n, 0) != (ssize_t)n)
+        unlink(e->left); /* the next start checks */
+}
+
+/* A process of this boot was killed, and nobody has touched the file since. */
+static bool was_killed(const struct db_engine *e)
+{
+    CLEANUP_MEM mem *tmp = mem_root();
+    struct str note;
+    const char *now = note_text(tmp, e);
+    return now && *e->boot && path_slurp(tmp, e->left, 256, &note, NULL) == RC_OK &&
+           str_eqz(note, mem_printf(tmp, "%s %s", e->boot, now));
+}
+
+static const char *boot_id(mem *ctx)
+{
+    struct str text, line;
+    if (path_slurp(ctx, "/proc/sys/kernel/random/boot_id", 64, &text, NULL) != RC_OK || !str_line(&text, &line))
+        return "";
+    return mem_strn(ctx, line.p, line.n);
 }
 
 static bool ended_in_order(const struct db_engine *e)
@@ -170,6 +202,8 @@ enum rc sqlite_open(mem *ctx, const struct db_config *config, struct db_engine *
     e->path = mem_printf(e, "%s/%s", config->dir, config->name);
     e->wal = mem_printf(e, "%s-wal", e->path);
     e->clean = mem_printf(e, "%s.clean", e->path);
+    e->left = mem_printf(e, "%s.left", e->path);
+    e->boot = boot_id(e);
     e->max_pages = config->max_pages;
     enum rc rc = path_mkdirs(e->dir, 0700, err);
     if (rc)
@@ -179,8 +213,10 @@ enum rc sqlite_open(mem *ctx, const struct db_config *config, struct db_engine *
     if (!rc)
         rc = file_make(e, err);
     if (!rc) {
-        bool orderly = ended_in_order(e);
+        bool orderly = ended_in_order(e) || was_killed(e);
         rc = file_judge(e, orderly, err);
+        if (!rc)
+            sqlite_note(e, true);
         if (!rc && unlink(e->clean) != 0 && errno != ENOENT)
             rc = folder_failed(e, err_sys(err, errno, "The file %s cannot be removed.", e->clean), err);
     }
@@ -197,6 +233,7 @@ void sqlite_close_file(struct db_engine *e, bool orderly)
 {
     struct stat st;
     const char *note = orderly && !(stat(e->wal, &st) == 0 && st.st_size > 0) ? note_text(e, e) : NULL;
+    unlink(e->left);
     if (note && path_write_durable(e->clean, str_of(note), 0600, NULL))
         log_warn("no note of an orderly end could be written beside %s; the next start checks all pages", e->path);
     fd_cleanup(&e->lock);

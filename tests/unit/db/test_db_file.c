@@ -299,8 +299,50 @@ START_TEST(damage_is_seen_after_an_unclean_end)
     add_rows(db, 2000);
     db_close(db);
     leave_unclean(1);
+    usleep(20000); /* file times have the grain of the kernel's clock */
     overwrite(40 * 4096, 4096);
     refused(RC_IO, "is damaged");
+}
+END_TEST
+
+/* What opening says on standard error. */
+static struct str told_by_opening(void)
+{
+    char path[160];
+    snprintf(path, sizeof path, "%s/said", folder);
+    int before = dup(STDERR_FILENO), fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    ck_assert(before >= 0 && fd >= 0 && dup2(fd, STDERR_FILENO) >= 0);
+    db_close(opened());
+    ck_assert(dup2(before, STDERR_FILENO) >= 0);
+    char *text = mem_zalloc(root, 4096);
+    ssize_t n = pread(fd, text, 4095, 0);
+    close(before);
+    close(fd);
+    return str_n(text, n > 0 ? (size_t)n : 0);
+}
+
+START_TEST(a_kill_costs_no_check_of_all_pages)
+{
+    static const struct str words = STR("was not closed in order");
+    char left[160];
+    snprintf(left, sizeof left, "%s/t.db.left", folder);
+    leave_unclean(100);
+    ck_assert_int_lt((int)str_find(told_by_opening(), words), 0);
+    ck_assert_int_ne(access(left, F_OK), 0); /* closed in order again */
+
+    leave_unclean(100); /* somebody else was at the file */
+    usleep(20000);
+    ck_assert_int_eq(chmod(file, 0640), 0);
+    ck_assert_int_ge((int)str_find(told_by_opening(), words), 0);
+
+    leave_unclean(100); /* the machine went down */
+    int fd = open(left, O_WRONLY);
+    ck_assert(fd >= 0 && pwrite(fd, "00000000", 8, 0) == 8);
+    close(fd);
+    ck_assert_int_ge((int)str_find(told_by_opening(), words), 0);
+    struct db *db = opened();
+    ck_assert_int_eq(rows(db), 300);
+    db_close(db);
 }
 END_TEST
 
@@ -397,6 +439,7 @@ int main(void)
     tcase_add_test(tc, acknowledged_rows_survive_an_unclean_end);
     tcase_add_test(tc, damage_is_seen_after_an_orderly_end);
     tcase_add_test(tc, damage_is_seen_after_an_unclean_end);
+    tcase_add_test(tc, a_kill_costs_no_check_of_all_pages);
     tcase_add_test(tc, cut_off_file_is_refused);
     tcase_add_test(tc, damage_met_while_open_is_told);
     tcase_add_test(tc, read_only_folder_is_told);
