@@ -6,7 +6,7 @@
 #include "flow/worklog.h"
 
 #define MARKS_PAGE 500
-#define LOG_MS     50 /* the log's first lines of iterations are told as far as it is made */
+#define LOG_MS     10 /* the log's first lines of iterations are told as far as it is made */
 #define LINE_MOST  2000
 
 struct tests {

@@ -149,6 +149,7 @@ export interface DataOptions {
 }
 
 const calm = 250; // milliseconds between an event and the fetch: a burst of events is one fetch
+const settle = 1_000; // after a subscription: what happened between the first fetch and it, when the page is painted
 const poll = 5_000; // while there is no stream
 const patience = 10_000; // for an answer, when there is a reason to ask again
 
@@ -192,13 +193,13 @@ export function useData<T>(path: string, options: DataOptions = {}): Data<T> {
   }, [url]);
 
   // What is being fetched is not given up for an event: it is shown, and fetched once more. Unless nothing comes.
-  const soon = useCallback(() => {
+  const soon = useCallback((wait: number = calm) => {
     if (timer.current) return;
     timer.current = setTimeout(() => {
       timer.current = null;
       if (running.current && Date.now() - running.current.since < patience) running.current.again = soon;
       else void fetchNow();
-    }, calm);
+    }, wait);
   }, [fetchNow]);
 
   const off = !!options.off;
@@ -218,8 +219,8 @@ export function useData<T>(path: string, options: DataOptions = {}): Data<T> {
       const { when } = now.current.options;
       if (!when || when(event)) soon();
     },
-    soon,
-    soon,
+    () => soon(),
+    () => soon(settle),
   );
 
   useEffect(() => {
