@@ -2,7 +2,7 @@
 // useData: a snapshot that is fetched anew when an event says that it has changed. Right for nearly everything.
 // useLive: the events themselves, each once and in order, for what grows (logs, stories).
 // While there is no stream (the server restarts, a proxy refuses WebSockets) snapshots are fetched every few seconds.
-import { useCallback, useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { Problem, address, request, signedOut, type Query } from './api';
 import { cell } from './cell';
 import { Line, type LineNews, type LineState, type LiveEvent, type Viewer } from './live/line';
@@ -203,7 +203,8 @@ export function useData<T>(path: string, options: DataOptions = {}): Data<T> {
   }, [fetchNow]);
 
   const off = !!options.off;
-  useEffect(() => {
+  useLayoutEffect(() => {
+    // not after the frame is painted: the fetch takes longer than that
     if (!off) void fetchNow();
     return () => {
       running.current?.control.abort();

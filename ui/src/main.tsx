@@ -6,7 +6,8 @@ import './css/parts.css';
 import './css/shell.css';
 import './shell/theme';
 import { startOffline } from './offline';
-import { Shell } from './shell/Shell';
+import { begin, Shell } from './shell/Shell';
 
+begin();
 render(<Shell />, document.getElementById('page')!);
 startOffline();

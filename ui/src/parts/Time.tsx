@@ -29,9 +29,14 @@ export function agoText(ms: number): string {
   return `${Math.floor(s / 86400)} d`;
 }
 
-const exact = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'medium' });
-const short = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
-const day = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+// Made when it is needed first: it takes long, and the first screen may need none.
+const formatter = (options: Intl.DateTimeFormatOptions) => {
+  let made: Intl.DateTimeFormat | null = null;
+  return { format: (time: Date | number): string => (made ??= new Intl.DateTimeFormat(undefined, options)).format(time) };
+};
+const exact = formatter({ dateStyle: 'medium', timeStyle: 'medium' });
+const short = formatter({ hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
+const day = formatter({ day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 export const exactTime = (time: string): string => `${exact.format(new Date(time))} (${time})`;
 export const clockTime = (time: string): string => short.format(new Date(time));
 

@@ -25,6 +25,16 @@ function find(path: string): { screen: Screen; params: Record<string, string> } 
   return null;
 }
 
+// What the first screen needs is asked for before anything is drawn: who it is and the screen's own code, side by side.
+export function begin(): void {
+  void loadSession();
+  const screen = find(location.pathname)?.screen;
+  screen?.load().then(
+    (module) => loaded.set(screen, module.default),
+    () => undefined, // it is tried again, and told, when it is shown
+  );
+}
+
 class Guard extends Component<{ children: ComponentChildren; at: string }, { error: unknown; at: string }> {
   override state = { error: null as unknown, at: this.props.at };
   static override getDerivedStateFromError(error: unknown) {
@@ -49,9 +59,10 @@ function ScreenAt() {
   const [, redraw] = useState(0);
   const [failed, setFailed] = useState<Screen | null>(null);
   const screen = found?.screen;
+  const Body = screen && loaded.get(screen);
   useEffect(() => {
     document.title = screen ? `${screen.title} · Nightmill` : 'Nightmill';
-    if (!screen || loaded.has(screen)) return;
+    if (!screen || Body) return; // it was there when this was drawn; it may be there by now
     screen.load().then(
       (module) => {
         loaded.set(screen, module.default);
@@ -67,7 +78,6 @@ function ScreenAt() {
         The address {path} names nothing here.
       </Empty>
     );
-  const Body = loaded.get(found.screen);
   if (Body)
     return (
       <Guard at={path}>
@@ -170,7 +180,6 @@ export function Shell() {
   const { path } = useRoute();
   const known = !!who?.user;
   useKeys();
-  useEffect(() => void loadSession(), []);
   useEffect(() => {
     if (path !== '/' || !known) return;
     // Where nothing was asked for yet, the first steps are the home.

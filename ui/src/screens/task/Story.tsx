@@ -80,7 +80,7 @@ function step(event: TaskEvent): Step | null {
 
 // The newest of them; the earlier ones when they are asked for. live: more may come.
 function Steps({ task, first, end, live }: { task: string; first: number; end: number; live: boolean }) {
-  const { events, loading, error, earlier, more } = useEvents(task, first, end, live, 300);
+  const { events, loading, error, earlier, more } = useEvents(task, first, end, live, 200);
   const steps: { event: TaskEvent; step: Step }[] = [];
   for (const event of events) {
     const made = step(event);

@@ -1,6 +1,6 @@
 // The events of a task, fetched in pages as JSON lines, and kept up to date by the stream: each once, in order, without
 // gaps. When the stream has skipped some, what is missing is fetched.
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { send, type Problem } from '../../api';
 import { useLive } from '../../live';
 import type { TaskEvent } from '../../types';
@@ -87,7 +87,7 @@ export function useEvents(task: string, first: number, end: number, live: boolea
     }
   };
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     from.current = Math.max(1, first, end - window + 1);
     reach.current = from.current - 1;
     setState({ key, events: [], loading: true, error: null });
