@@ -245,8 +245,9 @@ static void responses_write(struct json_out *o, const char *gives)
     jo_obj(o);
     jo_key(o, "2XX");
     jo_obj(o);
-    jo_kz(o, "description", "done");
-    content_write(o, gives);
+    jo_kz(o, "description", gives ? "done" : "done; there is nothing to say");
+    if (gives)
+        content_write(o, gives);
     jo_end_obj(o);
     static const char *const problems[] = {"4XX", "default"};
     for (size_t i = 0; i < sizeof problems / sizeof *problems; i++) {

@@ -280,7 +280,7 @@ struct route {
     /* For its description (openapi.h): */
     const char *query;         /* names of parameters in schemas.def, separated by blanks */
     const char *takes, *gives; /* schemas of schemas.def, or a media type (with the schema of each line
-                                * or event behind a blank); NULL: no body, any JSON */
+                                * or event behind a blank); NULL: no body */
 };
 #define REQUEST_BODY_MOST (64u << 20)
 void routes_handle(void *server, struct http_request *r);
