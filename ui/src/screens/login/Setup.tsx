@@ -164,7 +164,7 @@ export default function Setup(_: ScreenProps) {
   return (
     <Bare title={first ? ['Who owns this server?', 'Which model does the work?', 'How much may it cost?'][step]! : 'Choose a password'}>
       {first && <Steps now={step} />}
-      {step === 0 ? <Owner token={token} first={first} onDone={() => (first ? setStep(1) : finish())} /> : step === 1 ? <Model
+      {step === 0 ? <Owner token={token} first={first} onDone={() => (first ? setStep(1) : navigate('/', { replace: true }))} /> : step === 1 ? <Model
           onDone={() => setStep(2)}
           aside={
             <>
