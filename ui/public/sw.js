@@ -94,7 +94,7 @@ self.addEventListener('push', (event) => {
       renotify: said.level === 'now',
       requireInteraction: said.level === 'now',
       icon: '/icon-192.png',
-      data: { path: task ? `/tasks/${task}` : '/needs-you' },
+      data: { path: task ? `/tasks/${task}` : said.level === 'digest' ? '/tasks' : '/needs-you' },
     }),
   );
 });

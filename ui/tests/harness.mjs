@@ -119,6 +119,49 @@ export async function sound(page, name) {
   assert.deepEqual(page.wrong, [], name);
 }
 
+// By keyboard alone: the link over everything that repeats, then on and on. Wherever the focus goes it is seen, on the screen, in what lies on top; it
+// never stays where it is; and nothing that can be pressed is left out of the way.
+export async function byKeyboard(page, name, most = 24) {
+  await page.evaluate(() => document.activeElement?.blur());
+  const skip = page.getByRole('link', { name: 'To the content' });
+  if (await skip.count()) {
+    await skip.focus();
+    assert.ok((await skip.boundingBox()).y >= 0, `${name}: the link to the content is not seen`);
+    await page.keyboard.press('Enter');
+  }
+  const look = () =>
+    page.evaluate(() => {
+      const at = document.activeElement;
+      if (!at || at === document.body || at.id === 'main') return null;
+      const box = at.getBoundingClientRect();
+      const around = [at, at.parentElement, at.nextElementSibling].filter(Boolean).map((one) => getComputedStyle(one));
+      const kept = (window.keptFocus ??= new WeakMap());
+      if (!kept.has(at)) kept.set(at, (window.keptCount = (window.keptCount ?? 0) + 1));
+      return {
+        id: kept.get(at),
+        what: `${at.tagName}.${at.className} ${(at.getAttribute('aria-label') ?? at.textContent ?? '').slice(0, 40)}`,
+        marked: around.some((style) => (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1) || style.boxShadow !== 'none'),
+        seen: box.width > 0 && box.height > 0 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
+      };
+    });
+  let before = null;
+  for (let i = 0; i < most; i++) {
+    await page.keyboard.press('Tab');
+    const now = await look();
+    if (!now) break;
+    assert.notEqual(now.id, before, `${name}: the focus stays at ${now.what}`);
+    assert.ok(now.seen, `${name}: the focus is outside of the screen at ${now.what}`);
+    assert.ok(now.marked, `${name}: the focus is not marked at ${now.what}`);
+    before = now.id;
+  }
+  const left = await page.evaluate(() =>
+    [...document.querySelectorAll('main :is(a[href], button, input, select, textarea, summary), main [onclick]')]
+      .filter((one) => one.tabIndex < 0 && !one.disabled && one.offsetParent && !one.closest('[role=tablist], [role=listbox], [role=radiogroup], [role=toolbar], [aria-hidden=true], [inert]'))
+      .map((one) => one.outerHTML.slice(0, 120)),
+  );
+  assert.deepEqual(left, [], `${name}: not to be reached by keyboard`);
+}
+
 export const ways = [
   { word: 'light', width: 1280 },
   { word: 'dark', width: 1280, dark: true },
@@ -137,6 +180,7 @@ export async function everyWay(test, screens, t, which = ways) {
         await screen.ready(page);
         await screen.then?.(page, way.word);
         await sound(page, `${screen.name}-${way.word}`);
+        if (way === which[0]) await byKeyboard(page, screen.name);
       }
       await page.context().close();
     });

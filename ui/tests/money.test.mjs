@@ -6,6 +6,17 @@ import { everyWay, missing, open, sound, twoWays } from './harness.mjs';
 
 const only = (screens) => screens.filter((screen) => !process.env.NIGHTMILL_SCREENS || new RegExp(process.env.NIGHTMILL_SCREENS).test(screen.name));
 const heading = (name) => (page) => page.getByRole('heading', { name }).first().waitFor();
+// Where the screens that are not in the list below are looked at.
+const elsewhere = { '/new': 'tasks.test.mjs', '/needs-you': 'tasks.test.mjs', '/tasks': 'tasks.test.mjs', '/tasks/:id': 'tasks.test.mjs', '/login': 'money.test.mjs', '/setup': 'money.test.mjs' };
+// The addresses of the register (ui/src/screens.ts), tabs included.
+async function registered() {
+  const text = await readFile(new URL('../src/screens.ts', import.meta.url), 'utf8');
+  const rows = [...text.matchAll(/\{ path: '([^']+)'([^\n]*)load:/g)];
+  assert.equal(rows.length, text.split('load: ()').length - 2, 'a screen of the register is not in one line'); // one more is the type
+  return rows.flatMap(([, path, rest]) => [path, ...[...(/inside: \{([^}]*)\}/.exec(rest)?.[1] ?? '').matchAll(/(\w+):/g)].map(([, tab]) => `${path}?tab=${tab}`)]);
+}
+// What strangers may write into a name.
+const hostile = '<img src=x onerror=alert(1)>\u202Egnp.exe\u202C \u05E9\u05DC\u05D5\u05DD \u{1F469}\u200D\u{1F4BB} ' + 'W'.repeat(26);
 const dialog = (button, title, first) => async (page) => {
   await first?.(page);
   await page.getByRole('button', { name: button, exact: true }).first().click();
@@ -28,10 +39,7 @@ describe('screens of money and system', { skip: missing }, () => {
   });
   after(() => t?.close());
 
-  test('every screen is sound', (context) =>
-    everyWay(
-      t,
-      only([
+  const looked = () => [
         {
           name: 'money',
           path: '/money',
@@ -60,10 +68,39 @@ describe('screens of money and system', { skip: missing }, () => {
         { name: 'health', path: '/system', ready: (page) => page.getByRole('table', { name: 'Parts' }).getByText('Database').waitFor() },
         { name: 'keys', path: '/people?tab=keys', ready: heading('2 active keys') },
         { name: 'logins', path: '/people?tab=logins', ready: (page) => page.getByText('this one').waitFor() },
-      ]).map((screen) => ({ ...screen, get path() { return typeof screen.path === 'function' ? screen.path() : screen.path; } })),
-      context,
-      twoWays,
-    ));
+        { name: 'history', path: '/settings?tab=history', ready: (page) => page.getByText(/Nothing was set here yet/).waitFor() },
+        { name: 'notifications', path: '/settings?tab=notifications', ready: (page) => page.getByRole('button', { name: 'Add a channel' }).waitFor() },
+  ];
+
+  test('every screen is sound', (context) => everyWay(t, only(looked()).map((screen) => ({ ...screen, path: typeof screen.path === 'function' ? screen.path() : screen.path })), context, twoWays));
+
+  test('no screen of the register is forgotten', async () => {
+    const here = looked().map((screen) => (typeof screen.path === 'function' ? screen.path().replace(/\/[^/]+$/, '/:id') : screen.path).replace(/\?group=.*/, ''));
+    for (const path of await registered()) {
+      if (elsewhere[path]) assert.ok((await readFile(new URL(elsewhere[path], import.meta.url), 'utf8')).includes(path.replace(':id', '')), `${path} is not in ${elsewhere[path]}`);
+      else assert.ok(here.includes(path), `${path} is in no list of tests`);
+    }
+  });
+
+  test('names that strangers chose are text, and the page stays in its width', async () => {
+    const page = await t.page({ width: 320, height: 640, dark: true });
+    await api('POST', '/api/v1/keys', { name: hostile, user: hostile });
+    const made = await api('POST', '/api/v1/budgets', { scope: 'user', scope_id: hostile, window: 'month', money: '12345678.90', soft_percent: 80 });
+    for (const [path, ready] of [
+      ['/people?tab=keys', (at) => at.getByRole('table', { name: 'Keys' }).getByText('onerror=alert').first()],
+      ['/money?tab=budgets', (at) => at.getByRole('table', { name: 'Budgets' }).getByText('onerror=alert').first()],
+      ['/audit', (at) => at.getByRole('table', { name: 'Audit' }).getByText('budget post').first()],
+      [`/money?tab=ledger&user=${encodeURIComponent(hostile)}`, (at) => at.getByText('No row fits these filters')],
+      [`/nowhere/${encodeURIComponent(hostile)}`, (at) => at.getByText('There is no such page')],
+    ]) {
+      await page.goto(path);
+      await ready(page).waitFor();
+      assert.equal(await page.locator('main img').count(), 0, path);
+      assert.ok(!(await page.locator('main').innerText()).includes('\u202E'), `${path}: a mark that turns the direction around is not shown as one`);
+      await sound(page, `hostile-${path.replace(/\W+/g, '-').slice(1, 30)}`);
+    }
+    await api('DELETE', `/api/v1/budgets/${made.id}`);
+  });
 
   test('figures of money are those of the ledger, and what is unknown is no zero', async () => {
     const page = await t.page();
@@ -186,9 +223,16 @@ describe('screens of money and system', { skip: missing }, () => {
     await field.press('Enter');
     await row.getByText(/set here by ada/).waitFor();
     assert.equal((await api('GET', '/api/v1/settings/limits.turns')).value, '45');
-    // Somebody else is faster.
+    // Somebody else is faster, in another browser; what is being written here stays.
     await field.fill('50');
-    await api('PUT', '/api/v1/settings/limits.turns', { value: '70' });
+    const other = await t.page();
+    await other.goto('/settings?group=limits');
+    const theirs = other.locator('[data-setting="limits.turns"]');
+    await theirs.getByLabel('limits.turns', { exact: true }).fill('70');
+    await theirs.getByRole('button', { name: 'Apply limits.turns' }).click();
+    await theirs.getByText(/set here by ada/).waitFor();
+    await row.getByText(/now/).first().waitFor();
+    assert.equal(await field.inputValue(), '50');
     await row.getByRole('button', { name: 'Apply limits.turns' }).click();
     const box = page.getByRole('dialog', { name: 'Somebody else has changed it' });
     await box.getByText('70 turns', { exact: true }).waitFor();
@@ -197,13 +241,25 @@ describe('screens of money and system', { skip: missing }, () => {
     await box.getByRole('button', { name: 'Set mine' }).click();
     await box.waitFor({ state: 'hidden' });
     assert.equal((await api('GET', '/api/v1/settings/limits.turns')).value, '50');
+    await other.waitForFunction(() => document.getElementById('setting-limits.turns').value === '50');
+    // And the other way around: theirs is kept, and seen.
+    await theirs.getByLabel('limits.turns', { exact: true }).fill('60');
+    await api('PUT', '/api/v1/settings/limits.turns', { value: '80' });
+    await theirs.getByRole('button', { name: 'Apply limits.turns' }).click();
+    const choice = other.getByRole('dialog', { name: 'Somebody else has changed it' });
+    await choice.getByText('80 turns', { exact: true }).waitFor();
+    await choice.getByText('60 turns', { exact: true }).waitFor();
+    await choice.getByRole('button', { name: 'Keep theirs' }).click();
+    assert.equal(await theirs.getByLabel('limits.turns', { exact: true }).inputValue(), '80');
+    assert.deepEqual(other.wrong, []);
+    await page.waitForFunction(() => document.getElementById('setting-limits.turns').value === '80');
     // Live: what is set elsewhere is seen here.
     await api('PUT', '/api/v1/settings/limits.turns', { value: '33' });
     await page.waitForFunction(() => document.getElementById('setting-limits.turns').value === '33');
     await page.getByRole('tab', { name: 'History' }).click();
     await page.getByRole('button', { name: /Take back change/ }).first().click();
     await page.getByText('limits.turns is as it was before').waitFor();
-    assert.equal((await api('GET', '/api/v1/settings/limits.turns')).value, '50');
+    assert.equal((await api('GET', '/api/v1/settings/limits.turns')).value, '80');
     await sound(page, 'settings-history-filled');
   });
 
@@ -325,10 +381,54 @@ describe('screens of money and system', { skip: missing }, () => {
     const cdp = await page.context().newCDPSession(page);
     const registration = new Promise((tell) => cdp.on('ServiceWorker.workerRegistrationUpdated', ({ registrations }) => registrations[0] && tell(registrations[0].registrationId)));
     await cdp.send('ServiceWorker.enable');
-    await cdp.send('ServiceWorker.deliverPushMessage', { origin: t.url, registrationId: await registration, data: JSON.stringify({ title: 'Nightmill', body: 'task abc1234 needs you', task: 'abc1234', level: 'now' }) });
-    await page.waitForFunction(async () => (await (await navigator.serviceWorker.ready).getNotifications()).length === 1);
+    const registrationId = await registration;
+    const levels = { now: 'task abc1234 needs you', done: 'task abc1235 is done', digest: '3 tasks are done, 1 needs you' };
+    for (const [level, body] of Object.entries(levels)) {
+      const task = /task (\w{7})/.exec(body)?.[1];
+      await cdp.send('ServiceWorker.deliverPushMessage', { origin: t.url, registrationId, data: JSON.stringify({ title: 'Nightmill', body, level, ...(task ? { task } : {}) }) });
+    }
+    await page.waitForFunction(async () => (await (await navigator.serviceWorker.ready).getNotifications()).length === 3);
     const told = await page.evaluate(async () => (await (await navigator.serviceWorker.ready).getNotifications()).map((one) => [one.body, one.data.path]));
-    assert.deepEqual(told, [['task abc1234 needs you', '/tasks/abc1234']]);
+    assert.deepEqual(told.sort(), [[levels.digest, '/tasks'], [levels.done, '/tasks/abc1235'], [levels.now, '/tasks/abc1234']].sort());
+    // It can be installed: what the browser itself has against it is only that this window is a private one.
+    const { installabilityErrors } = await cdp.send('Page.getInstallabilityErrors');
+    assert.deepEqual(installabilityErrors.map((one) => one.errorId).filter((id) => id !== 'in-incognito'), []);
+    assert.deepEqual(page.wrong, []);
+  });
+
+  test('a log that was cut is found, and accepted by an owner who knows what that means', async () => {
+    const page = await t.page();
+    await page.goto('/audit');
+    await page.getByRole('button', { name: 'Verify the chain' }).click();
+    await page.getByText(/The chain is whole/).waitFor();
+    await t.do('sql', { statement: 'DELETE FROM audit WHERE number > (SELECT max(number) - 3 FROM audit)' });
+    await page.getByRole('button', { name: 'Verify the chain' }).click();
+    await page.getByText(/The chain is broken: 1 finding/).waitFor();
+    await page.getByText(/were cut off/).waitFor();
+    await page.locator('.audit-findings').getByRole('button', { name: /Row/ }).click();
+    await page.getByText(/is not there; the one before it is row/).waitFor();
+    await page.getByRole('button', { name: /Accept it as it is/ }).click();
+    const box = page.getByRole('dialog', { name: 'Accept the log as it is?' });
+    await box.getByText(/Nothing is repaired/).waitFor();
+    const accept = box.getByRole('button', { name: 'Accept the log as it is' });
+    assert.equal(await accept.getAttribute('aria-disabled'), 'true');
+    await sound(page, 'audit-accept');
+    await box.getByRole('checkbox').check();
+    await accept.click();
+    await page.getByText(/The chain is whole/).waitFor();
+    await page.getByRole('table', { name: 'Audit' }).getByText('audit accept').first().waitFor();
+    assert.deepEqual(page.wrong, []);
+  });
+
+  test('with the server stopped the page still opens, and says so', async () => {
+    const page = await t.page();
+    await page.goto('/tasks');
+    await page.waitForFunction(() => navigator.serviceWorker.controller?.state === 'activated');
+    await page.goto('/money');
+    await page.getByText(/USD in 30 days/).waitFor();
+    await t.do('command', { arguments: ['daemon', 'stop'] });
+    await page.goto('/settings');
+    await page.getByText('The server does not answer yet').waitFor();
     assert.deepEqual(page.wrong, []);
   });
 });

@@ -7,12 +7,14 @@ output. Everything lies in a folder of its own, and ends when standard input doe
   {"do":"empty"}   in place of "start": no model, no key                                            ->  {"url", "folder"}
   {"do":"filled"}   in place of "start": a daemon with a month behind it (filled.py)                 ->  {"url", "folder"}
   {"do":"many", "count": N}         writes N ended tasks of the past, while the daemon is down    ->  {"url"}
-  {"do":"kill", "role":"server"}   {"do":"gate", "name": ...}   {"do":"api", "method", "path", "body"}   {"do":"setup_link"}
+  {"do":"kill", "role":"server"}   {"do":"gate", "name": ...}   {"do":"api", "method", "path", "body"}   {"do":"sql", "statement"}
 """
+import contextlib
 import json
 import os
 import pathlib
 import shutil
+import sqlite3
 import sys
 import tempfile
 
@@ -94,6 +96,11 @@ class Served:
     def api(self, method, path, body=None):
         status, document = self.nm.api(method, path, body)
         return {"status": status, "body": document}
+
+    def sql(self, statement):
+        """What somebody does who gets at the file behind the daemon's back."""
+        with contextlib.closing(sqlite3.connect(self.nm.data / "nightmill.db", timeout=30)) as db, db:
+            return {"rows": db.execute(statement).rowcount}
 
     def command(self, arguments, code=0):
         ended = self.nm.run(*arguments, code=code)

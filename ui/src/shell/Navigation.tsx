@@ -1,11 +1,11 @@
 // The navigation: groups of screens at the side, four of them in a bar at the bottom of a phone.
-import { del } from '../api';
 import { useCell } from '../cell';
 import { Button, Dialog, Icon } from '../parts';
 import { Link, useRoute } from '../router';
 import { groups, screens, type Screen } from '../screens';
-import { loadSession, may, session } from '../session';
+import { may, session } from '../session';
 import { useState } from 'preact/hooks';
+import { logOut } from './deeds';
 import { stats } from './summary';
 import { nextTheme, theme } from './theme';
 
@@ -45,11 +45,6 @@ function Groups({ onClick }: { onClick?: () => void }) {
       })}
     </>
   );
-}
-
-async function logOut(): Promise<void> {
-  await del('session');
-  await loadSession();
 }
 
 function Foot() {

@@ -4,8 +4,10 @@ import { get } from '../api';
 import { cell, useCell } from '../cell';
 import { Cut, Dialog, Icon, stateWord, type IconName } from '../parts';
 import { navigate } from '../router';
-import { groups, screens } from '../screens';
-import { may } from '../session';
+import { groups, screens, type Screen } from '../screens';
+import { may, session } from '../session';
+import { logOut, pauseAll, resumeAll } from './deeds';
+import { running, stats } from './summary';
 import { nextTheme, theme } from './theme';
 
 export const paletteOpen = cell(false);
@@ -25,19 +27,27 @@ export function offer(entries: Entry[]): () => void {
   return () => actions.set(actions.value.filter((one) => !entries.includes(one)));
 }
 
-const fixed = (): Entry[] => [
-  ...screens
-    .filter((screen) => screen.group && (!screen.role || may(screen.role)))
-    .map((screen) => ({
-      id: screen.path,
-      title: screen.title,
-      icon: screen.icon ?? ('right' as const),
-      aside: groups.find((group) => group.id === screen.group)?.title ?? '',
-      words: screen.words ?? '',
-      do: () => navigate(screen.path),
-    })),
+const shownScreens = () => screens.filter((screen) => screen.group && (!screen.role || may(screen.role)));
+const groupTitle = (screen: Screen) => groups.find((group) => group.id === screen.group)?.title ?? '';
+const places = (screen: Screen): Entry[] => {
+  const icon = screen.icon ?? ('right' as const);
+  const here: Entry = { id: screen.path, title: screen.title, icon, aside: groupTitle(screen), words: screen.words ?? '', do: () => navigate(screen.path) };
+  const tabs = Object.entries(screen.inside ?? {}).map(([id, title]) => ({ id: `${screen.path}?tab=${id}`, title, icon, aside: screen.title, words: '', do: () => navigate(`${screen.path}?tab=${id}`) }));
+  return [here, ...tabs];
+};
+
+// What can be done from anywhere.
+const deeds = (): Entry[] => [
+  ...(may('member')
+    ? [
+        { id: 'pause', title: 'Pause everything', icon: 'pause' as const, aside: `${running(stats.value)} at work`, words: 'stop all tasks halt', do: () => void pauseAll() },
+        { id: 'resume', title: 'Resume everything that was paused', icon: 'play' as const, aside: 'nightmill resume', words: 'go on all tasks', do: () => void resumeAll() },
+      ]
+    : []),
   { id: 'theme', title: 'Change between light and dark', icon: 'moon', aside: theme.value, words: 'theme colour', do: () => theme.set(nextTheme[theme.value]) },
+  ...(session.value?.session ? [{ id: 'logout', title: 'Log out', icon: 'people' as const, aside: session.value.user?.name ?? '', words: 'sign out leave', do: () => void logOut() }] : []),
 ];
+const fixed = (): Entry[] => [...shownScreens().flatMap(places), ...deeds()];
 
 export function Palette() {
   const open = useCell(paletteOpen);

@@ -1,10 +1,10 @@
 // The status strip: is what I see true, what is at work, what does it cost, does anything need me.
-import { post } from '../api';
 import { useCell } from '../cell';
 import { liveStatus } from '../live';
-import { Button, Icon, Money, Used, agoText, clock, toast } from '../parts';
+import { Button, Icon, Money, Used, agoText, clock } from '../parts';
 import { Link } from '../router';
 import { may, session } from '../session';
+import { pauseAll } from './deeds';
 import { paletteOpen } from './Palette';
 import { cap, running, stats } from './summary';
 
@@ -14,13 +14,6 @@ function Connection() {
   if (status.state === 'open') return <span class="wide muted">live{now - status.lastAt > 20_000 ? `, last word ${agoText(now - status.lastAt)} ago` : ''}</span>;
   const since = status.lastAt ? `, last update ${agoText(now - status.lastAt)} ago` : '';
   return <span class="lost" role="status">{status.lastAt ? `reconnecting${since}` : 'connecting …'}</span>;
-}
-
-export async function pauseAll(): Promise<void> {
-  const { tasks } = await post<{ tasks: string[] }>('tasks/pause_all');
-  toast(tasks.length ? `${tasks.length === 1 ? '1 task pauses' : `${tasks.length} tasks pause`} at the next step` : 'Nothing is at work', {
-    ...(tasks.length ? { action: { words: 'Resume all', do: () => post('tasks/resume_all') } } : {}),
-  });
 }
 
 export function Strip() {

@@ -2,12 +2,13 @@
 // down, a approves, d refuses.
 import { useEffect, useRef } from 'preact/hooks';
 import { useData } from '../../live';
-import { Button, Cut, Empty, StateMark, Time, Waiting, Wrong } from '../../parts';
+import { Button, Empty, Waiting, Wrong } from '../../parts';
 import { stored, useCell } from '../../cell';
 import { Link } from '../../router';
 import type { Approval, Task } from '../../types';
 import { running, stats } from '../../shell/summary';
 import { Answer } from './Answer';
+import { Decide } from './Decide';
 import './inbox.css';
 
 const keysOn = stored<'on' | 'off'>('inbox-keys', 'on');
@@ -37,7 +38,7 @@ function useKeys(on: boolean) {
 
 export default function Inbox() {
   const approvals = useData<{ approvals: Approval[] }>('approvals', { query: { state: 'waiting' }, topics: ['approvals', 'tasks'], when: (event) => event.type.startsWith('gate.') || event.type === 'task.state' });
-  const tasks = useData<{ tasks: Task[] }>('tasks', { query: { state: 'needs_you', limit: 200 }, topics: ['tasks'] });
+  const tasks = useData<{ tasks: Task[] }>('tasks', { query: { state: 'needs_you,paused', limit: 200 }, topics: ['tasks'] });
   const keys = useCell(keysOn);
   const all = useCell(stats);
   const list = useKeys(keys === 'on');
@@ -49,7 +50,7 @@ export default function Inbox() {
   if (!approvals.data || (!tasks.data && !tasks.error)) return <Waiting what="what needs you" />;
   const title = (id: string) => tasks.data?.tasks.find((task) => task.id === id)?.title ?? '';
   const waiting = [...approvals.data.approvals].sort((a, b) => a.asked_at.localeCompare(b.asked_at));
-  const others = (tasks.data?.tasks ?? []).filter((task) => !waiting.some((one) => one.task === task.id)).sort((a, b) => a.changed_at.localeCompare(b.changed_at));
+  const others = (tasks.data?.tasks ?? []).filter((task) => (task.state === 'needs_you' || task.reason.startsWith('limit_')) && !waiting.some((one) => one.task === task.id)).sort((a, b) => a.changed_at.localeCompare(b.changed_at));
   const atWork = running(all);
   return (
     <div class="stack">
@@ -74,25 +75,7 @@ export default function Inbox() {
         ))}
         {others.map((task) => (
           <li key={task.id} tabIndex={-1}>
-            <section class="answer" aria-label={`Task ${task.id} needs you`}>
-              <div class="line">
-                <StateMark state={task.state} />
-                <Link to={`/tasks/${task.id}`}>
-                  <Cut text={task.title} most={160} />
-                </Link>
-                <span class="push small muted">
-                  waits since <Time at={task.changed_at} how="age" />
-                </span>
-              </div>
-              <p>
-                <Cut text={task.words} most={600} />
-              </p>
-              <div class="line">
-                <Link class="button" to={`/tasks/${task.id}`}>
-                  Look and decide
-                </Link>
-              </div>
-            </section>
+            <Decide task={task} onDecided={reload} />
           </li>
         ))}
       </ul>
