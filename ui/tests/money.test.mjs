@@ -85,7 +85,7 @@ describe('screens of money and system', { skip: missing }, () => {
   test('names that strangers chose are text, and the page stays in its width', async () => {
     const page = await t.page({ width: 320, height: 640, dark: true });
     await api('POST', '/api/v1/keys', { name: hostile, user: hostile });
-    const made = await api('POST', '/api/v1/budgets', { scope: 'user', scope_id: hostile, window: 'month', money: '12345678.90', soft_percent: 80 });
+    const made = await api('POST', '/api/v1/budgets', { scope: 'user', scope_id: hostile, window: 'month', money: '1234567.89', soft_percent: 80 });
     for (const [path, ready] of [
       ['/people?tab=keys', (at) => at.getByRole('table', { name: 'Keys' }).getByText('onerror=alert').first()],
       ['/money?tab=budgets', (at) => at.getByRole('table', { name: 'Budgets' }).getByText('onerror=alert').first()],
@@ -394,6 +394,33 @@ describe('screens of money and system', { skip: missing }, () => {
     const { installabilityErrors } = await cdp.send('Page.getInstallabilityErrors');
     assert.deepEqual(installabilityErrors.map((one) => one.errorId).filter((id) => id !== 'in-incognito'), []);
     assert.deepEqual(page.wrong, []);
+  });
+
+  test('a limit that was reached is decided in place, and who comes second is told', async () => {
+    const page = await t.page({ width: 320, height: 640 });
+    const other = await t.page();
+    const title = 'Add a line with the word four to file.txt';
+    const item = (of) => of.getByRole('listitem').filter({ hasText: title });
+    await page.goto('/needs-you');
+    await other.goto('/needs-you');
+    await item(other).getByLabel('More iterations').fill('3');
+    await item(other).getByRole('button', { name: /Raise it to 5 iterations/ }).waitFor();
+    await sound(other, 'needs-you-limit');
+    await item(other).getByLabel('More iterations').fill('-3');
+    await item(other).getByText('A number such as 5').waitFor();
+    await item(other).getByLabel('More iterations').fill('3');
+    await other.route(/\/api\/v1\/(tasks\?|approvals)/, (route) => route.abort()); // its list is not fetched anew: it comes second
+    await item(page).getByRole('button', { name: 'Stop it' }).click();
+    await item(page).waitFor({ state: 'detached' });
+    await item(other).getByRole('button', { name: /Raise it to 5/ }).click();
+    await item(other).getByText(/Somebody else was faster: it is “Stopped”/).waitFor();
+    await page.keyboard.press('Control+k');
+    await page.getByRole('combobox').fill('pause everything');
+    await page.getByRole('option', { name: /Pause everything/ }).waitFor();
+    await page.getByRole('combobox').fill('tiers');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/\/models\?tab=tiers/);
+    assert.deepEqual([...page.wrong, ...other.wrong].filter((words) => !/ERR_FAILED/.test(words)), []);
   });
 
   test('a log that was cut is found, and accepted by an owner who knows what that means', async () => {

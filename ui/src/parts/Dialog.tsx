@@ -1,6 +1,7 @@
 // The browser's own dialog: it keeps focus inside, closes by Escape and gives focus back.
 import type { ComponentChildren } from 'preact';
 import { useEffect, useId, useRef } from 'preact/hooks';
+import { Cut } from './small';
 
 interface DialogProps {
   open: boolean;
@@ -32,7 +33,7 @@ export function Dialog({ open, title, onClose, children, class: more, plain }: D
       }}
     >
       <h2 id={id} class={plain ? 'hidden' : 'dialog-title'}>
-        {title}
+        <Cut text={title} most={200} />
       </h2>
       {children}
     </dialog>

@@ -2,6 +2,7 @@
 // but not while somebody points at it or has focus in it.
 import { cell, useCell } from '../cell';
 import { Icon } from './Icon';
+import { Cut } from './small';
 
 interface Toast {
   id: number;
@@ -32,7 +33,9 @@ export function Toasts() {
       {list.map((one) => (
         <div class="toast" key={one.id} data-toast={one.id}>
           {one.kind === 'bad' && <Icon name="warning" />}
-          <span>{one.words}</span>
+          <span>
+            <Cut text={one.words} most={400} />
+          </span>
           {one.action && (
             <button
               type="button"

@@ -80,8 +80,10 @@ function PaletteOpen() {
 
   const shown = useMemo(() => {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-    const fits = (entry: Entry) => words.every((word) => `${entry.title} ${entry.words} ${entry.aside}`.toLowerCase().includes(word));
-    return [...offered, ...fixed()].filter(fits).concat(tasks);
+    const has = (where: string) => words.every((word) => where.toLowerCase().includes(word));
+    const all = [...offered, ...fixed()];
+    const named = all.filter((entry) => has(entry.title));
+    return [...named, ...all.filter((entry) => !named.includes(entry) && has(`${entry.title} ${entry.words} ${entry.aside}`)), ...tasks];
   }, [text, tasks, offered]);
   const chosen = Math.min(at, Math.max(0, shown.length - 1));
   useEffect(() => list.current?.children[chosen]?.scrollIntoView({ block: 'nearest' }), [chosen]);

@@ -130,7 +130,10 @@ export default function Audit({ query }: ScreenProps) {
   const data = useData<{ entries: Entry[]; next: number | null }>('audit', { query: pageQuery(query, filters, { limit: 50 }), topics: query.get('before') ? [] : ['system', 'settings', 'approvals', 'access', 'models', 'notifications'] });
   const [open, setOpen] = useState<Entry | null>(null);
   const [found, setFound] = useState<Verified | null>(null);
-  const verify = async () => setFound(await get<Verified>('audit/verify'));
+  const verify = async () => {
+    setFound(await get<Verified>('audit/verify'));
+    data.reload();
+  };
   // The row of a finding, or the one that now stands where it was.
   const show = async (number: number) => {
     const { entries } = await get<{ entries: Entry[] }>('audit', { before: number + 1, limit: 1 });

@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { Problem, del, post } from '../../api';
 import { useData } from '../../live';
-import { Banner, Button, Dialog, Empty, Field, Icon, Money, Outcome, Table, Time, durationText, moneyText, toast } from '../../parts';
+import { Banner, Button, Cut, Dialog, Empty, Field, Icon, Money, Outcome, Table, Time, durationText, moneyText, toast } from '../../parts';
 import { Link } from '../../router';
 import { may, mayAsk } from '../../session';
 import { Loaded, tokensText } from '../list';
@@ -180,7 +180,9 @@ export function ModelList() {
                     wide: true,
                     cell: (one) => (
                       <span class="two-lines">
-                        <b>{one.id}</b>
+                        <b>
+                          <Cut text={one.id} most={120} />
+                        </b>
                         <span class="small">
                           {one.provider}
                           {one.upstream !== one.id && `, there ${one.upstream}`}

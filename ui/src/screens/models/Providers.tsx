@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { Problem, asRead, del, post, put } from '../../api';
 import { useData } from '../../live';
-import { Banner, Button, Dialog, Empty, Field, Icon, Outcome, Table, durationText, toast } from '../../parts';
+import { Banner, Button, Cut, Dialog, Empty, Field, Icon, Outcome, Table, durationText, toast } from '../../parts';
 import { may } from '../../session';
 import { Loaded } from '../list';
 import type { Provider, ProviderKind, ProviderTest, Providers } from './types';
@@ -165,7 +165,9 @@ export function ProviderList() {
                     cell: (one) => (
                       <span class="two-lines">
                         <span>
-                          <b>{one.id}</b> {one.id !== one.kind && <span class="muted">{one.title}</span>}
+                          <b>
+                            <Cut text={one.id} most={120} />
+                          </b> {one.id !== one.kind && <span class="muted">{one.title}</span>}
                         </span>
                         <span class="small mono">{one.url}</span>
                       </span>

@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { put } from '../../api';
 import { useData } from '../../live';
-import { Button, Dialog, Empty, Field, Icon, Table, toast } from '../../parts';
+import { Button, Cut, Dialog, Empty, Field, Icon, Table, toast } from '../../parts';
 import { may } from '../../session';
 import { Loaded } from '../list';
 import type { Tier } from './types';
@@ -95,7 +95,9 @@ export function Tiers() {
                     name: 'Tier',
                     cell: (one) => (
                       <span>
-                        <b>{one.name}</b> {one.mode !== 'normal' && <span class="muted">{one.mode}</span>}
+                        <b>
+                          <Cut text={one.name} most={120} />
+                        </b> {one.mode !== 'normal' && <span class="muted">{one.mode}</span>}
                       </span>
                     ),
                     label: false,

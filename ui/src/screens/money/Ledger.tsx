@@ -73,7 +73,11 @@ export function Ledger({ query }: { query: URLSearchParams }) {
                               <Cut text={row.user ?? row.key ?? 'a client'} most={80} />
                             </span>
                           )}{' '}
-                          {row.agent ? <span class="muted">{row.agent}</span> : null}
+                          {row.agent ? (
+                            <span class="muted">
+                              <Cut text={row.agent} most={80} />
+                            </span>
+                          ) : null}
                         </span>
                         {row.project && (
                           <span class="small" title={row.project}>

@@ -24,7 +24,7 @@ const tabs = [
 const amounts = (of: Groups | undefined) =>
   of?.groups.length ? (
     of.groups.map((one) => (
-      <span key={one.currency}>
+      <span key={one.currency} class="money-amount">
         <Amount amount={one.cost} currency={one.currency} />{' '}
       </span>
     ))
@@ -54,7 +54,7 @@ function perDone(records: AgentRecord[]): Figure | null {
   return {
     name: 'Cost of a done task',
     value: [...totals].map(([currency, total]) => (
-      <span key={currency}>
+      <span key={currency} class="money-amount">
         <Amount amount={over(total, done)} currency={currency} />{' '}
       </span>
     )),

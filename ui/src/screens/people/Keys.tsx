@@ -175,10 +175,10 @@ export function Keys() {
                         <span class="two-lines">
                           <span>
                             {one.access}
-                            {one.models.length > 0 && `: ${one.models.join(', ')}`}
+                            <Cut text={one.models.length > 0 ? `: ${one.models.join(', ')}` : ''} most={200} />
                           </span>
                           <span class="small">
-                            {[one.project && projectName(one.project), one.user && `for ${one.user}`, one.requests_per_minute && `${countText(one.requests_per_minute)} requests a minute`].filter(Boolean).join(', ') || 'everywhere'}
+                            <Cut text={[one.project && projectName(one.project), one.user && `for ${one.user}`, one.requests_per_minute && `${countText(one.requests_per_minute)} requests a minute`].filter(Boolean).join(', ') || 'everywhere'} most={200} />
                           </span>
                         </span>
                       ),

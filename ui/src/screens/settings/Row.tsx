@@ -6,7 +6,7 @@ import { Button, Cut, Dialog, Icon, Time, toast } from '../../parts';
 import { may } from '../../session';
 import { effectOf, type Known } from './effects';
 import type { Setting } from './types';
-import { fromWay, numberOf, readable, textOf, wayOf, wrongWith } from './values';
+import { fromWay, numberOf, rangeWords, readable, textOf, wayOf, wrongWith } from './values';
 
 const originWords = (one: Setting) => {
   if (one.origin === 'set') return null;
@@ -159,7 +159,7 @@ export function Row({ one, known, onChanged }: { one: Setting; known: Known; onC
         {one.least !== null && one.most !== null && (
           <span class="muted nowrap small">
             {' '}
-            {readable(one, one.least)} to {readable(one, one.most)}
+            {rangeWords(one)}
           </span>
         )}
       </p>

@@ -42,6 +42,12 @@ export function readable(setting: Setting, text: string): string {
   return setting.unit && setting.type === 'number' ? `${text} ${setting.unit}` : text;
 }
 
+// "1 to 1000 iterations"; durations and sizes with their own units.
+export function rangeWords(setting: Setting): string {
+  const [least, most] = [setting.least ?? '', setting.most ?? ''];
+  return `${setting.type === 'number' ? least : readable(setting, least)} to ${readable(setting, most)}`;
+}
+
 // What is wrong with a value before it is sent; null: nothing that can be seen from here.
 export function wrongWith(setting: Setting, text: string): string | null {
   if (!['number', 'duration', 'size'].includes(setting.type)) return null;

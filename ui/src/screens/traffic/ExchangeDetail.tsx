@@ -69,7 +69,9 @@ export default function ExchangeDetail({ params }: ScreenProps) {
                 , {one.phase === 'setup' ? 'a setup command' : 'the work'}
               </dd>
               <dt>Project</dt>
-              <dd>{one.project || 'none'}</dd>
+              <dd>
+                <Cut text={one.project || 'none'} />
+              </dd>
               <dt>Bytes</dt>
               <dd>
                 {sizeText(one.bytes_up)} up, {sizeText(one.bytes_down)} down

@@ -80,18 +80,22 @@ export default function RequestDetail({ params }: ScreenProps) {
                     </Link>
                   </>
                 ) : (
-                  <>{[one.user && `user ${one.user}`, one.key && `key ${one.key}`].filter(Boolean).join(', ') || one.client}</>
+                  <Cut text={[one.user && `user ${one.user}`, one.key && `key ${one.key}`].filter(Boolean).join(', ') || one.client || ''} most={300} />
                 )}
                 {one.agent && `, ${one.agent}`}
               </dd>
               {one.project && (
                 <>
                   <dt>Project</dt>
-                  <dd>{one.project}</dd>
+                  <dd>
+                    <Cut text={one.project} />
+                  </dd>
                 </>
               )}
               <dt>Answered by</dt>
-              <dd>{one.provider ? `${one.provider}, ${one.model_served || one.model}` : 'nobody'}</dd>
+              <dd>
+                <Cut text={one.provider ? `${one.provider}, ${one.model_served || one.model}` : 'nobody'} />
+              </dd>
               <dt>Speaks</dt>
               <dd>
                 {one.dialect}, {one.endpoint}

@@ -1,6 +1,6 @@
 // Requests to models: who asked what, who answered, how long it took, what it cost.
 import { useData } from '../../live';
-import { Empty, Money, Table, Time, durationText } from '../../parts';
+import { Cut, Empty, Money, Table, Time, durationText } from '../../parts';
 import { Link } from '../../router';
 import { Filters, Loaded, Pages, pageQuery, tokensText, type Filter } from '../list';
 import { periods } from '../list/filters';
@@ -56,7 +56,9 @@ export function RequestList({ query }: { query: URLSearchParams }) {
                     wide: true,
                     cell: (one) => (
                       <span class="two-lines">
-                        <b>{one.model}</b>
+                        <b>
+                          <Cut text={one.model} most={100} />
+                        </b>
                         <span class="small">
                           {one.provider || 'nobody'}
                           {one.attempts.length > 1 && `, ${one.attempts.length} attempts`}
@@ -73,7 +75,9 @@ export function RequestList({ query }: { query: URLSearchParams }) {
                             {one.task}
                           </Link>
                         ) : (
-                          <span>{one.user || one.key || one.client}</span>
+                          <span>
+                            <Cut text={one.user || one.key || one.client || ''} most={100} />
+                          </span>
                         )}
                         <span class="small" title={one.project}>
                           {[one.agent, one.project && projectName(one.project)].filter(Boolean).join(', ')}

@@ -54,7 +54,12 @@ function Egress({ query }: { query: URLSearchParams }) {
                     cell: (one) => (
                       <span class="two-lines">
                         <Link to={`/traffic/${one.number}`} class="traffic-what">
-                          <span class="muted">{one.method}</span> <b>{one.host}</b>
+                          <span class="muted">
+                            <Cut text={one.method} most={20} />
+                          </span>{' '}
+                          <b>
+                            <Cut text={one.host} most={120} />
+                          </b>
                           <Cut text={one.path} most={120} />
                         </Link>
                         {one.reason && (
