@@ -171,7 +171,7 @@ export const ways = [
 export const twoWays = [ways[0], { word: 'dark-320', width: 320, height: 640, dark: true }];
 // Screens light, dark and on a small phone, one after the other in one page. Each: { name, path, ready(page), then?(page, way) }; `ready` waits until it
 // shows what it should.
-export async function everyWay(test, screens, t, which = ways) {
+export async function everyWay(test, screens, t, which = ways, { keyboard = false } = {}) {
   for (const way of which)
     await t.test(way.word, async () => {
       const page = await test.page(way);
@@ -180,7 +180,7 @@ export async function everyWay(test, screens, t, which = ways) {
         await screen.ready(page);
         await screen.then?.(page, way.word);
         await sound(page, `${screen.name}-${way.word}`);
-        if (way === which[0]) await byKeyboard(page, screen.name);
+        if (keyboard && way === which[0]) await byKeyboard(page, screen.name);
       }
       await page.context().close();
     });

@@ -72,7 +72,7 @@ describe('screens of money and system', { skip: missing }, () => {
         { name: 'notifications', path: '/settings?tab=notifications', ready: (page) => page.getByRole('button', { name: 'Add a channel' }).waitFor() },
   ];
 
-  test('every screen is sound', (context) => everyWay(t, only(looked()).map((screen) => ({ ...screen, path: typeof screen.path === 'function' ? screen.path() : screen.path })), context, twoWays));
+  test('every screen is sound', (context) => everyWay(t, only(looked()).map((screen) => ({ ...screen, path: typeof screen.path === 'function' ? screen.path() : screen.path })), context, twoWays, { keyboard: true }));
 
   test('no screen of the register is forgotten', async () => {
     const here = looked().map((screen) => (typeof screen.path === 'function' ? screen.path().replace(/\/[^/]+$/, '/:id') : screen.path).replace(/\?group=.*/, ''));
