@@ -323,7 +323,7 @@ static struct str told_by_opening(void)
 
 START_TEST(a_kill_costs_no_check_of_all_pages)
 {
-    static const struct str words = STR("was not closed in order");
+    const struct str words = STR("was not closed in order");
     char left[160];
     snprintf(left, sizeof left, "%s/t.db.left", folder);
     leave_unclean(100);
