@@ -304,11 +304,13 @@ static enum rc stats(struct route_call *c)
 {
     struct task_filter all = {0};
     struct approval *waiting;
-    int64_t counts[TASK_STATES], oldest, newest;
+    int64_t counts[TASK_STATES], need = 0, oldest, newest;
     size_t n;
     enum rc rc = task_counts(c->ctx, c->server->store, &all, counts, &c->err);
     if (rc == RC_OK)
         rc = approval_waiting(c->ctx, c->server->store, &waiting, &n, &c->err);
+    if (rc == RC_OK)
+        rc = task_count_waiting(c->server->store, &need, &c->err);
     if (rc == RC_OK)
         rc = event_span(c->server->store, &oldest, &newest, &c->err);
     if (rc != RC_OK)
@@ -319,6 +321,7 @@ static enum rc stats(struct route_call *c)
     counts_json(c, counts);
     jo_end_obj(&c->out);
     jo_ki(&c->out, "waiting_approvals", (int64_t)n);
+    jo_ki(&c->out, "need_you", need);
     jo_ki(&c->out, "last_event", newest);
     jo_kz(&c->out, "started_at", clock_rfc3339(c->ctx, c->server->started_ns));
     rc = today_json(c);

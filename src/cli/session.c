@@ -282,7 +282,12 @@ enum rc cli_ask(struct cli *cli, const char *method, const char *path, struct st
     if (reads && (rc = exchange(cli, method, path, body, ret, err)) != RC_UNAVAILABLE)
         return rc;
     rc = cli_reach(cli, err);
-    return rc ? rc : exchange(cli, method, path, body, ret, err);
+    if (rc)
+        return rc;
+    rc = exchange(cli, method, path, body, ret, err);
+    if (!reads && (rc == RC_UNAVAILABLE || rc == RC_UPSTREAM) && err && !err->hint[0])
+        err_hint(err, "It may have been done all the same: look (nightmill ls) before you ask again");
+    return rc;
 }
 
 const char *task_path(struct cli *cli, const char *id, const char *rest)

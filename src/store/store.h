@@ -89,6 +89,8 @@ MUST_USE enum rc task_list(mem *ctx, struct store *s, const struct task_filter *
 const char *task_state_name(size_t i);
 MUST_USE enum rc task_counts(mem *ctx, struct store *s, const struct task_filter *f, int64_t ret[TASK_STATES],
                              struct err *err);
+/* Tasks that go on only when a person decides: those that need somebody, and those that rest at a limit. */
+MUST_USE enum rc task_count_waiting(struct store *s, int64_t *ret, struct err *err);
 /* The attempts of a trial in their order, brief. */
 MUST_USE enum rc task_attempts(mem *ctx, struct store *s, const char *trial, struct task **ret, size_t *ret_n,
                                struct err *err);

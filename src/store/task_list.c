@@ -245,3 +245,11 @@ enum rc task_counts(mem *ctx, struct store *s, const struct task_filter *f, int6
                 ret[k] = rows[i].n;
     return rc;
 }
+
+enum rc task_count_waiting(struct store *s, int64_t *ret, struct err *err)
+{
+    DB_SQL(sql, "SELECT count(*) FROM task WHERE state IN ('needs_you', 'paused')"
+                " AND (state = 'needs_you' OR reason GLOB 'limit_*')");
+    DB_READER struct db_conn *c = db_reader(s->db);
+    return db_one_int(c, &sql, DB_NONE, ret, err);
+}

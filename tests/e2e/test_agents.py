@@ -445,7 +445,7 @@ class Boundaries(Foreign):
         self.every("runner", 100, 2, 5)
 
     def test_server(self):
-        self.every("server", 100, 3, 7)
+        self.every("server", 100, 5, 7)  # by then the command has its answer
 
 
 if __name__ == "__main__":

@@ -192,8 +192,8 @@ START_TEST(json_is_json)
     help_json(&text);
     ck_assert_msg(json_parse(ctx, buf_view(&text), &root, &err) == RC_OK, "%s", err.sentence);
     ck_assert_uint_eq(json_len(json_get(root, "commands")), COMMANDS);
-    ck_assert(json_eqz(json_path(root, "commands.2.name"), "run"));
-    ck_assert(json_eqz(json_path(root, "commands.2.options.0.name"), "check"));
+    ck_assert(json_eqz(json_path(root, "commands.3.name"), "run"));
+    ck_assert(json_eqz(json_path(root, "commands.3.options.0.name"), "check"));
 }
 END_TEST
 

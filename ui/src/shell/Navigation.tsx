@@ -14,7 +14,7 @@ const current = (screen: Screen, path: string) => path === screen.path || path.s
 
 function Item({ screen, path, onClick }: { screen: Screen; path: string; onClick?: () => void }) {
   const all = useCell(stats);
-  const count = screen.path === '/needs-you' ? (all?.tasks.states['needs_you'] ?? 0) : 0;
+  const count = screen.path === '/needs-you' ? (all?.need_you ?? 0) : 0;
   return (
     <Link to={screen.path} aria-current={current(screen, path) ? 'page' : undefined} onClick={onClick}>
       {screen.icon && <Icon name={screen.icon} />}

@@ -11,7 +11,11 @@ import { cap, running, stats } from './summary';
 function Connection() {
   const status = useCell(liveStatus);
   const now = useCell(clock);
-  if (status.state === 'open') return <span class="wide muted">live{now - status.lastAt > 20_000 ? `, last word ${agoText(now - status.lastAt)} ago` : ''}</span>;
+  if (status.state === 'open') return (
+      <span class="wide live muted">
+        live{now - status.lastAt > 20_000 ? `, last word ${agoText(now - status.lastAt)} ago` : ''}
+      </span>
+    );
   const since = status.lastAt ? `, last update ${agoText(now - status.lastAt)} ago` : '';
   return <span class="lost" role="status">{status.lastAt ? `reconnecting${since}` : 'connecting …'}</span>;
 }
@@ -21,7 +25,7 @@ export function Strip() {
   useCell(session);
   const limit = useCell(cap);
   const atWork = running(all);
-  const needs = all ? (all.tasks.states['needs_you'] ?? 0) : 0;
+  const needs = all?.need_you ?? 0;
   return (
     <header class="strip">
       <Link to="/" class="brand">
@@ -45,8 +49,8 @@ export function Strip() {
         </Link>
       )}
       {all?.today && (
-        <Link to="/money" class="wide">
-          today {all.today.costs.length ? all.today.costs.map((one) => <Money key={one.currency} amount={one.cost} currency={one.currency} />) : <span class="mono">0.00</span>}
+        <Link to="/money" class="today">
+          <span class="word">today</span> {all.today.costs.length ? all.today.costs.map((one) => <Money key={one.currency} amount={one.cost} currency={one.currency} />) : <span class="mono">0.00</span>}
         </Link>
       )}
       {limit && (
