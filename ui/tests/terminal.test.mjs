@@ -45,7 +45,9 @@ describe('the terminal of a task', { skip: missing }, () => {
     await shows(page, 'from the second');
     await page.reload();
     await shows(page, 'answer 42');
+    const noticed = frame(page).getByText('Reconnecting…').waitFor();
     await t.do('kill', { role: 'server' });
+    await noticed; // what is typed before goes nowhere
     await frame(page).getByText('Shift+Tab leaves the terminal').waitFor({ timeout: 30_000 });
     await shows(page, 'answer 42');
     await type(page, "echo st''ill there");
