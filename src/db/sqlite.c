@@ -140,7 +140,7 @@ enum rc sqlite_number(const struct db_engine *e, sqlite3 *h, const char *text, i
 /* The texts that make a connection what its role needs. */
 #define SETUP_ALL "PRAGMA wal_autocheckpoint=0; PRAGMA trusted_schema=OFF; "
 static const char *const role_setup[] = {
-    [DB_ROLE_WRITER] = (SETUP_ALL "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-4096; "
+    [DB_ROLE_WRITER] = (SETUP_ALL "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-2048; "
                                   "PRAGMA journal_size_limit=0; PRAGMA temp_store=MEMORY"),
     [DB_ROLE_READER] = (SETUP_ALL "PRAGMA query_only=ON; PRAGMA cache_size=-1024"),
     [DB_ROLE_UPKEEP] = (SETUP_ALL "PRAGMA synchronous=FULL; PRAGMA cache_size=-64"),

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define RATE_KEYS_MOST 10000
-#define CALL_POOL      (22u << 10) /* what a usual call needs, with bodies of a few kilobytes */
+#define CALL_POOL      (16u << 10) /* what a usual call needs, with bodies of a few kilobytes */
 
 struct call_waiter {
     struct call *call;
