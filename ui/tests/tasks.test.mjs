@@ -93,6 +93,8 @@ describe('work screens', { skip: missing }, () => {
         { name: 'nowhere', path: '/no/such/page', ready: (page) => page.getByText('There is no such page').waitFor() },
       ].filter((screen) => !process.env.NIGHTMILL_SCREENS || new RegExp(process.env.NIGHTMILL_SCREENS).test(screen.name)),
       context,
+      undefined,
+      { keyboard: true },
     ));
 
   test('a task is asked for by keyboard alone, and proven', async () => {
